@@ -1,0 +1,2 @@
+//! wramp: bench.
+#![no_std]

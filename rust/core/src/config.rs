@@ -1,0 +1,187 @@
+//! Every knob of a ramp, with its range; the same on Linux and on Zephyr.
+//!
+//! Where a knob is set differs (a command's option, a Kconfig symbol), so a
+//! refusal names the [`Knob`] and each platform says what it is called there.
+
+use crate::measure::{Bytes, Nanos};
+use crate::platform::Pin;
+
+/// A knob that a message can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Knob {
+    /// Bytes of the arena.
+    Arena,
+    /// Number of slots.
+    Slots,
+    /// Bytes of a slot's stack.
+    SlotStack,
+    /// Bytes of an interpreter stack.
+    WasmStack,
+    /// Instances a rung.
+    Step,
+    /// Which workloads run.
+    Workload,
+    /// The user's module.
+    Module,
+    /// The user's export.
+    Export,
+    /// Worker threads of a pool.
+    Workers,
+    /// Core to pin to.
+    Pin,
+}
+
+impl Knob {
+    /// The option of the command `wramp run`.
+    #[must_use]
+    pub const fn option(self) -> &'static str {
+        match self {
+            Self::Arena => "--arena-bytes",
+            Self::Slots => "--slots",
+            Self::SlotStack => "--slot-stack-bytes",
+            Self::WasmStack => "--wasm-stack-bytes",
+            Self::Step => "--step",
+            Self::Workload => "--workload",
+            Self::Module => "--module",
+            Self::Export => "--export",
+            Self::Workers => "--workers",
+            Self::Pin => "--pin",
+        }
+    }
+
+    /// The Kconfig symbol of the firmware.
+    #[must_use]
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Arena => "CONFIG_WRAMP_ARENA_SIZE",
+            Self::Slots => "CONFIG_WRAMP_SLOTS",
+            Self::SlotStack => "CONFIG_WRAMP_SLOT_STACK_SIZE",
+            Self::WasmStack => "CONFIG_WRAMP_WASM_STACK_SIZE",
+            Self::Step => "CONFIG_WRAMP_STEP",
+            Self::Workload => "CONFIG_WRAMP_WORKLOAD_*",
+            Self::Module => "wat/",
+            Self::Export => "rust/workloads",
+            Self::Workers => "CONFIG_WRAMP_WORKERS",
+            Self::Pin => "CONFIG_WRAMP_PIN",
+        }
+    }
+}
+
+/// Which ramps a run makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scenario {
+    /// The chosen workloads one after another, each alone.
+    #[default]
+    All,
+    /// The five small modules side by side; instance `n` is of module `n` mod 5.
+    Mixed,
+    /// Each instance loads a copy of the module of its own.
+    Private,
+    /// The chosen workload pinned to each of two cores in turn, then free.
+    Pinned,
+}
+
+impl Scenario {
+    /// The word that stands for it in a record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Mixed => "mixed",
+            Self::Private => "private",
+            Self::Pinned => "pinned",
+        }
+    }
+}
+
+/// How instances share threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Every instance has a thread and an interpreter stack of its own.
+    #[default]
+    Threads,
+    /// So many worker threads serve any number of resident instances.
+    Pool {
+        /// Worker threads; each has one interpreter stack.
+        workers: u32,
+    },
+}
+
+/// Every knob of a run. See `Kconfig` for what each costs on a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Bytes of the arena.
+    pub arena: Bytes,
+    /// Stacks reserved: most threads at a time; at least 1.
+    pub slots: u32,
+    /// Bytes of a slot's stack, as the board has it.
+    pub slot_stack: Bytes,
+    /// Bytes of an interpreter stack.
+    pub wasm_stack: Bytes,
+    /// Instances added a rung; at least 1.
+    pub step: u32,
+    /// Milliseconds for the newest instances to settle.
+    pub settle_ms: u32,
+    /// Milliseconds that a rung is held and measured; at least 1.
+    pub dwell_ms: u32,
+    /// Milliseconds that an instance pauses between calls.
+    pub pause_ms: u32,
+    /// Which ramps.
+    pub scenario: Scenario,
+    /// Threads or a pool.
+    pub mode: Mode,
+    /// Where threads may run.
+    pub pin: Pin,
+    /// Instructions a call may take, where the runtime meters.
+    pub budget: Option<u32>,
+    /// Promised p99.
+    pub slo: Option<Nanos>,
+}
+
+impl Config {
+    /// The published benchmark's geometry (see `results/` for its source), and our pace.
+    pub const PUBLISHED: Self = Self {
+        arena: Bytes(196_608),
+        slots: 24,
+        slot_stack: Bytes(4096),
+        wasm_stack: Bytes(4096),
+        step: 1,
+        settle_ms: 200,
+        dwell_ms: 1000,
+        pause_ms: 5,
+        scenario: Scenario::All,
+        mode: Mode::Threads,
+        pin: Pin::Free,
+        budget: None,
+        slo: None,
+    };
+
+    /// Refuses what no machine can run; the knob and the least it must be.
+    ///
+    /// # Errors
+    /// The first knob that is below its least value.
+    pub const fn check(&self) -> Result<(), (Knob, u32)> {
+        if self.slots == 0 {
+            return Err((Knob::Slots, 1));
+        }
+        if self.step == 0 {
+            return Err((Knob::Step, 1));
+        }
+        if self.arena.0 < MIN_ARENA_BYTES {
+            return Err((Knob::Arena, MIN_ARENA_BYTES));
+        }
+        if self.wasm_stack.0 < MIN_WASM_STACK_BYTES {
+            return Err((Knob::WasmStack, MIN_WASM_STACK_BYTES));
+        }
+        match self.mode {
+            Mode::Pool { workers: 0 } => Err((Knob::Workers, 1)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An arena below this holds no allocator, let alone an engine; what the engine
+/// needs is found out by asking it.
+pub const MIN_ARENA_BYTES: u32 = 256;
+/// An interpreter's frame alone takes more than this.
+pub const MIN_WASM_STACK_BYTES: u32 = 64;

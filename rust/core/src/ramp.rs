@@ -1,0 +1,260 @@
+//! The ramp as a pure state machine: an event in, an action out.
+//!
+//! No clock, no thread, no engine: whoever drives it does what [`Action`] says and
+//! reports what came of it. The same machine drives threads on Linux, threads on
+//! Zephyr, a pool of resident instances, and the tests.
+
+use core::fmt;
+
+use crate::measure::{Bytes, Nanos};
+
+/// What stopped the next instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Every slot has an instance (or every resident place, in a pool).
+    Slots,
+    /// The arena could not hold one more.
+    Arena,
+    /// One more would have broken the promised latency.
+    Slo,
+    /// An instance failed for a reason that more memory does not mend.
+    Error,
+    /// Someone asked the run to end.
+    Interrupted,
+}
+
+impl Limit {
+    /// The word that stands for it in a record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Slots => "slots",
+            Self::Arena => "arena",
+            Self::Slo => "slo",
+            Self::Error => "error",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The limit that a record's word stands for.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Slots, Self::Arena, Self::Slo, Self::Error, Self::Interrupted]
+            .into_iter()
+            .find(|limit| limit.as_str() == word)
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The shape of the climb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Most instances at a time; at least 1.
+    pub slots: u32,
+    /// Instances added a rung; at least 1.
+    pub step: u32,
+    /// The p99 latency not to exceed, where one was promised.
+    pub slo: Option<Nanos>,
+}
+
+/// What the driver must do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start instance `n` (from 0) and answer [`Event::Alive`] or [`Event::Failed`].
+    Start(u32),
+    /// Let the newest instances settle, then answer [`Event::Elapsed`].
+    Settle,
+    /// Hold this rung while measuring, then answer [`Event::Elapsed`].
+    Dwell,
+    /// Take a sample of all running instances and answer [`Event::Sampled`].
+    Sample,
+    /// Stop and join all instances and answer [`Event::Stopped`].
+    Stop,
+    /// The ramp is over. Every further event is answered with this again.
+    Done(Outcome),
+}
+
+/// What came of an action, or from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The ramp may begin.
+    Begin,
+    /// The instance runs: it is instantiated and its first call returned.
+    Alive,
+    /// The instance does not run, and left nothing behind.
+    Failed(Failure),
+    /// The time is over.
+    Elapsed,
+    /// A sample was taken; its p99 latency, where one was measured.
+    Sampled(Option<Nanos>),
+    /// Everything is stopped and joined.
+    Stopped,
+    /// Someone asked the run to end. May come in place of any answer; an instance
+    /// that was being started MUST have been waited for.
+    Interrupt,
+}
+
+/// Why an instance does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The arena was too small for it.
+    OutOfMemory,
+    /// Anything else.
+    Other,
+}
+
+/// How a ramp ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The most instances that ran together (within the promise, where there is one).
+    pub peak: u32,
+    /// What stopped the next one.
+    pub limit: Limit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Starting,
+    Settling,
+    Dwelling,
+    Sampling,
+    LastDwelling(Limit),
+    LastSampling(Limit),
+    Stopping(Outcome),
+    Done(Outcome),
+}
+
+/// The ramp.
+#[derive(Clone, Copy, Debug)]
+pub struct Ramp {
+    plan: Plan,
+    state: State,
+    running: u32,
+    kept: u32,
+}
+
+impl Ramp {
+    /// A ramp that has not begun. A plan of 0 slots or steps counts as 1; refuse such
+    /// a plan before, with the name of the knob.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        let plan = Plan { slots: plan.slots.max(1), step: plan.step.max(1), ..plan };
+        Self { plan, state: State::Idle, running: 0, kept: 0 }
+    }
+
+    /// Instances that run now.
+    #[must_use]
+    pub fn running(&self) -> u32 {
+        self.running
+    }
+
+    /// Takes an event and says what to do next. An event that does not fit the
+    /// state (a driver's bug) ends the ramp with [`Limit::Error`].
+    pub fn next(&mut self, event: Event) -> Action {
+        let (state, action) = self.transition(event);
+        self.state = state;
+        action
+    }
+
+    fn transition(&mut self, event: Event) -> (State, Action) {
+        use {Event as E, State as S};
+        match (self.state, event) {
+            (S::Done(outcome), _) => (S::Done(outcome), Action::Done(outcome)),
+            (S::Stopping(outcome), E::Stopped) => (S::Done(outcome), Action::Done(outcome)),
+            // Already on the way out: an impatient second request changes nothing.
+            (S::Stopping(outcome), E::Interrupt) => (S::Stopping(outcome), Action::Stop),
+            (S::Idle, E::Interrupt) => {
+                let outcome = Outcome { peak: 0, limit: Limit::Interrupted };
+                (S::Done(outcome), Action::Done(outcome))
+            }
+            (_, E::Interrupt) => (S::LastSampling(Limit::Interrupted), Action::Sample),
+
+            (S::Idle, E::Begin) => (S::Starting, Action::Start(0)),
+            (S::Starting, E::Alive) => {
+                self.running += 1;
+                let rung_full = self.running.is_multiple_of(self.plan.step);
+                if rung_full || self.running == self.plan.slots {
+                    (S::Settling, Action::Settle)
+                } else {
+                    (S::Starting, Action::Start(self.running))
+                }
+            }
+            (S::Starting, E::Failed(failure)) => {
+                let limit = match failure {
+                    Failure::OutOfMemory => Limit::Arena,
+                    Failure::Other => Limit::Error,
+                };
+                if self.running == 0 {
+                    self.stop(limit)
+                } else {
+                    // The others must go on without an error: hold once more and look.
+                    (S::LastDwelling(limit), Action::Dwell)
+                }
+            }
+            (S::Settling, E::Elapsed) => (S::Dwelling, Action::Dwell),
+            (S::Dwelling, E::Elapsed) => (S::Sampling, Action::Sample),
+            (S::Sampling, E::Sampled(p99)) => {
+                let broken = matches!((self.plan.slo, p99), (Some(most), Some(p99)) if p99 > most);
+                if broken {
+                    return self.stop(Limit::Slo);
+                }
+                self.kept = self.running;
+                if self.running == self.plan.slots {
+                    (S::LastDwelling(Limit::Slots), Action::Dwell)
+                } else {
+                    (S::Starting, Action::Start(self.running))
+                }
+            }
+            (S::LastDwelling(limit), E::Elapsed) => (S::LastSampling(limit), Action::Sample),
+            (S::LastSampling(limit), E::Sampled(_)) => self.stop(limit),
+            _ => self.stop(Limit::Error),
+        }
+    }
+
+    fn stop(&self, limit: Limit) -> (State, Action) {
+        // What a promise is kept with is the last rung that kept it.
+        let peak = if self.plan.slo.is_some() { self.kept } else { self.running };
+        (State::Stopping(Outcome { peak, limit }), Action::Stop)
+    }
+}
+
+/// What one more instance takes, as measured on the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// Arena bytes it holds once it runs.
+    pub cost: Bytes,
+    /// Arena bytes it needs while it starts: its cost and what it frees again.
+    pub need: Bytes,
+}
+
+/// Predicts how a ramp will end from the first instance, which left `free` bytes:
+///
+/// ```text
+/// peak = min(slots, 1 + (free < need ? 0 : 1 + (free - need) / cost))
+/// ```
+///
+/// `limit` is `arena` where the arena ends it before the slots do. It assumes that
+/// free bytes are usable wherever they lie; that this holds is checked, not assumed:
+/// the end record sets the measured peak beside it.
+#[must_use]
+pub fn predict(free: Bytes, demand: Demand, slots: u32) -> Outcome {
+    let more = if free.0 < demand.need.0 {
+        0
+    } else {
+        (free.0 - demand.need.0)
+            .checked_div(demand.cost.0)
+            .map_or(u32::MAX, |n| n.saturating_add(1))
+    };
+    let fit = more.saturating_add(1);
+    if fit >= slots {
+        Outcome { peak: slots, limit: Limit::Slots }
+    } else {
+        Outcome { peak: fit, limit: Limit::Arena }
+    }
+}

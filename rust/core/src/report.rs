@@ -1,0 +1,542 @@
+//! Records and lines: the encoder and the parser, side by side.
+//!
+//! One line a record, `wramp <kind> key=value ... crc=xxxx`: ASCII, values without
+//! spaces, units in the key, absent what was not measured. The last key is a CRC-16
+//! of all before it, so that a UART that drops a digit is caught.
+//!
+//! A reader ignores keys it does not know. What an older reader would misread raises
+//! [`FORMAT_VERSION`], which stands first in the first record.
+
+use core::fmt::{self, Write as _};
+
+use crate::measure::{Bytes, Nanos, Ratio};
+use crate::ramp::Limit;
+
+/// The version of the format that this crate writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What every record begins with.
+pub const PREFIX: &str = "wramp ";
+
+/// CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xFFFF), bit by bit: a record
+/// is short and rare.
+#[must_use]
+pub const fn crc16(mut crc: u16, byte: u8) -> u16 {
+    crc ^= (byte as u16) << 8;
+    let mut bit = 0;
+    while bit < 8 {
+        crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
+        bit += 1;
+    }
+    crc
+}
+
+const CRC_START: u16 = 0xFFFF;
+
+/// A word in a record: printable ASCII without spaces. Encoding maps a space to `_`
+/// and anything else that does not fit to `?`; an empty word becomes `-`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Word<'a>(pub &'a str);
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_char('-');
+        }
+        self.0.chars().try_for_each(|c| {
+            f.write_char(match c {
+                ' ' => '_',
+                c if c.is_ascii_graphic() => c,
+                _ => '?',
+            })
+        })
+    }
+}
+
+/// A value of a record's key.
+trait Value<'a>: Sized {
+    /// Writes ` key=value`, or nothing where there is no value.
+    fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result;
+    /// Reads the value, or its absence. `None` where it does not belong here.
+    fn read(text: Option<&'a str>) -> Option<Self>;
+}
+
+impl<'a> Value<'a> for Word<'a> {
+    fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, " {key}={self}")
+    }
+    fn read(text: Option<&'a str>) -> Option<Self> {
+        text.filter(|text| !text.is_empty()).map(Self)
+    }
+}
+
+macro_rules! number_values {
+    ($($number:ty),*) => {$(
+        impl Value<'_> for $number {
+            fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+                write!(out, " {key}={self}")
+            }
+            fn read(text: Option<&str>) -> Option<Self> {
+                // `parse` takes a plus sign; the encoder never writes one.
+                text.filter(|text| !text.starts_with('+'))?.parse().ok()
+            }
+        }
+    )*};
+}
+number_values!(u32, u64, i64);
+
+impl Value<'_> for Bytes {
+    fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.0.write(key, out)
+    }
+    fn read(text: Option<&str>) -> Option<Self> {
+        u32::read(text).map(Self)
+    }
+}
+
+/// Reads `whole.decimals` with exactly that many decimals, as one number.
+fn read_fixed(text: &str, decimals: usize) -> Option<u64> {
+    let (whole, part) = text.split_once('.')?;
+    if part.len() != decimals || !part.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let scale = 10_u64.pow(u32::try_from(decimals).ok()?);
+    u64::read(Some(whole))?.checked_mul(scale)?.checked_add(part.parse().ok()?)
+}
+
+impl Value<'_> for Nanos {
+    fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, " {key}={}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+    fn read(text: Option<&str>) -> Option<Self> {
+        read_fixed(text?, 3).map(Self)
+    }
+}
+
+impl Value<'_> for Ratio {
+    fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, " {key}={self}")
+    }
+    fn read(text: Option<&str>) -> Option<Self> {
+        read_fixed(text?, 4).and_then(|parts| u32::try_from(parts).ok()).map(Self)
+    }
+}
+
+impl Value<'_> for Limit {
+    fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, " {key}={self}")
+    }
+    fn read(text: Option<&str>) -> Option<Self> {
+        Self::parse(text?)
+    }
+}
+
+impl<'a, T: Value<'a>> Value<'a> for Option<T> {
+    fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.as_ref().map_or(Ok(()), |value| value.write(key, out))
+    }
+    fn read(text: Option<&'a str>) -> Option<Self> {
+        match text {
+            None => Some(None),
+            some => T::read(some).map(Some),
+        }
+    }
+}
+
+/// The value of `key` among the `key=value` words of a record.
+fn find<'a>(words: &'a str, key: &str) -> Option<&'a str> {
+    words
+        .split_ascii_whitespace()
+        .find_map(|word| word.split_once('=').filter(|(k, _)| *k == key).map(|(_, value)| value))
+}
+
+/// Why a line is not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParseError<'a> {
+    /// The CRC is missing or wrong: characters were lost or changed on the way.
+    Garbled,
+    /// The log is of a newer format than this program reads: update it.
+    Newer {
+        /// The log's format version.
+        format: u32,
+    },
+    /// A record of a kind that this program does not know; newer ones may have more.
+    UnknownKind(&'a str),
+    /// A key is missing, or its value is not of its type.
+    BadField {
+        /// The record's kind.
+        kind: &'static str,
+        /// The key.
+        key: &'static str,
+    },
+}
+
+impl fmt::Display for ParseError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Garbled => f.write_str("garbled: the CRC is missing or wrong"),
+            Self::Newer { format } => write!(
+                f,
+                "the log is of format {format}, this program reads up to {FORMAT_VERSION}: update wramp"
+            ),
+            Self::UnknownKind(kind) => write!(f, "unknown kind of record: {kind}"),
+            Self::BadField { kind, key } => {
+                write!(f, "record {kind}: {key} is missing or not of its type")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ParseError<'_> {}
+
+macro_rules! records {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident $(<$life:lifetime>)? = $kind:literal {
+            $( $(#[$field_doc:meta])* $field:ident : $type:ty ),* $(,)?
+        }
+    )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub struct $name $(<$life>)? {
+                $( $(#[$field_doc])* pub $field: $type, )*
+            }
+
+            impl $(<$life>)? $name $(<$life>)? {
+                /// The keys of this kind, in the order in which they are written.
+                pub const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+                fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+                    out.write_str(concat!("wramp ", $kind))?;
+                    $( self.$field.write(stringify!($field), out)?; )*
+                    Ok(())
+                }
+
+                /// `Err` names the key that is missing or not of its type.
+                fn read(words: & $($life)? str) -> Result<Self, &'static str> {
+                    Ok(Self {
+                        $( $field: <$type as Value>::read(find(words, stringify!($field)))
+                            .ok_or(stringify!($field))?, )*
+                    })
+                }
+            }
+
+            impl<'a> From<$name $(<$life>)?> for Record<'a> {
+                fn from(record: $name $(<$life>)?) -> Self {
+                    Self::$name(record)
+                }
+            }
+        )*
+
+        /// A line that a run prints.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(clippy::large_enum_variant)] // Lives on a stack for one line; never stored by a device.
+        pub enum Record<'a> {
+            $( $(#[$doc])* $name($name $(<$life>)?), )*
+        }
+
+        impl<'a> Record<'a> {
+            /// The kind, as it stands in the line.
+            #[must_use]
+            pub fn kind(&self) -> &'static str {
+                match self { $( Self::$name(_) => $kind, )* }
+            }
+
+            fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+                match self { $( Self::$name(record) => record.write(out), )* }
+            }
+
+            fn read(kind: &'a str, words: &'a str) -> Result<Self, ParseError<'a>> {
+                match kind {
+                    $( $kind => $name::read(words)
+                        .map(Self::$name)
+                        .map_err(|key| ParseError::BadField { kind: $kind, key }), )*
+                    _ => Err(ParseError::UnknownKind(kind)),
+                }
+            }
+        }
+    };
+}
+
+records! {
+    /// First record: format, machine, versions and every knob.
+    Run<'a> = "run" {
+        /// [`FORMAT_VERSION`] of the writer.
+        format: u32,
+        /// wramp's own version.
+        wramp: Word<'a>,
+        /// The board, in Zephyr's terms, or `linux`.
+        board: Word<'a>,
+        /// Operating system and version: `zephyr-4.1.0`, `linux-6.1.0`.
+        os: Word<'a>,
+        /// Bits of a pointer; byte figures are comparable among equals only.
+        pointer_bits: u32,
+        /// Ticks a second of the clock that latencies come from.
+        clock_hz: u64,
+        /// Cores that threads may run on.
+        cores: u32,
+        /// The engine.
+        runtime: Word<'a>,
+        /// The engine's version.
+        runtime_version: Word<'a>,
+        /// `classic` or `fast`.
+        interpreter: Word<'a>,
+        /// The Rust compiler's version.
+        rustc: Word<'a>,
+        /// The C compiler's version, where known.
+        cc: Option<Word<'a>>,
+        /// `all`, `mixed`, `private`, `pinned` or `one`.
+        scenario: Word<'a>,
+        /// `threads` (one an instance) or `pool`.
+        mode: Word<'a>,
+        /// Workers of a pool.
+        workers: Option<u32>,
+        /// Region that the engine allocates from.
+        arena_bytes: Bytes,
+        /// Start and end address of the arena, where the machine tells.
+        arena_at: Option<Word<'a>>,
+        /// Start and end address of libc's heap, where the machine tells.
+        heap_at: Option<Word<'a>>,
+        /// Thread stacks reserved.
+        slots: u32,
+        /// Bytes of one of them as asked for: the board's geometry.
+        slot_stack_bytes: Bytes,
+        /// Bytes of one of them as reserved here, where that is more.
+        slot_stack_real_bytes: Option<Bytes>,
+        /// Interpreter stack of one environment.
+        wasm_stack_bytes: Bytes,
+        /// Instances added a rung.
+        step: u32,
+        /// Time for the newest instances to settle.
+        settle_ms: u32,
+        /// Time that a rung is held and measured.
+        dwell_ms: u32,
+        /// Pause of an instance between two calls.
+        pause_ms: u32,
+        /// `free`, or the core that all threads are pinned to.
+        pin: Word<'a>,
+        /// Time slice of equal threads, where it is a knob.
+        slice_ms: Option<u32>,
+        /// Instructions a call may take: a number, `off`, or `unsupported` by this runtime.
+        budget: Word<'a>,
+        /// Promised p99 turnaround.
+        slo_us: Option<Nanos>,
+    }
+    /// A module was loaded.
+    Load<'a> = "load" {
+        /// The workload's name, or the file's.
+        workload: Word<'a>,
+        /// Size of the module.
+        module_bytes: Bytes,
+        /// Arena bytes that the loaded module took, its copy included.
+        arena_bytes: Bytes,
+        /// Arena bytes free afterwards.
+        arena_free_bytes: Bytes,
+    }
+    /// What the first instance says about the rest.
+    Predict<'a> = "predict" {
+        /// The workload.
+        workload: Word<'a>,
+        /// Predicted peak.
+        peak: u32,
+        /// Predicted limit.
+        limit: Limit,
+        /// Arena bytes that one more instance takes.
+        cost_bytes: Bytes,
+        /// Arena bytes that it needs while it starts.
+        need_bytes: Bytes,
+        /// Arena bytes free after the first instance.
+        arena_free_bytes: Bytes,
+    }
+    /// One part of an instance's cost; all parts of a workload add up to it.
+    Part<'a> = "part" {
+        /// The workload.
+        workload: Word<'a>,
+        /// What the bytes are for.
+        part: Word<'a>,
+        /// Bytes of one instance.
+        bytes: Bytes,
+        /// Blocks they are in.
+        blocks: u32,
+    }
+    /// One rung of the ramp, sampled.
+    Step<'a> = "step" {
+        /// The workload.
+        workload: Word<'a>,
+        /// Instances that exist.
+        instances: u32,
+        /// Instances on a thread, where that is less.
+        running: Option<u32>,
+        /// Arena bytes free now.
+        arena_free_bytes: Bytes,
+        /// Least arena bytes free since this workload's load.
+        arena_low_bytes: Bytes,
+        /// Largest block that the arena could still serve.
+        arena_largest_bytes: Bytes,
+        /// Blocks allocated.
+        arena_blocks: u32,
+        /// Arena bytes that the newest instance took.
+        cost_bytes: Bytes,
+        /// CPU use over the dwell, of all cores together.
+        cpu_permille: Option<u32>,
+        /// Since the run began.
+        uptime_ms: u64,
+        /// How long the dwell really took.
+        dwell_us: Nanos,
+        /// Calls that ended in the dwell, all instances together.
+        dwell_calls: u64,
+        /// Calls since the workload's load.
+        calls: u64,
+        /// Calls that failed or returned a wrong result, likewise.
+        errors: u64,
+        /// Half of the dwell's calls took at most this long.
+        latency_p50_us: Option<Nanos>,
+        /// 99 of a hundred took at most this long.
+        latency_p99_us: Option<Nanos>,
+        /// The longest call of the dwell.
+        latency_max_us: Option<Nanos>,
+        /// From one call's end to the next one's end of the same instance (pool).
+        turnaround_p50_us: Option<Nanos>,
+        /// The same, 99 of a hundred.
+        turnaround_p99_us: Option<Nanos>,
+        /// The same, the longest.
+        turnaround_max_us: Option<Nanos>,
+    }
+    /// One instance's life, after it ended.
+    Instance<'a> = "instance" {
+        /// The workload (of a mixed ramp: its own).
+        workload: Word<'a>,
+        /// From 0, in the order of their start.
+        id: u32,
+        /// Its slot.
+        slot: u32,
+        /// From its first call's return to the stop.
+        alive_ms: u64,
+        /// Calls it made.
+        calls: u32,
+        /// Calls that failed or returned a wrong result.
+        errors: u32,
+        /// Half of its calls took at most this long.
+        latency_p50_us: Option<Nanos>,
+        /// 99 of a hundred took at most this long.
+        latency_p99_us: Option<Nanos>,
+        /// Its longest call.
+        latency_max_us: Option<Nanos>,
+        /// Most bytes of its slot's stack ever used, where the machine can tell.
+        stack_used_bytes: Option<Bytes>,
+        /// `ok`, or `bad` after any error.
+        result: Word<'a>,
+        /// Kind of its first error.
+        error: Option<Word<'a>>,
+        /// The engine's words for it.
+        message: Option<Word<'a>>,
+    }
+    /// The end of a workload's ramp.
+    End<'a> = "end" {
+        /// The workload.
+        workload: Word<'a>,
+        /// Most instances that ran together.
+        peak: u32,
+        /// What stopped the next one.
+        limit: Limit,
+        /// What the first instance predicted.
+        predicted_peak: Option<u32>,
+        /// What the first instance predicted.
+        predicted_limit: Option<Limit>,
+        /// Arena bytes of one instance.
+        cost_bytes: Option<Bytes>,
+        /// Arena bytes free after everything was given back.
+        arena_free_bytes: Bytes,
+        /// Arena bytes that did not come back; 0 is right.
+        leaked_bytes: i64,
+        /// Calls of all instances.
+        calls: u64,
+        /// Calls that failed or returned a wrong result.
+        errors: u64,
+        /// Calls that the instruction budget ended.
+        over_budget: Option<u64>,
+        /// Jain's index of calls by time alive.
+        fairness: Option<Ratio>,
+        /// Kind of what ended it, where that was a failure.
+        error: Option<Word<'a>>,
+        /// The engine's words for it.
+        message: Option<Word<'a>>,
+    }
+    /// Something that cannot go on, and the knob that mends it.
+    Fault<'a> = "fault" {
+        /// The workload, where it was one's.
+        workload: Option<Word<'a>>,
+        /// The kind of failure.
+        error: Word<'a>,
+        /// The knob to turn: a Kconfig symbol or a command's option.
+        knob: Word<'a>,
+        /// In words.
+        message: Word<'a>,
+    }
+    /// Last record: how the run ended.
+    Done = "done" {
+        /// Workloads that ended.
+        workloads: u32,
+        /// Calls that failed or returned a wrong result, over all of them.
+        errors: u64,
+        /// Exit status: 0 right, 1 wrong results or leaks, 2 wrong input.
+        exit: u32,
+    }
+}
+
+/// Passes text on and keeps its CRC.
+struct Summing<'o> {
+    out: &'o mut dyn fmt::Write,
+    crc: u16,
+}
+
+impl fmt::Write for Summing<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.crc = text.bytes().fold(self.crc, crc16);
+        self.out.write_str(text)
+    }
+}
+
+impl fmt::Display for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = Summing { out: f, crc: CRC_START };
+        self.write(&mut line)?;
+        let crc = line.crc;
+        write!(f, " crc={crc:04x}")
+    }
+}
+
+impl<'a> Record<'a> {
+    /// Reads one line. `Ok(None)` where it is no record of ours but someone else's
+    /// line. What stands before the record (a log's time stamp, half a boot message)
+    /// is passed over; what stands behind it is not part of it.
+    ///
+    /// # Errors
+    /// See [`ParseError`]. Never panics, whatever the line.
+    pub fn parse(line: &'a str) -> Result<Option<Self>, ParseError<'a>> {
+        let line = line.trim_ascii();
+        // The last one: a line that broke off may be continued by the next record.
+        let Some(start) = line.rfind(PREFIX) else {
+            return Ok(None);
+        };
+        let line = &line[start..];
+        let Some((body, crc)) = line.rsplit_once(" crc=") else {
+            // Prose may contain our name; only what looks like a record is garbled.
+            return if line.contains('=') { Err(ParseError::Garbled) } else { Ok(None) };
+        };
+        let sum = body.bytes().fold(CRC_START, crc16);
+        if crc.len() != 4 || u16::from_str_radix(crc, 16) != Ok(sum) {
+            return Err(ParseError::Garbled);
+        }
+        let rest = &body[PREFIX.len()..];
+        let (kind, words) = rest.split_once(' ').unwrap_or((rest, ""));
+        if kind == "run"
+            && let Some(format) = find(words, "format").and_then(|text| text.parse().ok())
+            && format > FORMAT_VERSION
+        {
+            return Err(ParseError::Newer { format });
+        }
+        Self::read(kind, words).map(Some)
+    }
+}

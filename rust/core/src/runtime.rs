@@ -1,0 +1,255 @@
+//! The seam to an engine: load, instantiate, call, in WebAssembly's nouns.
+//!
+//! An engine is put behind [`Runtime`]; the bench knows no other way to it.
+//! Ownership mirrors what engines demand: a [`Module`](Runtime::Module) outlives
+//! its instances, an [`Environment`](Runtime::Environment) (the interpreter's
+//! stack) belongs to one thread and one module, and an instance is entered by
+//! one thread at a time because a call takes it by `&mut`.
+
+use core::fmt;
+
+use crate::measure::Bytes;
+
+/// Longest text an [`Error`] carries, in bytes; a longer one is cut.
+pub const MESSAGE_BYTES: usize = 96;
+
+/// A short text by value: an engine's own words, kept without allocating.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Message {
+    bytes: [u8; MESSAGE_BYTES],
+    length: u8,
+}
+
+impl Message {
+    /// Keeps the first [`MESSAGE_BYTES`] bytes of `text`. What is not printable
+    /// ASCII becomes `?`, so that the text is safe in a record and on a UART.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self::from_bytes(text.as_bytes())
+    }
+
+    /// The same from raw bytes, up to the first NUL or the end.
+    #[must_use]
+    pub fn from_bytes(text: &[u8]) -> Self {
+        let mut bytes = [0; MESSAGE_BYTES];
+        let mut length = 0;
+        for (to, &from) in bytes.iter_mut().zip(text.iter().take_while(|&&b| b != 0)) {
+            *to = if from.is_ascii_graphic() || from == b' ' { from } else { b'?' };
+            length += 1;
+        }
+        Self { bytes, length }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or("?")
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What went wrong, sorted by what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The arena could not serve an allocation: a larger arena, or fewer instances.
+    OutOfMemory,
+    /// The bytes are not a WebAssembly module the engine accepts: mend the module.
+    Malformed,
+    /// The module imports something and wramp provides nothing: link it without.
+    Import,
+    /// The module does not export that function: name another.
+    NoExport,
+    /// The export is not `() -> i32` or `(i32) -> i32`: wrap it in one that is.
+    Signature,
+    /// The guest trapped (unreachable, out of bounds, division by zero ...).
+    Trap,
+    /// The interpreter's stack is too small for this call: a larger wasm stack.
+    WasmStack,
+    /// The thread's native stack is too small for the engine: larger slots.
+    NativeStack,
+    /// The call used up its instruction budget and was ended.
+    Budget,
+    /// An environment met an instance that is not of its module: a bug in the caller.
+    WrongModule,
+    /// The engine could not be set up, or lacks what was asked of it.
+    Engine,
+}
+
+impl ErrorKind {
+    /// The word that stands for this kind in a record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OutOfMemory => "out-of-memory",
+            Self::Malformed => "malformed",
+            Self::Import => "import",
+            Self::NoExport => "no-export",
+            Self::Signature => "signature",
+            Self::Trap => "trap",
+            Self::WasmStack => "wasm-stack",
+            Self::NativeStack => "native-stack",
+            Self::Budget => "budget",
+            Self::WrongModule => "wrong-module",
+            Self::Engine => "engine",
+        }
+    }
+}
+
+/// An engine's failure: what to do about it, and the engine's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// What to do about it.
+    pub kind: ErrorKind,
+    /// The engine's own words, cut at [`MESSAGE_BYTES`].
+    pub message: Message,
+}
+
+impl Error {
+    /// An error of that kind in those words.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: &str) -> Self {
+        Self { kind, message: Message::new(message) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.message, f)
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// What a workload's export takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameters {
+    /// `() -> i32`
+    None,
+    /// `(i32) -> i32`
+    I32,
+}
+
+/// Where a module's bytes come from, and so whether they need a copy.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'b> {
+    /// Bytes that live and stay as they are for ever (flash, `.rodata`). An engine
+    /// that never writes to a module and can run it in place does so.
+    Static(&'static [u8]),
+    /// Bytes that may go away after the load: the engine copies them into the arena.
+    Borrowed(&'b [u8]),
+}
+
+impl<'b> Source<'b> {
+    /// The bytes, wherever they live.
+    #[must_use]
+    pub fn bytes(self) -> &'b [u8] {
+        match self {
+            Self::Static(bytes) => bytes,
+            Self::Borrowed(bytes) => bytes,
+        }
+    }
+}
+
+/// An engine.
+///
+/// An implementation MUST take all memory of its own from the platform's one
+/// arena, MUST leave the arena as it found it when what it created is dropped,
+/// and MUST be callable from several threads, each with its own instance.
+pub trait Runtime: Sync {
+    /// A loaded module. Instances borrow it, so that it cannot go first.
+    type Module<'r>: Sync
+    where
+        Self: 'r;
+    /// An instance of a module. It may move to another thread between calls.
+    type Instance<'m>: Send
+    where
+        Self: 'm;
+    /// The engine's state of one thread; what it guards stays on that thread.
+    type Thread<'r>
+    where
+        Self: 'r;
+    /// An interpreter stack, of one thread and one module.
+    type Environment<'t>
+    where
+        Self: 't;
+
+    /// The engine's name, for the record: `wamr`.
+    fn name(&self) -> &'static str;
+    /// Its version, for the record: `2.4.5`.
+    fn version(&self) -> &'static str;
+    /// The kind of interpreter, for the record: `classic`, `fast`.
+    fn interpreter(&self) -> &'static str;
+    /// Whether one environment may serve every instance of its module, so that
+    /// instances without a thread cost no interpreter stack.
+    fn shares_environment(&self) -> bool;
+    /// Whether a call can be ended after a number of instructions.
+    fn meters(&self) -> bool;
+
+    /// Loads, validates and prepares a module.
+    ///
+    /// # Errors
+    /// `Malformed`, `Import`, `OutOfMemory`.
+    fn load<'r>(&'r self, source: Source<'_>) -> Result<Self::Module<'r>, Error>;
+
+    /// Instantiates a module and looks up the export that every call will enter.
+    /// `stack` bounds the interpreter stack of a start function.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `NoExport`, `Signature`, or what the start function did.
+    fn instantiate<'m>(
+        &'m self,
+        module: &'m Self::Module<'_>,
+        export: &str,
+        parameters: Parameters,
+        stack: Bytes,
+    ) -> Result<Self::Instance<'m>, Error>;
+
+    /// Prepares the calling thread for calls.
+    ///
+    /// # Errors
+    /// `Engine`, `OutOfMemory`.
+    fn attach<'r>(&'r self) -> Result<Self::Thread<'r>, Error>;
+
+    /// Creates an interpreter stack of `stack` bytes on this thread for instances
+    /// of `module`; `first` is one of them (some engines need one to begin with).
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `WrongModule`.
+    fn environment<'t>(
+        &'t self,
+        thread: &'t Self::Thread<'_>,
+        module: &'t Self::Module<'_>,
+        first: &Self::Instance<'_>,
+        stack: Bytes,
+    ) -> Result<Self::Environment<'t>, Error>;
+
+    /// Calls the instance's export. `argument` is ignored by an export without a
+    /// parameter. `budget` ends the call after about so many instructions where
+    /// [`meters`](Self::meters) says so, and is ignored elsewhere.
+    /// Allocates nothing, formats nothing, locks nothing unless the guest fails.
+    /// After an error the instance can be called again.
+    ///
+    /// # Errors
+    /// `Trap`, `WasmStack`, `NativeStack`, `Budget`; `WrongModule` where the
+    /// instance is not of the environment's module, or where the environment
+    /// serves one instance only and this is another.
+    fn call(
+        &self,
+        environment: &mut Self::Environment<'_>,
+        instance: &mut Self::Instance<'_>,
+        argument: i32,
+        budget: Option<u32>,
+    ) -> Result<i32, Error>;
+}

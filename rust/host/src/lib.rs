@@ -1,0 +1,2 @@
+//! wramp: host.
+#![no_std]

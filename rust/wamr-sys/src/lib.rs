@@ -1,0 +1,2 @@
+//! wramp: wamr-sys.
+#![no_std]

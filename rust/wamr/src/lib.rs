@@ -1,0 +1,2 @@
+//! wramp: wamr.
+#![no_std]

@@ -1,0 +1,2 @@
+//! wramp: workloads.
+#![no_std]
