@@ -3,7 +3,7 @@
 ;; stresses: the smallest instance there is, and dispatch
 ;; export:   run () -> i32
 ;; memory:   0 bytes
-;; expects:  0x0 from every call
+;; expects:  0x4a81de28 from every call
 ;;
 ;; The sum of 1 ..= 50,000.
 (module

@@ -3,7 +3,7 @@
 ;; stresses: word loads over all of a small memory
 ;; export:   run () -> i32
 ;; memory:   4096 bytes (one page declared, truncated at __heap_base)
-;; expects:  0x0 from every call
+;; expects:  0xa7914000 from every call
 ;;
 ;; A call fills 1,024 words, then passes over them 100 times, from the top down:
 ;; low += word, high += low, neither reset between passes. Returns low ^ high.

@@ -3,7 +3,7 @@
 ;; stresses: the interpreter's dispatch: 15 instructions a round, one global
 ;; export:   run () -> i32
 ;; memory:   0 bytes
-;; expects:  0x0 from the first call
+;; expects:  0x1002af15 from the first call
 ;;
 ;; 10,000 rounds over the round's index, low byte. The hash is carried over
 ;; calls, so a lost or doubled call shows in every later result. It is the only

@@ -3,7 +3,7 @@
 ;; stresses: locals: two that change places, in nested loops
 ;; export:   run () -> i32
 ;; memory:   0 bytes
-;; expects:  0x0 from every call
+;; expects:  0x18cbf620 from every call
 ;;
 ;; Iterative, with fib(0) = 0 and fib(1) = 1. Returns the sum of the 500.
 (module

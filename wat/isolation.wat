@@ -3,7 +3,7 @@
 ;; stresses: the wall between instances: a neighbour's write shows as a 0
 ;; export:   run (i32) -> i32
 ;; memory:   2048 bytes (one page declared, truncated at __heap_base)
-;; expects:  0x0 from the first call, with the argument 1
+;; expects:  0x96a0f96b from the first call, with the argument 1
 ;;
 ;; The argument is the instance's seed, the same at every call. A call checks
 ;; that all 512 words and both globals hold what the call before left there (the

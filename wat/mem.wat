@@ -3,12 +3,12 @@
 ;; stresses: loads, stores and their bounds checks; an arena by 64 KiB a guest
 ;; export:   run () -> i32
 ;; memory:   65536 bytes
-;; expects:  0x0 from every call
+;; expects:  0xa8a58000 from every call
 ;;
-;; 100 passes. A pass fills the first 1,024 bytes with (address + pass), from the
-;; top down, then reads them back, from the top down, into a checksum that
-;; depends on their order. Only 1 KiB of the page is used and the whole is paid
-;; for: nothing here tells an engine that it may allocate less.
+;; 100 passes. A pass fills the first 1,024 bytes with (address + pass), from
+;; the top down, and reads them back in the same order: checksum * 31 + byte.
+;; Only 1 KiB of the page is used and the whole is paid for: nothing here tells
+;; an engine that it may allocate less.
 (module
   (memory (export "memory") 1 1)
 

@@ -3,7 +3,7 @@
 ;; stresses: an instruction that small cores lack and engines emulate
 ;; export:   run () -> i32
 ;; memory:   0 bytes
-;; expects:  0x0 from every call
+;; expects:  0x0005d636 from every call
 ;;
 ;; How many bits are 1 in the numbers 1 ..= 50,000 together.
 (module

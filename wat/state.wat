@@ -3,15 +3,18 @@
 ;; stresses: a guest that needs its 2 KiB; 64-bit arithmetic and division
 ;; export:   run () -> i32
 ;; memory:   2048 bytes (one page declared, truncated at __heap_base)
-;; expects:  0x0 from the first call
+;; expects:  0xbb07c8cc from the first call
 ;;
 ;; A call takes 50 samples (the top 12 bits of x = 1664525 x + 1013904223, which
 ;; starts at 0) into a ring of 507 that starts as zeros, keeps the running sums,
 ;; and returns mean * 0x01000193 + variance, both of the whole ring and rounded
-;; down. All bookkeeping is in memory, as a global costs more; every byte is used:
+;; down. Bookkeeping is in memory, as a global costs more. Every byte is used:
 ;;
-;;     0 sum of squares (64 bits)   8 sum   12 x   16 cursor, in bytes
-;;    20 .. 2048 samples, 32 bits each
+;;     0  sum of squares, 64 bits
+;;     8  sum
+;;    12  x
+;;    16  cursor, in bytes from the first sample
+;;    20  507 samples of 32 bits, up to 2048
 (module
   ;; WAMR takes the first mutable i32 global at or below the heap base for the
   ;; stack pointer; without one it does not truncate. Nothing writes it.

@@ -1,2 +1,19 @@
-//! wramp: bench.
+//! The one loop: load once, instantiate N, obey the ramp, emit records.
+//!
+//! Generic over the machine ([`Platform`]) and the engine ([`Runtime`]); the same
+//! code runs on Linux, under QEMU and on a board. No std, no allocation, no unsafe,
+//! no `cfg`. Inside a timed region stand a clock, a call and a clock.
+//!
+//! [`Platform`]: wramp_core::platform::Platform
+//! [`Runtime`]: wramp_core::runtime::Runtime
 #![no_std]
+#![forbid(unsafe_code)]
+
+pub mod guest;
+pub mod ramp;
+pub mod run;
+pub mod seat;
+
+pub use guest::{Agreement, Check, Guest};
+pub use run::{Summary, run};
+pub use seat::Seat;

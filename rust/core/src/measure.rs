@@ -45,8 +45,8 @@ unit! {
 }
 
 impl Ticks {
-    /// These ticks in microseconds, rounded to the nearest; saturates where the
-    /// product with 10^6 leaves 128 bits, which no clock's does.
+    /// These ticks in microseconds, rounded to the nearest; saturates. A clock of 0 Hz
+    /// counts as one of 1 Hz.
     #[must_use]
     pub fn to_micros(self, hz: u64) -> Micros {
         let hz = u128::from(hz.max(1));
@@ -62,7 +62,8 @@ unit! {
 }
 
 impl Ticks {
-    /// These ticks in nanoseconds, rounded to the nearest; saturates.
+    /// These ticks in nanoseconds, rounded to the nearest; saturates. A clock of 0 Hz
+    /// counts as one of 1 Hz.
     #[must_use]
     pub fn to_nanos(self, hz: u64) -> Nanos {
         let hz = u128::from(hz.max(1));
@@ -183,12 +184,15 @@ counter!(AtomicU32);
 
 /// Latencies of one thread's calls: fixed size, no allocation, no lock.
 ///
-/// Log-uniform buckets, 18 to a doubling, so that a percentile is within 2 % of
-/// a latency that occurred (2^(1/36) - 1 = 1.94 %), or within half a tick where that
-/// is more. `N` buckets make a window of N/18 doublings over a floor that all
-/// histograms of a workload share (`floor` of [`Tally::record`]); what lies outside
-/// is counted in the window's edge, and a percentile that falls there is the largest
-/// latency, an upper bound. Ticks above 2^32 - 1 count as 2^32 - 1.
+/// Log-uniform buckets, 18 to a doubling, so that a percentile is within 1.95 % of the
+/// exact one (2^(1/36) - 1 = 1.94 %, and the rounding of the bounds) and half a tick,
+/// for it is rounded to whole ticks: 32 may read as 33. Below 32 ticks it is exact.
+///
+/// `N` buckets make a window of N/18 doublings over a floor that all histograms of a
+/// workload share (`floor` of [`Tally::record`]). What lies outside is counted in the
+/// window's edge, and a percentile that falls there is an upper bound: above, from the
+/// window's last bucket on, the longest latency; below, the middle of the lowest bucket.
+/// Ticks above 2^32 - 1 count as 2^32 - 1.
 pub struct Histogram<C, const N: usize> {
     counts: [C; N],
 }
@@ -352,11 +356,13 @@ impl<const N: usize> Spread<N> {
         self.counts.iter().map(|&count| u64::from(count)).sum()
     }
 
-    /// Percentiles over the window that begins at `floor`; `None` for an empty set.
+    /// Percentiles over the window that begins at `floor`; `None` for an empty set, and
+    /// where the longest call is unknown (see [`add_longest`](Self::add_longest)): no
+    /// latency is 0 ticks.
     #[must_use]
     pub fn latency(&self, floor: u32) -> Option<Latency> {
         let calls = self.calls();
-        (calls > 0).then(|| Latency {
+        (calls > 0 && self.longest > 0).then(|| Latency {
             p50: self.quantile(calls, 50, floor),
             p99: self.quantile(calls, 99, floor),
             max: Ticks(u64::from(self.longest)),

@@ -3,6 +3,7 @@
 //! A port writes these and nothing else. Each method says what the bench
 //! relies on; a machine that cannot measure something answers `None`, never 0.
 
+use crate::config::Knob;
 use crate::measure::{Bytes, Micros, Ticks};
 
 /// The arena as it is now, exact to the byte.
@@ -112,6 +113,9 @@ pub trait Platform: Sync {
     /// Runs `lead` with a crew whose slots do `work`. Every thread that was
     /// started is joined before this returns, however `lead` ends.
     fn with_crew<W: Work, R>(&self, work: &W, lead: impl FnOnce(&mut dyn Crew) -> R) -> R;
+
+    /// What a knob is called on this machine: an option, a Kconfig symbol.
+    fn knob(&self, knob: Knob) -> &'static str;
 
     /// Writes one record, without its line end, whole and in order.
     fn emit(&self, record: &dyn core::fmt::Display);

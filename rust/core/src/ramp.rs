@@ -166,13 +166,18 @@ impl Ramp {
         use {Event as E, State as S};
         match (self.state, event) {
             (S::Done(outcome), _) => (S::Done(outcome), Action::Done(outcome)),
-            (S::Stopping(outcome), E::Stopped) => (S::Done(outcome), Action::Done(outcome)),
+            (S::Stopping(outcome), E::Stopped) => {
+                self.running = 0;
+                (S::Done(outcome), Action::Done(outcome))
+            }
             // Already on the way out: an impatient second request changes nothing.
             (S::Stopping(outcome), E::Interrupt) => (S::Stopping(outcome), Action::Stop),
             (S::Idle, E::Interrupt) => {
                 let outcome = Outcome { peak: 0, limit: Limit::Interrupted };
                 (S::Done(outcome), Action::Done(outcome))
             }
+            // Asked again instead of the last sample: do without it, or this never ends.
+            (S::LastSampling(Limit::Interrupted), E::Interrupt) => self.stop(Limit::Interrupted),
             (_, E::Interrupt) => (S::LastSampling(Limit::Interrupted), Action::Sample),
 
             (S::Idle, E::Begin) => (S::Starting, Action::Start(0)),
@@ -200,8 +205,7 @@ impl Ramp {
             (S::Settling, E::Elapsed) => (S::Dwelling, Action::Dwell),
             (S::Dwelling, E::Elapsed) => (S::Sampling, Action::Sample),
             (S::Sampling, E::Sampled(p99)) => {
-                let broken = matches!((self.plan.slo, p99), (Some(most), Some(p99)) if p99 > most);
-                if broken {
+                if self.breaks_promise(p99) {
                     return self.stop(Limit::Slo);
                 }
                 self.kept = self.running;
@@ -212,9 +216,20 @@ impl Ramp {
                 }
             }
             (S::LastDwelling(limit), E::Elapsed) => (S::LastSampling(limit), Action::Sample),
-            (S::LastSampling(limit), E::Sampled(_)) => self.stop(limit),
+            (S::LastSampling(limit), E::Sampled(p99)) => {
+                // A rung that a failure cut short was held like any other; one that an
+                // interrupt cut short was not.
+                if limit != Limit::Interrupted && !self.breaks_promise(p99) {
+                    self.kept = self.running;
+                }
+                self.stop(limit)
+            }
             _ => self.stop(Limit::Error),
         }
+    }
+
+    fn breaks_promise(&self, p99: Option<Nanos>) -> bool {
+        matches!((self.plan.slo, p99), (Some(most), Some(p99)) if p99 > most)
     }
 
     fn stop(&self, limit: Limit) -> (State, Action) {
@@ -257,4 +272,24 @@ pub fn predict(free: Bytes, demand: Demand, slots: u32) -> Outcome {
     } else {
         Outcome { peak: fit, limit: Limit::Arena }
     }
+}
+
+/// Predicts how a ramp of several modules will end: instance `n` is of module `n` mod
+/// `demands.len()`, one of each runs already and `free` bytes are left.
+///
+/// With one demand it is [`predict`]; with none it predicts nothing more than what runs.
+#[must_use]
+pub fn predict_set(free: Bytes, demands: &[Demand], slots: u32) -> Outcome {
+    if let [demand] = demands {
+        return predict(free, *demand, slots);
+    }
+    let mut free = free;
+    let running = u32::try_from(demands.len()).unwrap_or(u32::MAX);
+    for (instance, demand) in (running..slots).zip(demands.iter().cycle()) {
+        if free < demand.need {
+            return Outcome { peak: instance, limit: Limit::Arena };
+        }
+        free = free.saturating_sub(demand.cost);
+    }
+    Outcome { peak: slots, limit: Limit::Slots }
 }

@@ -474,6 +474,29 @@ records! {
         /// In words.
         message: Word<'a>,
     }
+    /// What a geometry that was not run would come to (`wramp plan`); no run prints it.
+    Plan<'a> = "plan" {
+        /// The workload.
+        workload: Word<'a>,
+        /// Predicted peak.
+        peak: u32,
+        /// Predicted limit.
+        limit: Limit,
+        /// `threads` or `pool`.
+        mode: Word<'a>,
+        /// The arena it is for.
+        arena_bytes: Bytes,
+        /// The slots it is for.
+        slots: u32,
+        /// Bytes of one slot's stack.
+        slot_stack_bytes: Bytes,
+        /// Interpreter stack of one environment.
+        wasm_stack_bytes: Bytes,
+        /// Arena bytes that one more instance would take.
+        cost_bytes: Bytes,
+        /// Arena bytes that it would need while it starts.
+        need_bytes: Bytes,
+    }
     /// Last record: how the run ended.
     Done = "done" {
         /// Workloads that ended.
@@ -510,23 +533,32 @@ impl fmt::Display for Record<'_> {
 impl<'a> Record<'a> {
     /// Reads one line. `Ok(None)` where it is no record of ours but someone else's
     /// line. What stands before the record (a log's time stamp, half a boot message)
-    /// is passed over; what stands behind it is not part of it.
+    /// is passed over; anything but white space behind it makes it garbled. Of several
+    /// records on one line it is the last.
     ///
     /// # Errors
     /// See [`ParseError`]. Never panics, whatever the line.
     pub fn parse(line: &'a str) -> Result<Option<Self>, ParseError<'a>> {
         let line = line.trim_ascii();
-        // The last one: a line that broke off may be continued by the next record.
-        let Some(start) = line.rfind(PREFIX) else {
+        let Some(first) = line.find(PREFIX) else {
             return Ok(None);
         };
-        let line = &line[start..];
-        let Some((body, crc)) = line.rsplit_once(" crc=") else {
-            // Prose may contain our name; only what looks like a record is garbled.
+        let line = &line[first..];
+        // The last one: a line that broke off may be continued by the next record. But a
+        // value may end in our name ("board=wramp os=..."): then a key follows, no kind.
+        let record = line.rmatch_indices(PREFIX).map(|(start, _)| &line[start..]).find(|record| {
+            let kind = record[PREFIX.len()..].split(' ').next();
+            kind.is_some_and(|kind| !kind.contains('='))
+        });
+        let Some((body, crc)) = record.and_then(|record| record.rsplit_once(" crc=")) else {
+            // Prose may contain our name; only what looks like a record is garbled, be it
+            // the one that stood before this one on the line.
             return if line.contains('=') { Err(ParseError::Garbled) } else { Ok(None) };
         };
         let sum = body.bytes().fold(CRC_START, crc16);
-        if crc.len() != 4 || u16::from_str_radix(crc, 16) != Ok(sum) {
+        // `from_str_radix` takes a plus sign and capitals; the encoder writes neither.
+        let spelt = crc.len() == 4 && crc.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !spelt || u16::from_str_radix(crc, 16) != Ok(sum) {
             return Err(ParseError::Garbled);
         }
         let rest = &body[PREFIX.len()..];

@@ -85,6 +85,8 @@ pub enum ErrorKind {
     WrongModule,
     /// The engine could not be set up, or lacks what was asked of it.
     Engine,
+    /// The call returned, but not what the reference says: found by the bench.
+    WrongResult,
 }
 
 impl ErrorKind {
@@ -103,6 +105,7 @@ impl ErrorKind {
             Self::Budget => "budget",
             Self::WrongModule => "wrong-module",
             Self::Engine => "engine",
+            Self::WrongResult => "wrong-result",
         }
     }
 }

@@ -1,2 +1,13 @@
-//! wramp: host.
-#![no_std]
+//! The machine under Linux: real threads on pre-allocated stacks, a fixed arena.
+//!
+//! It behaves as a microcontroller does: the engine's memory is one region of a fixed
+//! size, stacks are mapped before the ramp starts, and running out is a result. The
+//! files have the names of the firmware's, so that a port is a two-column diff.
+//! It does not model the board's speed, nor its stack use.
+
+pub mod arena;
+pub mod clock;
+pub mod machine;
+pub mod slots;
+
+pub use machine::{Machine, Setup, SetupError};

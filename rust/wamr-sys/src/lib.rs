@@ -1,2 +1,289 @@
-//! wramp: wamr-sys.
+//! WAMR's C interface, as much of it as the wrapper needs, and nothing else.
+//!
+//! Declarations only. What a call demands of its caller is WAMR's to say
+//! (`core/iwasm/include/wasm_export.h`) and the wrapper's to prove; this crate
+//! offers no safe function and hides no difference. Two interfaces are written
+//! down, WAMR 2.4's and that of the commit of 2020-12-26 (`cfg(wamr_2020)`);
+//! `tests/layout.rs` compares the structs with what the C compiler makes of them.
+//!
+//! On a host the build script compiles WAMR from source. On a microcontroller the
+//! firmware's build has compiled it and this crate links to what is there.
 #![no_std]
+#![allow(non_camel_case_types, reason = "the names are WAMR's")]
+
+#[cfg(not(wamr_2020))]
+use core::ffi::c_int;
+use core::ffi::{c_char, c_uint, c_void};
+use core::marker::{PhantomData, PhantomPinned};
+
+#[cfg(wamr_host)]
+mod host;
+
+/// WAMR's version for a record: `2.4.5`, `2020-12-26-50f9a3e`, or `unknown` where
+/// the build that compiled it did not say.
+pub const VERSION: &str = env!("WRAMP_WAMR_VERSION");
+/// The interpreter compiled in: `classic` or `fast`.
+pub const INTERPRETER: &str = env!("WRAMP_WAMR_INTERPRETER");
+/// Whether a call can be ended after a number of instructions.
+pub const METERING: bool = cfg!(wamr_metering);
+/// Whether an execution environment can be lent from instance to instance.
+pub const SHARED_ENVIRONMENT: bool = cfg!(not(wamr_2020));
+
+macro_rules! opaque {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[repr(C)]
+        pub struct $name {
+            bytes: [u8; 0],
+            // WAMR's own: neither moved nor shared by Rust's rules.
+            marker: PhantomData<(*mut u8, PhantomPinned)>,
+        }
+    };
+}
+
+opaque! {
+    /// A loaded module.
+    WASMModuleCommon
+}
+opaque! {
+    /// An instance of a module.
+    WASMModuleInstanceCommon
+}
+opaque! {
+    /// A function of an instance.
+    WASMFunctionInstanceCommon
+}
+opaque! {
+    /// An execution environment: the interpreter's stack and what it keeps per thread.
+    WASMExecEnv
+}
+
+/// See [`WASMModuleCommon`].
+pub type wasm_module_t = *mut WASMModuleCommon;
+/// See [`WASMModuleInstanceCommon`].
+pub type wasm_module_inst_t = *mut WASMModuleInstanceCommon;
+/// See [`WASMFunctionInstanceCommon`].
+pub type wasm_function_inst_t = *mut WASMFunctionInstanceCommon;
+/// See [`WASMExecEnv`].
+pub type wasm_exec_env_t = *mut WASMExecEnv;
+
+/// A value's kind; see [`WASM_I32`].
+pub type wasm_valkind_t = u8;
+/// The kind of an i32.
+pub const WASM_I32: wasm_valkind_t = 0;
+
+/// How WAMR gets memory.
+pub type mem_alloc_type_t = c_uint;
+/// From functions of the host's: [`MemAllocFunctions`].
+pub const ALLOC_WITH_ALLOCATOR: mem_alloc_type_t = 1;
+
+/// The log's level at which only fatal errors are printed.
+pub const WASM_LOG_LEVEL_FATAL: c_uint = 0;
+
+/// The host's allocator. WAMR's header has a union here, of which this is the
+/// larger part, and untyped pointers, whose types are these.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct MemAllocFunctions {
+    /// As C's `malloc`.
+    pub malloc: unsafe extern "C" fn(size: c_uint) -> *mut c_void,
+    /// As C's `realloc`.
+    pub realloc: unsafe extern "C" fn(block: *mut c_void, size: c_uint) -> *mut c_void,
+    /// As C's `free`.
+    pub free: unsafe extern "C" fn(block: *mut c_void),
+    /// Not used: WAMR is built without `ALLOC_WITH_USER_DATA`.
+    #[cfg(not(wamr_2020))]
+    pub user_data: *mut c_void,
+}
+
+/// What [`wasm_runtime_full_init`] is told.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct RuntimeInitArgs {
+    /// [`ALLOC_WITH_ALLOCATOR`].
+    pub mem_alloc_type: mem_alloc_type_t,
+    /// The allocator.
+    pub mem_alloc_option: MemAllocFunctions,
+    /// The module that [`native_symbols`](Self::native_symbols) belong to.
+    pub native_module_name: *const c_char,
+    /// What modules can import.
+    pub native_symbols: *mut c_void,
+    /// How many there are.
+    pub n_native_symbols: u32,
+    /// Not used: WAMR is built without its thread manager.
+    pub max_thread_num: u32,
+    /// The rest is of use to debuggers and compilers only, which are not built.
+    #[cfg(not(wamr_2020))]
+    pub rest: RuntimeInitArgsRest,
+}
+
+/// The part of [`RuntimeInitArgs`] that wramp leaves at zero, but for the mode.
+#[cfg(not(wamr_2020))]
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct RuntimeInitArgsRest {
+    /// The debugger's address.
+    pub ip_addr: [c_char; 128],
+    /// Not used by WAMR itself.
+    pub unused: c_int,
+    /// The debugger's port.
+    pub instance_port: c_int,
+    /// Bytes of the fast compiler's code cache.
+    pub fast_jit_code_cache_size: u32,
+    /// Bytes of a garbage collector's heap.
+    pub gc_heap_size: u32,
+    /// [`MODE_INTERP`].
+    pub running_mode: c_uint,
+    /// For LLVM.
+    pub llvm_jit_opt_level: u32,
+    /// For LLVM.
+    pub llvm_jit_size_level: u32,
+    /// For LLVM.
+    pub segue_flags: u32,
+    /// For `perf`.
+    pub enable_linux_perf: bool,
+}
+
+/// The running mode of an interpreter.
+#[cfg(not(wamr_2020))]
+pub const MODE_INTERP: c_uint = 1;
+
+/// What [`wasm_runtime_load_ex`] is told.
+#[cfg(not(wamr_2020))]
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct LoadArgs {
+    /// The module's name; copied unless empty. Not null.
+    pub name: *const c_char,
+    /// For another interface of WAMR's.
+    pub clone_wasm_binary: bool,
+    /// Whether the bytes go away after the load, so that WAMR copies what it needs.
+    pub wasm_binary_freeable: bool,
+    /// Whether imports are resolved by a later call.
+    pub no_resolve: bool,
+}
+
+unsafe extern "C" {
+    /// Initialises the one runtime of a program.
+    pub fn wasm_runtime_full_init(init_args: *mut RuntimeInitArgs) -> bool;
+    /// Destroys it. Modules, instances and environments must be gone.
+    pub fn wasm_runtime_destroy();
+
+    /// Allocates from the runtime's allocator.
+    pub fn wasm_runtime_malloc(size: c_uint) -> *mut c_void;
+    /// Frees what [`wasm_runtime_malloc`] gave.
+    pub fn wasm_runtime_free(block: *mut c_void);
+
+    /// Loads a module. `bytes` are rewritten and must stay until the unload.
+    pub fn wasm_runtime_load(
+        bytes: *mut u8,
+        size: u32,
+        error: *mut c_char,
+        error_size: u32,
+    ) -> wasm_module_t;
+    /// Loads a module in the way that `args` say.
+    #[cfg(not(wamr_2020))]
+    pub fn wasm_runtime_load_ex(
+        bytes: *mut u8,
+        size: u32,
+        args: *const LoadArgs,
+        error: *mut c_char,
+        error_size: u32,
+    ) -> wasm_module_t;
+    /// Unloads a module that has no instances.
+    pub fn wasm_runtime_unload(module: wasm_module_t);
+
+    /// Instantiates a module and runs its start function, on a stack of that size.
+    pub fn wasm_runtime_instantiate(
+        module: wasm_module_t,
+        stack_size: u32,
+        heap_size: u32,
+        error: *mut c_char,
+        error_size: u32,
+    ) -> wasm_module_inst_t;
+    /// Destroys an instance.
+    pub fn wasm_runtime_deinstantiate(instance: wasm_module_inst_t);
+
+    /// Finds an exported function; null if there is none of that name.
+    #[cfg(not(wamr_2020))]
+    pub fn wasm_runtime_lookup_function(
+        instance: wasm_module_inst_t,
+        name: *const c_char,
+    ) -> wasm_function_inst_t;
+    /// Finds an exported function; null if there is none of that name. 2020 takes
+    /// a signature and ignores it.
+    #[cfg(wamr_2020)]
+    pub fn wasm_runtime_lookup_function(
+        instance: wasm_module_inst_t,
+        name: *const c_char,
+        signature: *const c_char,
+    ) -> wasm_function_inst_t;
+
+    /// How many parameters a function has.
+    pub fn wasm_func_get_param_count(
+        function: wasm_function_inst_t,
+        instance: wasm_module_inst_t,
+    ) -> u32;
+    /// How many results it has.
+    pub fn wasm_func_get_result_count(
+        function: wasm_function_inst_t,
+        instance: wasm_module_inst_t,
+    ) -> u32;
+    /// Writes the parameters' kinds, as many as there are parameters.
+    pub fn wasm_func_get_param_types(
+        function: wasm_function_inst_t,
+        instance: wasm_module_inst_t,
+        kinds: *mut wasm_valkind_t,
+    );
+    /// Writes the results' kinds, as many as there are results.
+    pub fn wasm_func_get_result_types(
+        function: wasm_function_inst_t,
+        instance: wasm_module_inst_t,
+        kinds: *mut wasm_valkind_t,
+    );
+
+    /// Creates an execution environment.
+    pub fn wasm_runtime_create_exec_env(
+        instance: wasm_module_inst_t,
+        stack_size: u32,
+    ) -> wasm_exec_env_t;
+    /// Destroys it.
+    pub fn wasm_runtime_destroy_exec_env(environment: wasm_exec_env_t);
+    /// Lends it to another instance.
+    #[cfg(not(wamr_2020))]
+    pub fn wasm_runtime_set_module_inst(environment: wasm_exec_env_t, instance: wasm_module_inst_t);
+    /// Bounds the instructions of each call that follows; negative is no bound.
+    #[cfg(all(wamr_metering, not(wamr_2020)))]
+    pub fn wasm_runtime_set_instruction_count_limit(
+        environment: wasm_exec_env_t,
+        instructions: c_int,
+    );
+
+    /// Calls a function. `argc` and `argv` are 32-bit cells; results are written
+    /// over the arguments.
+    pub fn wasm_runtime_call_wasm(
+        environment: wasm_exec_env_t,
+        function: wasm_function_inst_t,
+        argc: u32,
+        argv: *mut u32,
+    ) -> bool;
+
+    /// The text of the exception that ended a call; null if none did.
+    pub fn wasm_runtime_get_exception(instance: wasm_module_inst_t) -> *const c_char;
+    /// Forgets it, after which the instance can be called again.
+    pub fn wasm_runtime_clear_exception(instance: wasm_module_inst_t);
+
+    /// Prepares the calling thread.
+    #[cfg(not(wamr_2020))]
+    pub fn wasm_runtime_init_thread_env() -> bool;
+    /// Undoes [`wasm_runtime_init_thread_env`], on the same thread.
+    #[cfg(not(wamr_2020))]
+    pub fn wasm_runtime_destroy_thread_env();
+
+    /// Sets the log's level; see [`WASM_LOG_LEVEL_FATAL`].
+    #[cfg(not(wamr_2020))]
+    pub fn wasm_runtime_set_log_level(level: c_uint);
+    /// 2020's way to set the log's level; not in its public header.
+    #[cfg(wamr_2020)]
+    pub fn bh_log_set_verbose_level(level: u32);
+}

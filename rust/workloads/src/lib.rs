@@ -1,2 +1,203 @@
-//! wramp: workloads.
+//! The guests: WebAssembly modules, and what each call of them must return.
+//!
+//! wat/ holds one text a workload; the build script turns them into bytes and
+//! [`ALL`] lists them. Every result can be checked, because a [`Workload`] comes
+//! with a [`reference`](Workload::reference) in Rust, written from the header of
+//! its text and not from its code. Truth comes from a third party: the tests run
+//! every module under wasmi and compare.
+//!
+//! The modules keep to the WebAssembly MVP without floating point, import
+//! nothing and carry no custom section, so that an engine of 2020 loads them.
+//! No std, no allocation and no unsafe code here; this crate calls no
+//! engine and measures nothing.
 #![no_std]
+#![forbid(unsafe_code)]
+
+use wramp_core::runtime::Parameters;
+
+mod reference;
+
+/// A module, how to call it, and what it must answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// Its name, unique and lowercase: what a person types to choose it.
+    pub name: &'static str,
+    /// What it does, in one line; the first line of its source.
+    pub summary: &'static str,
+    /// Where its source is, from the root of the repository: `wat/cpu.wat`.
+    pub source: &'static str,
+    /// The module, for ever in flash: a [`Source::Static`](wramp_core::runtime::Source::Static).
+    pub wasm: &'static [u8],
+    /// The export that every call enters.
+    pub export: &'static str,
+    /// What that export takes. An `(i32)` one gets [`State::argument`].
+    pub parameters: Parameters,
+    /// Bytes of linear memory that an instance needs: whole pages, or what is left
+    /// where an engine truncates at `__heap_base`, as WAMR does. 0 without memory.
+    pub memory_bytes: u32,
+    /// What the next call must return; moves the state on by that call. It
+    /// needs no memory but a few words of stack and takes less than a quarter of
+    /// the time that a fast interpreter takes for the call.
+    pub reference: fn(&mut State) -> i32,
+    /// Whether results differ from call to call. Where `false`, all calls of all
+    /// instances return the same and the reference need run only once.
+    pub varies: bool,
+}
+
+/// What the reference knows of one instance between calls: 12 bytes, so that
+/// hundreds of instances can be checked on a microcontroller.
+///
+/// Exact for the first 2^32 - 1 calls of an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The instance's own number: what tells it from its neighbours.
+    pub seed: u32,
+    /// Calls so far.
+    pub calls: u32,
+    /// What a reference keeps from one call to the next; its own affair.
+    pub carry: u32,
+}
+
+impl State {
+    /// The state of an instance before its first call.
+    #[must_use]
+    pub const fn new(seed: u32) -> Self {
+        Self { seed, calls: 0, carry: 0 }
+    }
+
+    /// What to pass at every call of an `(i32)` export: the seed, bit for bit.
+    #[must_use]
+    pub const fn argument(&self) -> i32 {
+        self.seed as i32
+    }
+}
+
+/// The bytes that the build script made of wat/`$name`.wat.
+macro_rules! wasm {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm"))
+    };
+}
+
+/// Every workload: the five that ask a question of their own, then [`MIXED`].
+pub static ALL: &[Workload] = &[
+    Workload {
+        name: "cpu",
+        summary: "FNV-1a over one global, without memory",
+        source: "wat/cpu.wat",
+        wasm: wasm!("cpu"),
+        export: "run",
+        parameters: Parameters::None,
+        memory_bytes: 0,
+        reference: reference::cpu,
+        varies: true,
+    },
+    Workload {
+        name: "mem",
+        summary: "a KiB written and read back, a byte at a time, in a whole page",
+        source: "wat/mem.wat",
+        wasm: wasm!("mem"),
+        export: "run",
+        parameters: Parameters::None,
+        memory_bytes: 65_536,
+        reference: reference::mem,
+        varies: false,
+    },
+    Workload {
+        name: "msg",
+        summary: "a ring of 64 messages, filled and drained by one guest",
+        source: "wat/msg.wat",
+        wasm: wasm!("msg"),
+        export: "run",
+        parameters: Parameters::None,
+        memory_bytes: 65_536,
+        reference: reference::msg,
+        varies: false,
+    },
+    Workload {
+        name: "isolation",
+        summary: "2 KiB and two globals that only this instance may change",
+        source: "wat/isolation.wat",
+        wasm: wasm!("isolation"),
+        export: "run",
+        parameters: Parameters::I32,
+        memory_bytes: 2_048,
+        reference: reference::isolation,
+        varies: true,
+    },
+    Workload {
+        name: "state",
+        summary: "mean and variance of the last 507 samples of a 12-bit converter",
+        source: "wat/state.wat",
+        wasm: wasm!("state"),
+        export: "run",
+        parameters: Parameters::None,
+        memory_bytes: 2_048,
+        reference: reference::state,
+        varies: true,
+    },
+    Workload {
+        name: "add",
+        summary: "50,000 additions, without memory or state",
+        source: "wat/add.wat",
+        wasm: wasm!("add"),
+        export: "run",
+        parameters: Parameters::None,
+        memory_bytes: 0,
+        reference: reference::add,
+        varies: false,
+    },
+    Workload {
+        name: "mul",
+        summary: "20,000 multiplications, without memory or state",
+        source: "wat/mul.wat",
+        wasm: wasm!("mul"),
+        export: "run",
+        parameters: Parameters::None,
+        memory_bytes: 0,
+        reference: reference::mul,
+        varies: false,
+    },
+    Workload {
+        name: "fib",
+        summary: "the 30th Fibonacci number, 500 times over",
+        source: "wat/fib.wat",
+        wasm: wasm!("fib"),
+        export: "run",
+        parameters: Parameters::None,
+        memory_bytes: 0,
+        reference: reference::fib,
+        varies: false,
+    },
+    Workload {
+        name: "checksum",
+        summary: "a Fletcher sum, 100 times over 4 KiB",
+        source: "wat/checksum.wat",
+        wasm: wasm!("checksum"),
+        export: "run",
+        parameters: Parameters::None,
+        memory_bytes: 4_096,
+        reference: reference::checksum,
+        varies: false,
+    },
+    Workload {
+        name: "popcount",
+        summary: "the one bits of 50,000 numbers, without memory or state",
+        source: "wat/popcount.wat",
+        wasm: wasm!("popcount"),
+        export: "run",
+        parameters: Parameters::None,
+        memory_bytes: 0,
+        reference: reference::popcount,
+        varies: false,
+    },
+];
+
+/// The small ones, that a mixed ramp loads side by side and takes turns with.
+pub const MIXED: [&str; 5] = ["add", "mul", "fib", "checksum", "popcount"];
+
+/// The workload of that name, or `None` where there is none.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Workload> {
+    ALL.iter().find(|workload| workload.name == name)
+}

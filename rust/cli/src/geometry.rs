@@ -1,0 +1,132 @@
+//! Options that describe a geometry; `run` and `plan` take the same ones.
+
+use clap::{Args, ValueEnum};
+use wramp_core::config::{Config, Mode};
+use wramp_core::measure::{Bytes, Nanos};
+
+use crate::Problem;
+
+/// How instances share threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModeName {
+    /// A thread and an interpreter stack for each instance
+    Threads,
+    /// A few worker threads serve any number of resident instances
+    Pool,
+}
+
+/// The knobs. What is not given stays as it is in the base: the published geometry for
+/// `run`, the log's own for `plan`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Geometry (sizes in bytes, or with K or M)")]
+pub struct Geometry {
+    /// Region that everything the engine allocates comes from [run: 196608]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub arena_bytes: Option<u32>,
+    /// Most instances at a time, each on a stack of its own [run: 24]
+    #[arg(long, value_name = "N")]
+    pub slots: Option<u32>,
+    /// Stack of a slot, as a board has it [run: 4096]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub slot_stack_bytes: Option<u32>,
+    /// Interpreter stack of an instance [run: 4096]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub wasm_stack_bytes: Option<u32>,
+    /// Instances added a rung [run: 1]
+    #[arg(long, value_name = "N")]
+    pub step: Option<u32>,
+    /// Time for the newest instances to settle [run: 200]
+    #[arg(long, value_name = "MS")]
+    pub settle_ms: Option<u32>,
+    /// Time that a rung is held and measured [run: 1000]
+    #[arg(long, value_name = "MS")]
+    pub dwell_ms: Option<u32>,
+    /// Pause of an instance between two calls [run: 5]
+    #[arg(long, value_name = "MS")]
+    pub pause_ms: Option<u32>,
+    /// Only this workload (may be given again) [all]
+    #[arg(long, value_name = "NAME")]
+    pub workload: Vec<String>,
+    /// A module of your own, .wasm or .wat, in place of a built-in workload
+    #[arg(long, value_name = "FILE")]
+    pub module: Option<String>,
+    /// The module's export to call
+    #[arg(long, value_name = "NAME")]
+    pub export: Option<String>,
+    /// How instances share threads [run: threads]
+    #[arg(long)]
+    pub mode: Option<ModeName>,
+    /// Worker threads of a pool [4]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<u32>,
+    /// Promised 99th percentile of a call's time; the ramp ends where it is broken
+    #[arg(long, value_name = "US")]
+    pub slo_us: Option<u64>,
+    /// Memory to split between stacks and arena: sets both --slots and --arena-bytes
+    #[arg(long, value_name = "BYTES", value_parser = bytes, conflicts_with_all = ["arena_bytes", "slots"])]
+    pub budget_bytes: Option<u32>,
+}
+
+/// Workers of a pool where none are named.
+pub const WORKERS: u32 = 4;
+
+impl Geometry {
+    /// The knobs over `base`. `--budget-bytes` is the caller's: what it buys depends on
+    /// costs that only a run or a log knows.
+    ///
+    /// # Errors
+    /// A knob below its least value, or workers without a pool.
+    pub fn config(&self, base: Config) -> Result<Config, Problem> {
+        let workers = self.workers.unwrap_or(match base.mode {
+            Mode::Pool { workers } => workers,
+            Mode::Threads => WORKERS,
+        });
+        let mode = match self.mode {
+            Some(ModeName::Pool) => Mode::Pool { workers },
+            Some(ModeName::Threads) => Mode::Threads,
+            None => match base.mode {
+                Mode::Pool { .. } => Mode::Pool { workers },
+                Mode::Threads => Mode::Threads,
+            },
+        };
+        if self.workers.is_some() && mode == Mode::Threads {
+            return Err(Problem::new("--workers is a pool's: add --mode pool"));
+        }
+        let config = Config {
+            arena: self.arena_bytes.map_or(base.arena, Bytes),
+            slots: self.slots.unwrap_or(base.slots),
+            slot_stack: self.slot_stack_bytes.map_or(base.slot_stack, Bytes),
+            wasm_stack: self.wasm_stack_bytes.map_or(base.wasm_stack, Bytes),
+            step: self.step.unwrap_or(base.step),
+            settle_ms: self.settle_ms.unwrap_or(base.settle_ms),
+            dwell_ms: self.dwell_ms.unwrap_or(base.dwell_ms),
+            pause_ms: self.pause_ms.unwrap_or(base.pause_ms),
+            mode,
+            slo: self.slo_us.map_or(base.slo, |us| Some(Nanos(us.saturating_mul(1000)))),
+            ..base
+        };
+        config.check().map_err(|(knob, least)| {
+            Problem::new(format!("{} is too small: at least {least}", knob.option()))
+        })?;
+        Ok(config)
+    }
+}
+
+/// `196608`, `192K` or `1M`.
+///
+/// # Errors
+/// Where it is none of these or beyond 32 bits.
+pub fn bytes(text: &str) -> Result<u32, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match &text[digits.len()..] {
+        "" | "B" => 0,
+        "K" | "k" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        _ => return Err("bytes, as in 196608, 192K or 1M".into()),
+    };
+    digits
+        .parse::<u32>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| "bytes below 4 GiB, as in 196608, 192K or 1M".into())
+}

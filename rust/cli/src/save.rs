@@ -1,0 +1,134 @@
+//! Where runs are kept: `results/<board>/<date>-<short commit>/`.
+//!
+//! `run.log` holds the records, `machine.txt` what made them. A second run of the
+//! same day and commit goes beside the first (`-2`, `-3`, ...): nothing is overwritten.
+//! The date is UTC's.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use crate::Problem;
+
+/// The directory of saved runs, from where the command was started.
+pub const RESULTS: &str = "results";
+
+/// Saves a run's records and a description of this machine under `results/`.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub fn save(board: &str, log: &[u8]) -> Result<PathBuf, Problem> {
+    save_under(Path::new(RESULTS), board, log)
+}
+
+/// [`save`] under another directory.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub fn save_under(results: &Path, board: &str, log: &[u8]) -> Result<PathBuf, Problem> {
+    let directory = claim(results, board)?;
+    write(&directory.join("run.log"), log)?;
+    write(&directory.join("machine.txt"), machine().as_bytes())?;
+    Ok(directory)
+}
+
+/// Makes a directory that nobody has yet.
+///
+/// # Errors
+/// Where it cannot be made.
+pub fn claim(results: &Path, board: &str) -> Result<PathBuf, Problem> {
+    // A board's name may have slashes (`esp32s3_devkitc/esp32s3/procpu`), and dots are
+    // no way out of here.
+    let board: String = board
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' })
+        .collect();
+    let board = results.join(if board.is_empty() { "unknown" } else { &board });
+    fs::create_dir_all(&board).map_err(|error| told(&board, &error))?;
+    let name = format!("{}-{}", date(), commit().unwrap_or_else(|| "nogit".into()));
+    let mut directory = board.join(&name);
+    for number in 2.. {
+        match fs::create_dir(&directory) {
+            Ok(()) => break,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                directory = board.join(format!("{name}-{number}"));
+            }
+            Err(error) => return Err(told(&directory, &error)),
+        }
+    }
+    Ok(directory)
+}
+
+/// Writes a file, or says which one could not be.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
+    fs::write(path, bytes).map_err(|error| told(path, &error))
+}
+
+fn told(path: &Path, error: &io::Error) -> Problem {
+    Problem::new(format!("cannot write {}: {error}", path.display()))
+}
+
+/// Today, as `2026-01-31`.
+#[must_use]
+pub fn date() -> String {
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    now.chars().take(10).collect()
+}
+
+/// The short commit of the repository around the current directory, `-dirty` where files
+/// that it tracks were changed.
+fn commit() -> Option<String> {
+    output("git", &["describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"])
+}
+
+/// The first line that a command prints, where it can be run.
+fn output(command: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(command).args(arguments).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().next()?.trim().to_owned();
+    (output.status.success() && !line.is_empty()).then_some(line)
+}
+
+/// What this machine is: enough to know later what a figure was measured on.
+#[must_use]
+pub fn machine() -> String {
+    let mut text = String::new();
+    let command: Vec<String> = std::env::args_os()
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .enumerate()
+        .map(|(index, argument)| if index == 0 { "wramp".into() } else { argument })
+        .collect();
+    let now = humantime::format_rfc3339_seconds(SystemTime::now());
+    let _ = writeln!(text, "date: {now}");
+    let _ = writeln!(text, "command: {}", command.join(" "));
+    let _ = writeln!(text, "wramp: {}", env!("CARGO_PKG_VERSION"));
+    let file = |path: &str, key: &str| {
+        let text = fs::read_to_string(path).ok()?;
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+    };
+    let cores = std::thread::available_parallelism().ok().map(|cores| cores.to_string());
+    let facts = [
+        ("commit", commit()),
+        // Not the host's name: results are public.
+        ("system", output("uname", &["-srm"])),
+        ("cpu", file("/proc/cpuinfo", "model name")),
+        ("cores", cores),
+        ("memory", file("/proc/meminfo", "MemTotal")),
+        ("rustc", output("rustc", &["--version"])),
+        ("cc", output("cc", &["--version"])),
+        ("qemu", output("qemu-system-arm", &["--version"])),
+    ];
+    for (key, value) in facts {
+        if let Some(value) = value {
+            let _ = writeln!(text, "{key}: {value}");
+        }
+    }
+    text
+}

@@ -1,0 +1,892 @@
+//! Records and lines: what is written is read, and what was damaged is not.
+//!
+//! `golden/format-1.log` holds one line a kind. Its CRCs come from another
+//! implementation (Python's `binascii.crc_hqx(line, 0xFFFF)`). Where that file must
+//! change for a test to pass, the format has changed: see `FORMAT_VERSION`.
+
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use wramp_core::measure::{Bytes, Nanos, Ratio};
+use wramp_core::ramp::Limit;
+use wramp_core::report::{
+    Done, End, FORMAT_VERSION, Fault, Instance, Load, PREFIX, ParseError, Part, Predict, Record,
+    Run, Step, Word, crc16,
+};
+
+const GOLDEN: &str = include_str!("golden/format-1.log");
+
+fn cases(cases: u32) -> ProptestConfig {
+    let cases = if cfg!(miri) { 4 } else { cases };
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// A kind, its keys and those of them that may be absent.
+struct Kind {
+    name: &'static str,
+    keys: &'static [&'static str],
+    optional: &'static [&'static str],
+}
+
+const KINDS: [Kind; 9] = [
+    Kind {
+        name: "run",
+        keys: Run::KEYS,
+        optional: &[
+            "cc",
+            "workers",
+            "arena_at",
+            "heap_at",
+            "slot_stack_real_bytes",
+            "slice_ms",
+            "slo_us",
+        ],
+    },
+    Kind { name: "load", keys: Load::KEYS, optional: &[] },
+    Kind { name: "predict", keys: Predict::KEYS, optional: &[] },
+    Kind { name: "part", keys: Part::KEYS, optional: &[] },
+    Kind {
+        name: "step",
+        keys: Step::KEYS,
+        optional: &[
+            "running",
+            "cpu_permille",
+            "latency_p50_us",
+            "latency_p99_us",
+            "latency_max_us",
+            "turnaround_p50_us",
+            "turnaround_p99_us",
+            "turnaround_max_us",
+        ],
+    },
+    Kind {
+        name: "instance",
+        keys: Instance::KEYS,
+        optional: &[
+            "latency_p50_us",
+            "latency_p99_us",
+            "latency_max_us",
+            "stack_used_bytes",
+            "error",
+            "message",
+        ],
+    },
+    Kind {
+        name: "end",
+        keys: End::KEYS,
+        optional: &[
+            "predicted_peak",
+            "predicted_limit",
+            "cost_bytes",
+            "over_budget",
+            "fairness",
+            "error",
+            "message",
+        ],
+    },
+    Kind { name: "fault", keys: Fault::KEYS, optional: &["workload"] },
+    Kind { name: "done", keys: Done::KEYS, optional: &[] },
+];
+
+/// Appends the CRC: what a writer of any version would do.
+fn seal(body: &str) -> String {
+    format!("{body} crc={:04x}", body.bytes().fold(0xFFFF, crc16))
+}
+
+/// The line without its CRC.
+fn body(line: &str) -> &str {
+    line.rsplit_once(" crc=").unwrap().0
+}
+
+/// The value of a key, as it stands in the line.
+fn value<'l>(line: &'l str, key: &str) -> Option<&'l str> {
+    line.split(' ')
+        .skip(2)
+        .filter_map(|word| word.split_once('='))
+        .find(|w| w.0 == key)
+        .map(|w| w.1)
+}
+
+fn is_record(line: &str) -> bool {
+    matches!(Record::parse(line), Ok(Some(_)))
+}
+
+// Records from random ingredients. -----------------------------------------------
+
+/// What fields are filled with, each kind of ingredient over and over again.
+#[derive(Clone, Debug)]
+struct Ingredients {
+    words: Vec<String>,
+    numbers: Vec<u64>,
+    present: Vec<bool>,
+}
+
+struct Cook<'i> {
+    from: &'i Ingredients,
+    taken: usize,
+}
+
+impl<'i> Cook<'i> {
+    fn take<T>(&mut self, of: &'i [T]) -> &'i T {
+        self.taken += 1;
+        &of[self.taken % of.len()]
+    }
+}
+
+/// A field's value from the ingredients.
+trait Cooked<'i>: Sized {
+    fn cooked(cook: &mut Cook<'i>) -> Self;
+}
+
+impl<'i> Cooked<'i> for Word<'i> {
+    fn cooked(cook: &mut Cook<'i>) -> Self {
+        let word: &'i String = cook.take(&cook.from.words);
+        Self(word)
+    }
+}
+
+impl<'i, T: Cooked<'i>> Cooked<'i> for Option<T> {
+    fn cooked(cook: &mut Cook<'i>) -> Self {
+        let present = *cook.take(&cook.from.present);
+        present.then(|| T::cooked(cook))
+    }
+}
+
+macro_rules! cooked_from_numbers {
+    ($($type:ty: $number:ident => $value:expr),* $(,)?) => {$(
+        impl Cooked<'_> for $type {
+            fn cooked(cook: &mut Cook<'_>) -> Self {
+                let $number = *cook.take(&cook.from.numbers);
+                $value
+            }
+        }
+    )*};
+}
+cooked_from_numbers! {
+    u32: n => n as u32,
+    u64: n => n,
+    i64: n => n as i64,
+    Bytes: n => Bytes(n as u32),
+    Nanos: n => Nanos(n),
+    Ratio: n => Ratio(n as u32),
+    Limit: n => [Limit::Slots, Limit::Arena, Limit::Slo, Limit::Error, Limit::Interrupted]
+        [(n % 5) as usize],
+}
+
+/// A record of the kind with that number in [`KINDS`].
+fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
+    let mut cook = Cook { from, taken: 0 };
+    macro_rules! record {
+        ($name:ident: $($field:ident)*) => {
+            $name { $( $field: Cooked::cooked(&mut cook), )* }.into()
+        };
+    }
+    match KINDS[kind].name {
+        "run" => {
+            let record: Record<'_> = record!(Run: format wramp board os pointer_bits clock_hz cores
+                runtime runtime_version interpreter rustc cc scenario mode workers arena_bytes
+                arena_at heap_at slots slot_stack_bytes slot_stack_real_bytes wasm_stack_bytes step
+                settle_ms dwell_ms pause_ms pin slice_ms budget slo_us);
+            match record {
+                Record::Run(run) => Run { format: FORMAT_VERSION, ..run }.into(),
+                other => other,
+            }
+        }
+        "load" => record!(Load: workload module_bytes arena_bytes arena_free_bytes),
+        "predict" => {
+            record!(Predict: workload peak limit cost_bytes need_bytes arena_free_bytes)
+        }
+        "part" => record!(Part: workload part bytes blocks),
+        "step" => record!(Step: workload instances running arena_free_bytes arena_low_bytes
+            arena_largest_bytes arena_blocks cost_bytes cpu_permille uptime_ms dwell_us dwell_calls
+            calls errors latency_p50_us latency_p99_us latency_max_us turnaround_p50_us
+            turnaround_p99_us turnaround_max_us),
+        "instance" => record!(Instance: workload id slot alive_ms calls errors latency_p50_us
+            latency_p99_us latency_max_us stack_used_bytes result error message),
+        "end" => record!(End: workload peak limit predicted_peak predicted_limit cost_bytes
+            arena_free_bytes leaked_bytes calls errors over_budget fairness error message),
+        "fault" => record!(Fault: workload error knob message),
+        "done" => record!(Done: workloads errors exit),
+        kind => unreachable!("{kind}"),
+    }
+}
+
+/// Words that fit a record, above all those that look like a part of one.
+fn token() -> impl Strategy<Value = String> {
+    let awkward = prop::sample::select(vec![
+        "wramp",
+        "/opt/wramp",
+        "wramp=1",
+        "run",
+        "-",
+        "=",
+        "crc=0000",
+        "a=b=c",
+        "peak=3",
+        "?",
+        "format=9",
+    ]);
+    prop_oneof![3 => "[!-~]{1,12}", 1 => awkward.prop_map(str::to_owned)]
+}
+
+fn ingredients(word: impl Strategy<Value = String>) -> impl Strategy<Value = Ingredients> {
+    let number = prop_oneof![
+        6 => (0_u32..64, any::<u64>()).prop_map(|(shift, number)| number >> shift),
+        1 => Just(0),
+        1 => Just(u64::MAX),
+        1 => Just(i64::MIN as u64),
+    ];
+    (
+        prop::collection::vec(word, 1..16),
+        prop::collection::vec(number, 1..40),
+        prop::collection::vec(any::<bool>(), 1..16),
+    )
+        .prop_map(|(words, numbers, present)| Ingredients { words, numbers, present })
+}
+
+fn kind() -> impl Strategy<Value = usize> {
+    0..KINDS.len()
+}
+
+proptest! {
+    #![proptest_config(cases(192))]
+
+    #[test]
+    fn what_is_written_is_read(from in ingredients(token())) {
+        for (kind, Kind { name, .. }) in KINDS.iter().enumerate() {
+            let record = cooked(kind, &from);
+            let line = record.to_string();
+            prop_assert_eq!(Record::parse(&line), Ok(Some(record)), "{}", line);
+            prop_assert_eq!(record.kind(), *name);
+        }
+    }
+
+    #[test]
+    fn a_line_is_ascii_in_the_order_of_its_keys(kind in kind(), from in ingredients(".{0,9}")) {
+        let line = cooked(kind, &from).to_string();
+        prop_assert!(line.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()), "{}", line);
+        let mut words = line.split(' ');
+        prop_assert_eq!(words.next(), Some("wramp"));
+        prop_assert_eq!(words.next(), Some(KINDS[kind].name));
+        let written: Vec<&str> = words.map(|word| word.split_once('=').unwrap().0).collect();
+        let (crc, written) = written.split_last().unwrap();
+        prop_assert_eq!(*crc, "crc");
+        let keys = KINDS[kind].keys.iter().copied();
+        let expected: Vec<&str> = keys
+            .filter(|key| written.contains(key) || !KINDS[kind].optional.contains(key))
+            .collect();
+        prop_assert_eq!(written, &expected[..]);
+        prop_assert_eq!(seal(body(&line)), line.as_str());
+    }
+
+    /// A word that does not fit is made to, in one documented way.
+    #[test]
+    fn words_are_bent_to_fit(word in any::<String>()) {
+        let mut bent: String = word
+            .chars()
+            .map(|c| match c {
+                ' ' => '_',
+                '!'..='~' => c,
+                _ => '?',
+            })
+            .collect();
+        if bent.is_empty() {
+            bent.push('-');
+        }
+        prop_assert_eq!(Word(&word).to_string(), bent.as_str());
+        let fault = Fault {
+            workload: Some(Word(&word)),
+            error: Word(&word),
+            knob: Word("knob"),
+            message: Word(&word),
+        };
+        let line = Record::from(fault).to_string();
+        let fault = Fault {
+            workload: Some(Word(&bent)),
+            error: Word(&bent),
+            message: Word(&bent),
+            ..fault
+        };
+        prop_assert_eq!(Record::parse(&line), Ok(Some(fault.into())));
+    }
+
+    /// A line that breaks off is no record, wherever it does; and the record that
+    /// continues it is read.
+    #[test]
+    fn a_line_cut_short_is_no_record(
+        (kind, from) in (kind(), ingredients(token())),
+        (next_kind, next_from) in (kind(), ingredients(token())),
+    ) {
+        let (line, next) = (cooked(kind, &from).to_string(), cooked(next_kind, &next_from));
+        for cut in 0..line.len() {
+            let part = &line[..cut];
+            prop_assert!(
+                matches!(Record::parse(part), Ok(None) | Err(ParseError::Garbled)), "{}", part);
+            let run_on = format!("{part}{next}");
+            prop_assert_eq!(Record::parse(&run_on), Ok(Some(next)), "{}", run_on);
+        }
+    }
+
+    /// All errors within 16 bits are caught, says the theory of CRCs: a character
+    /// changed, and two neighbours changed or swapped.
+    #[test]
+    fn changed_characters_are_caught(
+        (kind, from) in (kind(), ingredients(token())),
+        at in any::<prop::sample::Index>(),
+        by in (0_u8..128, 0_u8..128),
+    ) {
+        let line = cooked(kind, &from).to_string();
+        let at = at.index(line.len() - 1);
+        let change = |to: &[u8]| {
+            let mut bytes = line.clone().into_bytes();
+            bytes[at..at + to.len()].copy_from_slice(to);
+            String::from_utf8(bytes).unwrap()
+        };
+        let neighbours = line.as_bytes()[at..at + 2].to_vec();
+        for damaged in [
+            change(&[by.0]),
+            change(&[by.0, by.1]),
+            change(&[neighbours[1], neighbours[0]]),
+        ] {
+            prop_assert!(damaged == line || !is_record(&damaged), "{}", damaged);
+        }
+    }
+
+    #[test]
+    fn no_string_makes_it_panic(line in any::<String>()) {
+        let _ = Record::parse(&line);
+        let sealed = seal(&line);
+        let _ = Record::parse(&sealed);
+        let sealed = seal(&format!("{PREFIX}{line}"));
+        let _ = Record::parse(&sealed);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Record::parse(&String::from_utf8_lossy(&bytes));
+    }
+
+    /// Soup of what lines are made of; whatever comes out as a record is one.
+    #[test]
+    fn no_soup_makes_it_panic(soup in prop::collection::vec(fragment(), 0..24)) {
+        let soup = soup.concat();
+        for line in [seal(&soup), soup] {
+            match Record::parse(&line) {
+                Ok(Some(record)) => {
+                    let again = record.to_string();
+                    prop_assert_eq!(Record::parse(&again).unwrap().unwrap().kind(), record.kind());
+                }
+                Ok(None) => {}
+                Err(error) => prop_assert!(!error.to_string().is_empty()),
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_the_future_are_ignored(
+        (kind, from) in (kind(), ingredients(token())),
+        (key, value) in ("[a-z][a-z_]{0,9}x", "[!-~]{0,9}"),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let record = cooked(kind, &from);
+        let line = record.to_string();
+        let mut words: Vec<&str> = body(&line).split(' ').collect();
+        let future = format!("{key}={value}");
+        // Anywhere behind the kind.
+        words.insert(2 + at.index(words.len() - 1), &future);
+        let line = seal(&words.join(" "));
+        prop_assert_eq!(Record::parse(&line), Ok(Some(record)), "{}", line);
+    }
+
+    #[test]
+    fn what_stands_before_is_passed_over(
+        (kind, from) in (kind(), ingredients(token())),
+        before in "[ -~é]{0,40}",
+    ) {
+        let record = cooked(kind, &from);
+        let line = format!("{before}{record}");
+        prop_assert_eq!(Record::parse(&line), Ok(Some(record)));
+    }
+}
+
+fn fragment() -> impl Strategy<Value = String> {
+    const FRAGMENTS: &[&str] = &[
+        "wramp ",
+        "wramp",
+        " ",
+        "  ",
+        "\t",
+        "\u{b}",
+        "\r",
+        "=",
+        "crc=",
+        " crc=",
+        "1234",
+        "run",
+        "done",
+        "load",
+        "step ",
+        "é",
+        "\u{10FFFF}",
+        "format=1",
+        "format=2",
+        "format=99999999999",
+        "workloads=1",
+        "errors=0",
+        "exit=0",
+        " workload=w",
+        " part=p",
+        " bytes=1",
+        " blocks=+1",
+        " wramp=1",
+        "-1",
+        ".5",
+        "1.000",
+    ];
+    const FIELDS: &[&str] = &[
+        " workloads=1 errors=0 exit=0",
+        "wramp done workloads=1 errors=0 exit=0",
+        "wramp part workload=w part=p bytes=1 blocks=1",
+    ];
+    prop_oneof![
+        6 => prop::sample::select(FRAGMENTS).prop_map(str::to_owned),
+        1 => prop::sample::select(FIELDS).prop_map(str::to_owned),
+        1 => any::<char>().prop_map(String::from),
+    ]
+}
+
+/// Characters lost or doubled shift all that follows, and a CRC catches that but for 1
+/// in 65,536: so these cases are the same in every run.
+#[test]
+fn lost_and_doubled_characters_are_caught() {
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let damage = (kind(), ingredients(token()), any::<prop::sample::Index>(), 1_usize..9);
+    TestRunner::new_with_rng(cases(2048), rng)
+        .run(&damage, |(kind, from, at, length)| {
+            let record = cooked(kind, &from);
+            let line = record.to_string();
+            let at = at.index(line.len());
+            let end = line.len().min(at + length);
+            let lost = format!("{}{}", &line[..at], &line[end..]);
+            // A run of equal characters may lose any of them, which is the same loss.
+            prop_assert!(!is_record(&lost), "{}", lost);
+            let doubled = format!("{}{}", &line[..end], &line[at..]);
+            // The first characters doubled stand before the record.
+            let whole = at == 0;
+            prop_assert_eq!(is_record(&doubled), whole, "{}", doubled);
+            Ok(())
+        })
+        .unwrap();
+}
+
+// The golden log. ------------------------------------------------------------------
+
+fn golden() -> Vec<&'static str> {
+    GOLDEN.lines().collect()
+}
+
+/// What the golden log says, by hand.
+fn golden_records() -> [Record<'static>; 9] {
+    [
+        Run {
+            format: 1,
+            wramp: Word("0.1.0"),
+            board: Word("rpi_pico2/rp2350a/m33"),
+            os: Word("zephyr-4.1.0"),
+            pointer_bits: 32,
+            clock_hz: 150_000_000,
+            cores: 2,
+            runtime: Word("wamr"),
+            runtime_version: Word("2.4.5"),
+            interpreter: Word("classic"),
+            rustc: Word("1.90.0"),
+            cc: Some(Word("gcc-14.3.0")),
+            scenario: Word("all"),
+            mode: Word("pool"),
+            workers: Some(4),
+            arena_bytes: Bytes(196_608),
+            arena_at: Some(Word("0x20004000-0x20034000")),
+            heap_at: Some(Word("0x20034000-0x20035000")),
+            slots: 24,
+            slot_stack_bytes: Bytes(4096),
+            slot_stack_real_bytes: Some(Bytes(4160)),
+            wasm_stack_bytes: Bytes(4096),
+            step: 1,
+            settle_ms: 200,
+            dwell_ms: 1000,
+            pause_ms: 5,
+            pin: Word("free"),
+            slice_ms: Some(10),
+            budget: Word("off"),
+            slo_us: Some(Nanos(2_500_000)),
+        }
+        .into(),
+        Load {
+            workload: Word("checksum"),
+            module_bytes: Bytes(187),
+            arena_bytes: Bytes(2216),
+            arena_free_bytes: Bytes(194_392),
+        }
+        .into(),
+        Predict {
+            workload: Word("checksum"),
+            peak: 23,
+            limit: Limit::Arena,
+            cost_bytes: Bytes(8208),
+            need_bytes: Bytes(8464),
+            arena_free_bytes: Bytes(186_184),
+        }
+        .into(),
+        Part {
+            workload: Word("checksum"),
+            part: Word("wasm_stack"),
+            bytes: Bytes(4096),
+            blocks: 1,
+        }
+        .into(),
+        Step {
+            workload: Word("checksum"),
+            instances: 3,
+            running: Some(2),
+            arena_free_bytes: Bytes(169_768),
+            arena_low_bytes: Bytes(169_512),
+            arena_largest_bytes: Bytes(169_000),
+            arena_blocks: 31,
+            cost_bytes: Bytes(8208),
+            cpu_permille: Some(873),
+            uptime_ms: 4821,
+            dwell_us: Nanos(1_000_003_250),
+            dwell_calls: 571,
+            calls: 1702,
+            errors: 0,
+            latency_p50_us: Some(Nanos(33_405)),
+            latency_p99_us: Some(Nanos(41_007)),
+            latency_max_us: Some(Nanos(52_016)),
+            turnaround_p50_us: Some(Nanos(5_033_000)),
+            turnaround_p99_us: Some(Nanos(5_041_100)),
+            turnaround_max_us: Some(Nanos(5_060_020)),
+        }
+        .into(),
+        Instance {
+            workload: Word("isolation"),
+            id: 7,
+            slot: 7,
+            alive_ms: u64::MAX,
+            calls: u32::MAX,
+            errors: 1,
+            latency_p50_us: Some(Nanos(0)),
+            latency_p99_us: Some(Nanos(999)),
+            latency_max_us: Some(Nanos(u64::MAX)),
+            stack_used_bytes: Some(Bytes(1544)),
+            result: Word("bad"),
+            error: Some(Word("trap")),
+            message: Some(Word("Exception:_out_of_bounds_memory_access,_at=0x1f?")),
+        }
+        .into(),
+        End {
+            workload: Word("checksum"),
+            peak: 23,
+            limit: Limit::Interrupted,
+            predicted_peak: Some(24),
+            predicted_limit: Some(Limit::Slots),
+            cost_bytes: Some(Bytes(8208)),
+            arena_free_bytes: Bytes(194_392),
+            leaked_bytes: -16,
+            calls: 31_415,
+            errors: 2,
+            over_budget: Some(1),
+            fairness: Some(Ratio(9987)),
+            error: Some(Word("out-of-memory")),
+            message: Some(Word("-")),
+        }
+        .into(),
+        Fault {
+            workload: Some(Word("msg")),
+            error: Word("out-of-memory"),
+            knob: Word("CONFIG_WRAMP_ARENA_SIZE"),
+            message: Word(
+                "arena_too_small_for_the_module:_needs_70_KiB,_CONFIG_WRAMP_ARENA_SIZE_is_64_KiB",
+            ),
+        }
+        .into(),
+        Done { workloads: 10, errors: 2, exit: 1 }.into(),
+    ]
+}
+
+/// The format stands still: same bytes, same meaning, both ways.
+#[test]
+fn golden_log_stands_still() {
+    assert_eq!(FORMAT_VERSION, 1, "a new format has a golden log of its own");
+    assert_eq!(golden().len(), KINDS.len(), "one line a kind");
+    for ((line, record), kind) in golden().iter().zip(golden_records()).zip(&KINDS) {
+        assert_eq!(Record::parse(line), Ok(Some(record)));
+        assert_eq!(record.to_string(), *line);
+        assert_eq!(record.kind(), kind.name);
+        // It shows every key, so that every key stands still.
+        for key in kind.keys {
+            assert!(value(line, key).is_some(), "{} without {key}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn crc_is_the_catalogues() {
+    // CRC-16/IBM-3740 (alias CCITT-FALSE) in the catalogue of parametrised CRC algorithms.
+    assert_eq!(b"123456789".iter().fold(0xFFFF, |crc, &byte| crc16(crc, byte)), 0x29B1);
+}
+
+/// Each character of each golden line, changed to every other one.
+#[test]
+#[cfg_attr(miri, ignore = "a quarter of a million lines")]
+fn every_change_of_a_character_is_caught() {
+    for line in golden() {
+        let mut bytes = line.as_bytes().to_vec();
+        for at in 0..bytes.len() {
+            let right = bytes[at];
+            for wrong in (0..128).filter(|&wrong| wrong != right) {
+                bytes[at] = wrong;
+                let damaged = std::str::from_utf8(&bytes).unwrap();
+                assert!(!is_record(damaged), "{damaged}");
+            }
+            bytes[at] = right;
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "thousands of long lines")]
+fn every_lost_or_doubled_character_is_caught() {
+    for line in golden() {
+        for at in 0..line.len() {
+            let lost = format!("{}{}", &line[..at], &line[at + 1..]);
+            assert!(!is_record(&lost), "{lost}");
+            let doubled = format!("{}{}", &line[..=at], &line[at..]);
+            // "wwramp done ..." holds the whole record.
+            assert_eq!(is_record(&doubled), at == 0, "{doubled}");
+        }
+    }
+}
+
+// What is not a record, and why. ----------------------------------------------------
+
+#[test]
+fn a_missing_key_is_named() {
+    for (line, kind) in golden().into_iter().zip(&KINDS) {
+        for &key in kind.keys {
+            let word = format!(" {key}={}", value(line, key).unwrap());
+            let without = seal(&body(line).replacen(&word, "", 1));
+            if kind.optional.contains(&key) {
+                let record = Record::parse(&without).unwrap().unwrap();
+                assert_eq!(record.to_string(), without, "absent stays absent");
+            } else {
+                let error = ParseError::BadField { kind: kind.name, key };
+                assert_eq!(Record::parse(&without), Err(error));
+                assert!(error.to_string().contains(key) && error.to_string().contains(kind.name));
+            }
+        }
+    }
+}
+
+/// Nothing but what the encoder writes passes for a number.
+#[test]
+fn a_value_of_another_type_is_named() {
+    for (line, kind) in golden().into_iter().zip(&KINDS) {
+        for &key in kind.keys {
+            let right = value(line, key).unwrap();
+            // Words take anything but nothing.
+            let number = right.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+            let word = ["wramp", "runtime_version", "rustc", "arena_at", "heap_at", "message"];
+            let wrong: &[&str] = match key {
+                _ if !number || word.contains(&key) => &[""],
+                key if key.ends_with("_us") || key == "fairness" => &[
+                    "",
+                    "x",
+                    "1",
+                    "1.",
+                    ".001",
+                    "1.00",
+                    "1.00000",
+                    "+1.000",
+                    "1.+00",
+                    "-1.000",
+                    "99999999999999999999.000",
+                    "1,000",
+                ],
+                "leaked_bytes" => &["", "x", "+1", "1.0", "--1", "9223372036854775808"],
+                _ => &["", "x", "+1", "-1", "1.0", "0x1", "1_000", "18446744073709551616"],
+            };
+            for wrong in wrong {
+                let (was, is) = (format!(" {key}={right}"), format!(" {key}={wrong}"));
+                let line = seal(&body(line).replacen(&was, &is, 1));
+                let error = ParseError::BadField { kind: kind.name, key };
+                assert_eq!(Record::parse(&line), Err(error), "{line}");
+            }
+        }
+    }
+    let limit = seal("wramp predict workload=w peak=1 limit=patience cost_bytes=1");
+    let error = ParseError::BadField { kind: "predict", key: "limit" };
+    assert_eq!(Record::parse(&limit), Err(error));
+}
+
+#[test]
+fn a_number_too_large_for_its_key_is_refused() {
+    let line = seal("wramp part workload=w part=p bytes=4294967296 blocks=1");
+    let error = ParseError::BadField { kind: "part", key: "bytes" };
+    assert_eq!(Record::parse(&line), Err(error));
+    let end = golden()[6];
+    let line = seal(&body(end).replacen("fairness=0.9987", "fairness=429496.7296", 1));
+    let error = ParseError::BadField { kind: "end", key: "fairness" };
+    assert_eq!(Record::parse(&line), Err(error));
+}
+
+#[test]
+fn a_newer_format_is_refused() {
+    let newer = FORMAT_VERSION + 1;
+    let whole = body(golden()[0]).replacen("format=1", &format!("format={newer}"), 1);
+    // What else is in it, or is no longer, does not matter.
+    for run in [whole, format!("wramp run format={newer}"), format!("wramp run x= format={newer}")]
+    {
+        let line = seal(&run);
+        assert_eq!(Record::parse(&line), Err(ParseError::Newer { format: newer }));
+    }
+    let message = ParseError::Newer { format: newer }.to_string();
+    assert!(message.contains(&newer.to_string()) && message.contains("update"), "{message}");
+    // The version is of the log, said once.
+    let line = seal(&format!("{} format={newer}", body(golden()[8])));
+    assert!(is_record(&line));
+}
+
+#[test]
+fn a_kind_of_the_future_is_named() {
+    for (line, kind) in [
+        (seal("wramp power joules=3"), "power"),
+        (seal("wramp power"), "power"),
+        (seal("wramp Run format=1"), "Run"),
+        (seal("wramp  run format=1"), ""),
+    ] {
+        assert_eq!(Record::parse(&line), Err(ParseError::UnknownKind(kind)));
+    }
+}
+
+#[test]
+fn what_a_console_adds_is_passed_over() {
+    for (line, record) in golden().into_iter().zip(golden_records()) {
+        for before in [
+            "[00:00:01.000] <inf> ",
+            "[00:00:01.000,000] <inf> wramp: ",
+            "\u{1b}[0m",
+            "*** Booting Zephyr OS build v4.1.0 ***",
+            "uart:~$ ",
+            "wramp step workload=x instan",
+            "wramp ",
+            "wramp step crc=12",
+            "level=3 board=wramp ",
+        ] {
+            for after in ["", "\r", "\r\n", "  \t"] {
+                let line = format!("{before}{line}{after}");
+                assert_eq!(Record::parse(&line), Ok(Some(record)), "{line}");
+            }
+        }
+    }
+}
+
+/// What follows a record on its line is not known to be none of it.
+#[test]
+fn what_stands_behind_garbles() {
+    for after in ["0", ".", " uart:~$", "[00:00:01.000] <inf> x", "é", " x=1"] {
+        let line = format!("{}{after}", golden()[8]);
+        assert_eq!(Record::parse(&line), Err(ParseError::Garbled), "{line}");
+    }
+}
+
+/// A line end was lost: the second is read, and if it broke off the line is garbled,
+/// not passed over as if there had been nothing.
+#[test]
+fn two_records_on_one_line() {
+    let records = golden_records();
+    for first in golden() {
+        for (second, record) in golden().into_iter().zip(records) {
+            assert_eq!(Record::parse(&format!("{first}{second}")), Ok(Some(record)));
+        }
+        for torn in ["wramp ", "wramp s", "wramp step", "wramp step ", "wramp step workload"] {
+            let line = format!("{first}{torn}");
+            assert_eq!(Record::parse(&line), Err(ParseError::Garbled), "{line}");
+        }
+    }
+}
+
+/// `wramp` is a fine name for a board, a directory, a module.
+#[test]
+fn a_word_may_end_in_our_name() {
+    let part = Part { workload: Word("wramp"), part: Word("wramp"), bytes: Bytes(1), blocks: 1 };
+    let fault = Fault {
+        workload: None,
+        error: Word("malformed"),
+        knob: Word("--module"),
+        message: Word("cannot read /home/me/wramp"),
+    };
+    let line = Record::from(part).to_string();
+    assert_eq!(Record::parse(&line), Ok(Some(part.into())));
+    let line = Record::from(fault).to_string();
+    let fault = Fault { message: Word("cannot_read_/home/me/wramp"), ..fault };
+    assert_eq!(Record::parse(&line), Ok(Some(fault.into())));
+}
+
+/// Found by reading: the CRC of the bare name is right, and nothing is behind it.
+#[test]
+fn our_name_with_a_right_crc_is_no_record() {
+    assert_eq!(Record::parse(&seal("wramp")), Err(ParseError::Garbled));
+    assert_eq!(Record::parse(&seal("wramp ")), Err(ParseError::UnknownKind("")));
+}
+
+/// `from_str_radix` takes a plus sign and capitals; the encoder writes neither.
+#[test]
+fn a_crc_has_one_spelling() {
+    // Its CRC is 0x0d80 or the like: begins with a zero and has a letter.
+    let body = (0..).map(|n| format!("wramp done workloads={n} errors=0 exit=0")).find(|body| {
+        let line = seal(body);
+        let crc = &line[line.len() - 4..];
+        crc.starts_with('0') && crc.contains(|c: char| c.is_ascii_lowercase())
+    });
+    let line = seal(&body.unwrap());
+    assert!(is_record(&line));
+    let (body, crc) = line.rsplit_once('=').unwrap();
+    for crc in [crc.to_uppercase(), crc.replacen('0', "+", 1), format!("0{crc}")] {
+        assert_eq!(Record::parse(&format!("{body}={crc}")), Err(ParseError::Garbled));
+    }
+}
+
+#[test]
+fn other_lines_are_none_of_ours() {
+    for line in [
+        "",
+        "\r\n",
+        "*** Booting Zephyr OS build v4.1.0 ***",
+        "[00:00:00.001] <inf> wamr: heap=196608",
+        "wramp",
+        "wramp ",
+        "wrampx step a=1",
+        "WRAMP step a=1",
+        "this is wramp on a board",
+        "level=info wramp begins",
+        "a wramp step without a value",
+        "done workloads=1 errors=0 exit=0 crc=0000",
+    ] {
+        assert_eq!(Record::parse(line), Ok(None), "{line}");
+    }
+}
+
+#[test]
+fn what_looks_like_a_record_without_a_right_crc_is_garbled() {
+    for line in [
+        "wramp done workloads=1 errors=0 exit=0",
+        "wramp done workloads=1 errors=0 exit=0 crc=",
+        "wramp done workloads=1 errors=0 exit=0 crc=000",
+        "wramp done workloads=1 errors=0 exit=0 crc=00000",
+        "wramp done workloads=1 errors=0 exit=0 crc=wxyz",
+        "wramp done crc=ffff",
+        "wramp workloads=1 errors=0 exit=0 crc=0000",
+    ] {
+        assert_eq!(Record::parse(line), Err(ParseError::Garbled), "{line}");
+    }
+    assert!(ParseError::Garbled.to_string().contains("CRC"));
+}

@@ -1,0 +1,268 @@
+//! Slots: stacks mapped before the ramp starts, one thread a slot, joined before reuse.
+
+use std::ptr::NonNull;
+
+use wramp_core::measure::Bytes;
+use wramp_core::platform::{Crew, Pin, StartError, Work};
+
+/// What a stack is filled with before a thread gets it; Zephyr uses the same.
+const PAINT: u8 = 0xAA;
+/// Added to the least stack that pthreads allow: room for unoptimised frames of the
+/// engine and of ours. A board's slot is a fraction of it, which is why no figure of
+/// stack use is taken from here to a board.
+const ROOM: usize = 64 * 1024;
+
+/// One mapped stack with a guard page below it.
+struct Stack {
+    mapping: NonNull<u8>,
+    mapped: usize,
+    guard: usize,
+}
+
+// SAFETY: a stack is plain memory that its owner alone reaches; no thread is tied to it
+// except while a crew runs, which is tracked there.
+unsafe impl Send for Stack {}
+// SAFETY: shared references only read the addresses.
+unsafe impl Sync for Stack {}
+
+impl Stack {
+    fn new(size: usize, page: usize) -> std::io::Result<Self> {
+        let mapped = size + page;
+        // SAFETY: an anonymous private mapping at an address of the kernel's choice
+        // touches no memory that exists.
+        let at = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                mapped,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+                -1,
+                0,
+            )
+        };
+        let mapping = NonNull::new(at.cast::<u8>())
+            .filter(|_| at != libc::MAP_FAILED)
+            .ok_or_else(std::io::Error::last_os_error)?;
+        let stack = Self { mapping, mapped, guard: page };
+        // SAFETY: the first page of a mapping of our own; nothing lies in it yet.
+        if unsafe { libc::mprotect(at, page, libc::PROT_NONE) } != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(stack)
+    }
+
+    fn bottom(&self) -> *mut u8 {
+        // SAFETY: the guard page lies within the mapping.
+        unsafe { self.mapping.as_ptr().add(self.guard) }
+    }
+
+    fn size(&self) -> usize {
+        self.mapped - self.guard
+    }
+
+    /// Fills it with [`PAINT`]. No thread may run on it.
+    fn paint(&self) {
+        // SAFETY: these bytes are mapped writable and ours; by contract no thread uses them.
+        unsafe { self.bottom().write_bytes(PAINT, self.size()) };
+    }
+
+    /// Bytes between the lowest one that was ever changed and the top. A thread that runs
+    /// on it may make it grow meanwhile; what is read is then a lower bound.
+    fn used(&self) -> usize {
+        let clean = (0..self.size())
+            // SAFETY: within the mapping; volatile, since a thread may write there.
+            .take_while(|&offset| unsafe { self.bottom().add(offset).read_volatile() } == PAINT)
+            .count();
+        self.size() - clean
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` with this length; every crew has joined its threads.
+        unsafe { libc::munmap(self.mapping.as_ptr().cast(), self.mapped) };
+    }
+}
+
+/// All stacks of a run.
+pub struct Slots {
+    stacks: Vec<Stack>,
+    real: Bytes,
+}
+
+impl Slots {
+    /// Maps `count` stacks of at least `size` bytes.
+    ///
+    /// # Errors
+    /// What the system says when it has no more.
+    pub fn new(count: u32, size: Bytes) -> std::io::Result<Self> {
+        // SAFETY: sysconf only reads.
+        let (page, least) = unsafe {
+            (libc::sysconf(libc::_SC_PAGESIZE), libc::sysconf(libc::_SC_THREAD_STACK_MIN))
+        };
+        let page = usize::try_from(page).unwrap_or(4096);
+        let least = usize::try_from(least).unwrap_or(libc::PTHREAD_STACK_MIN).max(16 * 1024);
+        let real = (size.0 as usize).max(least + ROOM).next_multiple_of(page);
+        let stacks =
+            (0..count).map(|_| Stack::new(real, page)).collect::<std::io::Result<Vec<_>>>()?;
+        Ok(Self { stacks, real: Bytes(u32::try_from(real).unwrap_or(u32::MAX)) })
+    }
+
+    /// Bytes of each stack as mapped.
+    #[must_use]
+    pub fn real_size(&self) -> Bytes {
+        self.real
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.stacks.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.stacks.is_empty()
+    }
+
+    /// Runs `lead` with a crew; joins every thread before it returns or unwinds.
+    pub fn with_crew<W: Work, R>(
+        &self,
+        work: &W,
+        cores: &[usize],
+        lead: impl FnOnce(&mut dyn Crew) -> R,
+    ) -> R {
+        let threads = (0..self.stacks.len()).map(|_| None).collect();
+        lead(&mut Threads { slots: self, work, cores, threads })
+    }
+}
+
+/// What a thread is given: valid until the thread was joined.
+struct Order<W> {
+    work: *const W,
+    slot: usize,
+    cpu: Option<usize>,
+}
+
+struct Running<W> {
+    handle: libc::pthread_t,
+    /// Boxed, so that it stays where the thread found it.
+    _order: Box<Order<W>>,
+}
+
+struct Threads<'c, W: Work> {
+    slots: &'c Slots,
+    work: &'c W,
+    cores: &'c [usize],
+    threads: Vec<Option<Running<W>>>,
+}
+
+/// A slot's thread begins here.
+extern "C" fn begin<W: Work>(order: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: `start` passes a boxed order that lives until the thread was joined, and the
+    // work it points to is borrowed for the crew's life, which joins before it ends.
+    let (work, slot, cpu) = unsafe {
+        let order = &*order.cast::<Order<W>>();
+        (&*order.work, order.slot, order.cpu)
+    };
+    if let Some(cpu) = cpu {
+        pin_to(cpu);
+    }
+    // A panic must not cross into pthread; the process cannot go on without the slot.
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work.run(slot))).is_err() {
+        std::process::abort();
+    }
+    std::ptr::null_mut()
+}
+
+fn pin_to(cpu: usize) {
+    // SAFETY: an all-zero set is an empty one; CPU_SET checks its index; the kernel only
+    // reads the set. A refusal leaves the thread free, as Linux may at any time.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set);
+    }
+}
+
+/// The CPUs that this process may use.
+#[must_use]
+pub fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: the kernel fills a set of ours; CPU_ISSET checks its index.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
+            return vec![0];
+        }
+        let count = usize::try_from(libc::CPU_SETSIZE).unwrap_or(0);
+        (0..count).filter(|&cpu| libc::CPU_ISSET(cpu, &set)).collect()
+    }
+}
+
+impl<W: Work> Crew for Threads<'_, W> {
+    fn start(&mut self, slot: usize, pin: Pin) -> Result<(), StartError> {
+        let stack = self.slots.stacks.get(slot).ok_or(StartError::NoSuchSlot)?;
+        if self.threads[slot].is_some() {
+            return Err(StartError::Busy);
+        }
+        let cpu = match pin {
+            Pin::Free => None,
+            Pin::Core(core) => {
+                Some(*self.cores.get(usize::from(core)).ok_or(StartError::NoSuchCore)?)
+            }
+        };
+        stack.paint();
+        let order = Box::new(Order { work: std::ptr::from_ref(self.work), slot, cpu });
+        // SAFETY: the attributes are initialised before use and destroyed after; the stack is
+        // mapped, of at least the least size, and no other thread runs on it (the slot is
+        // free); the order outlives the thread, since joining takes it out of `threads`.
+        let result = unsafe {
+            let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+            let mut handle = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
+            let mut result = libc::pthread_attr_init(attributes.as_mut_ptr());
+            if result == 0 {
+                result = libc::pthread_attr_setstack(
+                    attributes.as_mut_ptr(),
+                    stack.bottom().cast(),
+                    stack.size(),
+                );
+                if result == 0 {
+                    result = libc::pthread_create(
+                        handle.as_mut_ptr(),
+                        attributes.as_ptr(),
+                        begin::<W>,
+                        std::ptr::from_ref(&*order).cast_mut().cast(),
+                    );
+                }
+                libc::pthread_attr_destroy(attributes.as_mut_ptr());
+            }
+            if result == 0 { Ok(handle.assume_init()) } else { Err(StartError::Os(result)) }
+        };
+        self.threads[slot] = Some(Running { handle: result?, _order: order });
+        Ok(())
+    }
+
+    fn join(&mut self, slot: usize) {
+        if let Some(running) = self.threads.get_mut(slot).and_then(Option::take) {
+            // SAFETY: the handle is of a joinable thread that was not joined before.
+            unsafe { libc::pthread_join(running.handle, std::ptr::null_mut()) };
+        }
+    }
+
+    fn stack_used(&self, slot: usize) -> Option<Bytes> {
+        let used = self.slots.stacks.get(slot)?.used();
+        u32::try_from(used).ok().map(Bytes)
+    }
+}
+
+impl<W: Work> Drop for Threads<'_, W> {
+    fn drop(&mut self) {
+        // A lead that unwound left threads behind that wait for no one to stop them; there
+        // is no way to end them, and returning would free what they use.
+        if std::thread::panicking() && self.threads.iter().any(Option::is_some) {
+            std::process::abort();
+        }
+        (0..self.threads.len()).for_each(|slot| self.join(slot));
+    }
+}

@@ -1,0 +1,24 @@
+/*
+ * Tells the tests the layouts that src/lib.rs writes down by hand.
+ *
+ * Compiled with WAMR's own headers and flags. Nothing but tests refers to it, so
+ * no program but theirs contains it.
+ */
+#include <stddef.h>
+
+#include "wasm_export.h"
+
+#define WRAMP_SIZE(name, type) const size_t wramp_size_of_##name = sizeof(type)
+#define WRAMP_OFFSET(name, type, field) \
+    const size_t wramp_offset_of_##name = offsetof(type, field)
+
+WRAMP_SIZE(init_args, RuntimeInitArgs);
+WRAMP_OFFSET(init_args_option, RuntimeInitArgs, mem_alloc_option);
+WRAMP_OFFSET(init_args_symbols, RuntimeInitArgs, n_native_symbols);
+#ifdef WRAMP_WAMR_2020
+WRAMP_OFFSET(init_args_last, RuntimeInitArgs, max_thread_num);
+#else
+WRAMP_OFFSET(init_args_last, RuntimeInitArgs, enable_linux_perf);
+WRAMP_SIZE(load_args, LoadArgs);
+WRAMP_OFFSET(load_args_freeable, LoadArgs, wasm_binary_freeable);
+#endif

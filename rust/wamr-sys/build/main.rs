@@ -1,0 +1,317 @@
+//! Compiles WAMR for a host; for a microcontroller CMake has done so already.
+//!
+//! Whoever builds the C, the crate learns the same four things about it: which
+//! interface it has, which interpreter, whether it meters, and its version.
+
+mod source;
+mod switches;
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::exit;
+
+use source::Source;
+use switches::Switches;
+
+/// What the crate, and through `links` the wrapper, is told about the C.
+struct Facts {
+    version: String,
+    fast: bool,
+    metering: bool,
+    is_2020: bool,
+    /// The C is compiled here, so its platform layer is completed here too.
+    host: bool,
+}
+
+fn main() {
+    if let Err(why) = build() {
+        // A panic's first lines are about this file, which is not at fault.
+        println!("cargo::error={}", why.replace('\n', "; "));
+        exit(1);
+    }
+}
+
+fn build() -> Result<(), String> {
+    println!("cargo::rustc-check-cfg=cfg(wamr_2020)");
+    println!("cargo::rustc-check-cfg=cfg(wamr_metering)");
+    println!("cargo::rustc-check-cfg=cfg(wamr_host)");
+    println!("cargo::rerun-if-changed=build");
+
+    let external = variable("WRAMP_WAMR_EXTERNAL").is_some();
+    let facts = if external || env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
+        external_facts()?
+    } else {
+        compile()?
+    };
+
+    let Facts { version, fast, metering, is_2020, host } = facts;
+    let interpreter = if fast { "fast" } else { "classic" };
+    println!("cargo::rustc-env=WRAMP_WAMR_VERSION={version}");
+    println!("cargo::rustc-env=WRAMP_WAMR_INTERPRETER={interpreter}");
+    println!("cargo::metadata=interpreter={interpreter}");
+    for (name, on) in [("wamr_2020", is_2020), ("wamr_metering", metering), ("wamr_host", host)] {
+        if on {
+            println!("cargo::rustc-cfg={name}");
+        }
+        println!("cargo::metadata={name}={}", u8::from(on));
+    }
+    Ok(())
+}
+
+/// An environment variable that is set and not empty; cargo is told to watch it.
+fn variable(name: &str) -> Option<String> {
+    println!("cargo::rerun-if-env-changed={name}");
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The same where only these words are allowed; gives the word's place.
+fn word(name: &str, allowed: &[&str]) -> Result<Option<usize>, String> {
+    let Some(value) = variable(name) else { return Ok(None) };
+    match allowed.iter().position(|&word| word == value) {
+        Some(place) => Ok(Some(place)),
+        None => Err(format!("{name} is `{value}`; it can be {}", allowed.join(" or "))),
+    }
+}
+
+/// What the build that compiles WAMR says about it, in three variables.
+fn external_facts() -> Result<Facts, String> {
+    Ok(Facts {
+        version: variable("WRAMP_WAMR_VERSION").unwrap_or_else(|| "unknown".into()),
+        fast: word("WRAMP_WAMR_INTERPRETER", &["classic", "fast"])? == Some(1),
+        metering: word("WRAMP_WAMR_METERING", &["0", "1"])? == Some(1),
+        is_2020: false,
+        host: false,
+    })
+}
+
+fn compile() -> Result<Facts, String> {
+    let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    println!("cargo::rerun-if-env-changed=WAMR_DIR");
+
+    let list = manifest_dir.join("../../src/wamr.cmake");
+    let memory_page = manifest_dir.join("../../src/wamr_memory_page.h");
+    println!("cargo::rerun-if-changed={}", list.display());
+    println!("cargo::rerun-if-changed={}", memory_page.display());
+    let text = fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
+    let mut switches =
+        switches::parse(&text).map_err(|why| format!("{}, {why}", list.display()))?;
+
+    let source = source::find(&manifest_dir)?;
+    choose(&mut switches)?;
+    adapt(&mut switches, &source);
+
+    let is_on = |name: &str| switches.get(name).is_some_and(|switch| switch.value == "1");
+    let facts = Facts {
+        version: source.version.clone(),
+        fast: is_on("WAMR_BUILD_FAST_INTERP"),
+        metering: is_on("WAMR_BUILD_INSTRUCTION_METERING"),
+        is_2020: source.is_2020,
+        host: true,
+    };
+    compile_c(&manifest_dir, &source, &switches, &memory_page)?;
+    Ok(facts)
+}
+
+/// Overrides the list's defaults by what the environment asks for.
+fn choose(switches: &mut Switches) -> Result<(), String> {
+    let binary = ["0", "1"];
+    let mut set = |name: &str, value: Option<String>| {
+        let switch = switches.get_mut(name).filter(|switch| switch.choice);
+        match (switch, value) {
+            (None, _) => Err(format!("src/wamr.cmake offers no choice of {name}")),
+            (Some(switch), Some(value)) => {
+                switch.value = value;
+                Ok(())
+            }
+            (Some(_), None) => Ok(()),
+        }
+    };
+    let digit = |place: Option<usize>| place.map(|place| place.to_string());
+
+    let interpreter = word("WRAMP_INTERPRETER", &["classic", "fast"])?;
+    set("WAMR_BUILD_FAST_INTERP", digit(interpreter))?;
+    set("WAMR_BUILD_AOT", digit(word("WRAMP_AOT", &binary)?))?;
+    set("WAMR_BUILD_INSTRUCTION_METERING", digit(word("WRAMP_METERING", &binary)?))?;
+    let levels = ["s", "2", "3"];
+    let level = word("WRAMP_INTERPRETER_OPT", &levels)?;
+    set("WRAMP_INTERPRETER_OPT", level.map(|place| levels[place].to_owned()))?;
+    let entries = variable("WRAMP_BLOCK_ADDR_CACHE");
+    if let Some(entries) = &entries {
+        // WAMR finds an entry by a remainder: 0 would divide by zero.
+        if !entries.parse().is_ok_and(|number: u16| number > 0) {
+            return Err(format!("WRAMP_BLOCK_ADDR_CACHE is `{entries}`; it can be 1 to 65535"));
+        }
+    }
+    set("WRAMP_BLOCK_ADDR_CACHE_SIZE", entries)
+}
+
+/// Where a host, or the WAMR of 2020, cannot be as the list says.
+fn adapt(switches: &mut Switches, source: &Source) {
+    // An exception's text is made by snprintf, which in glibc takes some 2 KiB of
+    // stack (WAMR's config.h gives figures), so WAMR's own guard for a host stays.
+    switches.remove("WAMR_BUILD_STACK_GUARD_SIZE");
+
+    if source.is_2020 {
+        // Its loader refers to wasm_native_lookup_libc_builtin_global. No module
+        // reaches the functions: the wrapper refuses imports.
+        if let Some(switch) = switches.get_mut("WAMR_BUILD_LIBC_BUILTIN") {
+            switch.value = "1".into();
+        }
+        if let Some(switch) = switches.get_mut("WAMR_BUILD_INSTRUCTION_METERING") {
+            if switch.value == "1" {
+                println!("cargo::warning=WAMR of 2020 cannot meter; WRAMP_METERING is ignored");
+                switch.value = "0".into();
+            }
+        }
+    }
+}
+
+/// The architecture in WAMR's words, and its file that calls native functions
+/// (none is ever called, but the interpreter refers to it).
+fn architecture() -> Result<(&'static str, &'static str), String> {
+    let os = env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
+    if os != "linux" {
+        return Err(format!("a host build of WAMR is for Linux, not {os}"));
+    }
+    match env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default().as_str() {
+        "x86_64" => Ok(("X86_64", "invokeNative_em64.s")),
+        "x86" => Ok(("X86_32", "invokeNative_ia32.s")),
+        "aarch64" => Ok(("AARCH64", "invokeNative_aarch64.s")),
+        other => Err(format!("a host build of WAMR is for x86_64, x86 and aarch64, not {other}")),
+    }
+}
+
+fn compile_c(
+    manifest_dir: &Path,
+    source: &Source,
+    switches: &Switches,
+    memory_page: &Path,
+) -> Result<(), String> {
+    let core = source.root.join("core");
+    let (target, invoke_native) = architecture()?;
+    let is_on = |name: &str| switches.get(name).is_some_and(|switch| switch.value == "1");
+
+    let mut base = cc::Build::new();
+    base.flag("-std=gnu99")
+        .flag("-ffunction-sections")
+        .flag("-fdata-sections")
+        // WAMR's warnings are its maintainers'.
+        .warnings(false)
+        // As Zephyr builds it, in a debug build of ours too: a figure of an
+        // unoptimised interpreter is of use to nobody.
+        .opt_level_str("s")
+        .define("NDEBUG", None)
+        .define("BH_PLATFORM_LINUX", None)
+        .define("BH_MALLOC", "wasm_runtime_malloc")
+        .define("BH_FREE", "wasm_runtime_free")
+        .define("_GNU_SOURCE", None)
+        .define(&format!("BUILD_TARGET_{target}"), None);
+    if target == "X86_32" {
+        // The i386 ABI aligns a 64-bit field of a struct to 4, every ABI of a
+        // microcontroller to 8: with this WAMR's structs have the sizes that
+        // they have on ARM, and so a 32-bit host predicts one. No struct that
+        // WAMR shares with libc has such a field in a place that would move.
+        base.flag("-malign-double");
+    }
+    for (name, switch) in switches {
+        for name in switches::macros(name).into_iter().flatten() {
+            base.define(&name, switch.value.as_str());
+        }
+    }
+    // Not in the list: of AOT's own switches, these are what CMake makes of it.
+    let aot = if is_on("WAMR_BUILD_AOT") { "1" } else { "0" };
+    base.define("WASM_ENABLE_QUICK_AOT_ENTRY", aot).define("WASM_ENABLE_AOT_INTRINSICS", aot);
+    for dir in [
+        "iwasm/include",
+        "iwasm/common",
+        "iwasm/interpreter",
+        "iwasm/aot",
+        "iwasm/libraries/libc-builtin",
+        "shared/mem-alloc",
+        "shared/platform/include",
+        "shared/platform/linux",
+        "shared/utils",
+    ] {
+        base.include(core.join(dir));
+    }
+
+    // The files that WAMR's CMake would take, found the same way: by directory.
+    let fast = is_on("WAMR_BUILD_FAST_INTERP");
+    let interpreter = if fast { "wasm_interp_fast.c" } else { "wasm_interp_classic.c" };
+    let mut plain = vec![
+        core.join("iwasm/interpreter/wasm_loader.c"),
+        core.join("iwasm/interpreter/wasm_runtime.c"),
+        core.join("iwasm/common/arch").join(invoke_native),
+        core.join("shared/mem-alloc/mem_alloc.c"),
+        // Our own: tells the tests the layouts that src/lib.rs writes down.
+        manifest_dir.join("build/layout.c"),
+    ];
+    // wasm_application.c runs a main (WAMR_DISABLE_APP_ENTRY); the other is below.
+    let unused = ["wasm_application.c", "wasm_memory.c"];
+    plain.extend(c_files(&core.join("iwasm/common"), &unused)?);
+    plain.extend(c_files(&core.join("shared/mem-alloc/ems"), &[])?);
+    plain.extend(c_files(&core.join("shared/utils"), &[])?);
+    plain.extend(c_files(&core.join("shared/platform/linux"), &[])?);
+    // posix_memmap.c would map linear memory outside the arena; src/host.rs has
+    // what Zephyr's port has in its place. The others are WASI's.
+    let unused = ["posix_memmap.c", "posix_file.c", "posix_clock.c", "posix_socket.c"];
+    plain.extend(c_files(&core.join("shared/platform/common/posix"), &unused)?);
+    if is_on("WAMR_BUILD_LIBC_BUILTIN") {
+        plain.extend(c_files(&core.join("iwasm/libraries/libc-builtin"), &[])?);
+    }
+    if is_on("WAMR_BUILD_AOT") {
+        let unused = ["aot_perf_map.c", "aot_validator.c"];
+        plain.extend(c_files(&core.join("iwasm/aot"), &unused)?);
+        let relocations = match target {
+            "X86_64" => "aot_reloc_x86_64.c",
+            "X86_32" => "aot_reloc_x86_32.c",
+            _ => "aot_reloc_aarch64.c",
+        };
+        plain.push(core.join("iwasm/aot/arch").join(relocations));
+    }
+    if source.is_2020 {
+        base.define("WRAMP_WAMR_2020", None);
+        plain.push(manifest_dir.join("build/backport.c"));
+    }
+
+    let mut memory = base.clone();
+    memory.file(core.join("iwasm/common/wasm_memory.c"));
+    if !source.is_2020 {
+        // 2020 checks against the size itself; see the header.
+        memory.flag("-include").flag(memory_page);
+    }
+    let mut interpreter_build = base.clone();
+    interpreter_build
+        .file(core.join("iwasm/interpreter").join(interpreter))
+        .opt_level_str(&switches["WRAMP_INTERPRETER_OPT"].value);
+    base.files(&plain);
+
+    let files = [&base, &memory, &interpreter_build].into_iter().flat_map(cc::Build::get_files);
+    for file in files {
+        println!("cargo::rerun-if-changed={}", file.display());
+    }
+
+    let mut objects = Vec::new();
+    for build in [&base, &memory, &interpreter_build] {
+        objects.extend(build.try_compile_intermediates().map_err(|error| error.to_string())?);
+    }
+    cc::Build::new().objects(objects).try_compile("wamr").map_err(|error| error.to_string())?;
+    // 2020's interpreter uses libm; glibc has the rest in itself.
+    println!("cargo::rustc-link-lib=m");
+    println!("cargo::rustc-link-lib=pthread");
+    Ok(())
+}
+
+/// The C files of a directory but these, in the order of their names.
+fn c_files(dir: &Path, but: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension() == Some(OsStr::new("c")))
+        .filter(|path| !but.iter().any(|&name| path.file_name() == Some(OsStr::new(name))))
+        .collect();
+    files.sort();
+    Ok(files)
+}

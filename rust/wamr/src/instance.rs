@@ -1,0 +1,168 @@
+//! An instance of a module, with the one export that it is called by.
+
+use core::ffi::{CStr, c_char};
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use wramp_core::measure::Bytes;
+use wramp_core::runtime::{Error, ErrorKind, Parameters};
+use wramp_wamr_sys as sys;
+
+use crate::arena::Watch;
+use crate::failure;
+use crate::module::Module;
+
+/// Longest name of an export, in bytes.
+const EXPORT_BYTES: usize = 127;
+
+/// An instance. It may move to another thread between calls.
+#[derive(Debug)]
+pub struct Instance<'m> {
+    pub(crate) handle: Handle,
+    pub(crate) module: NonNull<sys::WASMModuleCommon>,
+    pub(crate) function: NonNull<sys::WASMFunctionInstanceCommon>,
+    /// Cells of arguments: 1 for an i32, else 0.
+    pub(crate) cells: u32,
+    _module: PhantomData<&'m ()>,
+}
+
+// SAFETY: an instance is memory of the arena. WAMR keeps nothing of it in a thread;
+// each call tells it the thread anew (the environment's), and it frees it on any.
+// `module` is only compared, and `function` is part of the instance.
+unsafe impl Send for Instance<'_> {}
+
+impl<'m> Instance<'m> {
+    pub(crate) fn new(
+        module: &'m Module<'_>,
+        export: &str,
+        parameters: Parameters,
+        stack: Bytes,
+    ) -> Result<Self, Error> {
+        let mut name = [0; EXPORT_BYTES + 1];
+        let name = c_string(export, &mut name).ok_or_else(|| no_export(export))?;
+
+        let mut text = failure::Buffer::new();
+        let (error, error_size) = text.parts();
+        let watch = Watch::start();
+        // SAFETY: the module is loaded and stays so for 'm. Its bytes are not written
+        // by this, so that others may do the same at the same time (see `Module`'s
+        // `Sync`). No heap in the guest. WAMR takes a stack of 0 for 12 KiB, not for
+        // none. `error` is writable in that size.
+        let handle = unsafe {
+            sys::wasm_runtime_instantiate(
+                module.handle().as_ptr(),
+                stack.0.max(1),
+                0,
+                error,
+                error_size,
+            )
+        };
+        let Some(handle) = NonNull::new(handle) else {
+            return Err(text.instantiate_error(&watch));
+        };
+        let handle = Handle(handle);
+
+        let function = handle.function(name).ok_or_else(|| no_export(export))?;
+        let cells = handle.check_signature(function, parameters)?;
+        Ok(Self { handle, module: module.handle(), function, cells, _module: PhantomData })
+    }
+
+    /// Why the call before failed, after which the instance can be called again.
+    #[cold]
+    pub(crate) fn take_error(&mut self) -> Error {
+        let instance = self.handle.0.as_ptr();
+        // SAFETY: the instance lives, and `&mut self` keeps other threads out of it.
+        let text = unsafe { sys::wasm_runtime_get_exception(instance) };
+        if text.is_null() {
+            return Error::new(ErrorKind::Engine, "WAMR refused the call and does not say why");
+        }
+        // SAFETY: the exception's text is a C string inside the instance, unchanged
+        // until it is cleared, which is below.
+        let error = failure::exception(unsafe { CStr::from_ptr(text) }.to_bytes());
+        // SAFETY: as above.
+        unsafe { sys::wasm_runtime_clear_exception(instance) };
+        error
+    }
+}
+
+/// WAMR's instance, destroyed when dropped.
+#[derive(Debug)]
+pub(crate) struct Handle(pub(crate) NonNull<sys::WASMModuleInstanceCommon>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: from an instantiation, destroyed here only, before its module, which
+        // `Instance` borrows. No call is in it: a call borrows the instance.
+        unsafe { sys::wasm_runtime_deinstantiate(self.0.as_ptr()) };
+    }
+}
+
+impl Handle {
+    fn function(&self, name: &CStr) -> Option<NonNull<sys::WASMFunctionInstanceCommon>> {
+        // SAFETY: the instance lives, `name` is a C string, and WAMR keeps neither. The
+        // function is part of the instance and stays as long.
+        NonNull::new(unsafe {
+            sys::wasm_runtime_lookup_function(
+                self.0.as_ptr(),
+                name.as_ptr(),
+                #[cfg(wamr_2020)]
+                core::ptr::null(),
+            )
+        })
+    }
+
+    /// The cells of the arguments, if the function is of that signature.
+    fn check_signature(
+        &self,
+        function: NonNull<sys::WASMFunctionInstanceCommon>,
+        parameters: Parameters,
+    ) -> Result<u32, Error> {
+        let (instance, function) = (self.0.as_ptr(), function.as_ptr());
+        let wanted: u32 = match parameters {
+            Parameters::None => 0,
+            Parameters::I32 => 1,
+        };
+        // SAFETY: a function of a live instance.
+        let (takes, gives) = unsafe {
+            (
+                sys::wasm_func_get_param_count(function, instance),
+                sys::wasm_func_get_result_count(function, instance),
+            )
+        };
+        let (mut parameter, mut result) = (sys::WASM_I32, !sys::WASM_I32);
+        if takes == wanted && takes == 1 {
+            // SAFETY: one parameter, so one kind is written.
+            unsafe { sys::wasm_func_get_param_types(function, instance, &raw mut parameter) };
+        }
+        if gives == 1 {
+            // SAFETY: one result, so one kind is written.
+            unsafe { sys::wasm_func_get_result_types(function, instance, &raw mut result) };
+        }
+        if takes == wanted && parameter == sys::WASM_I32 && result == sys::WASM_I32 {
+            return Ok(wanted);
+        }
+        let expected = match parameters {
+            Parameters::None => "() -> i32",
+            Parameters::I32 => "(i32) -> i32",
+        };
+        Err(failure::error(
+            ErrorKind::Signature,
+            format_args!(
+                "expected {expected}; the export takes {takes} and gives {gives} values, \
+                 or other types"
+            ),
+        ))
+    }
+}
+
+fn no_export(name: &str) -> Error {
+    failure::error(ErrorKind::NoExport, format_args!("the module exports no function `{name}`"))
+}
+
+/// The text as C has it; `None` where it cannot: too long, or with a NUL.
+fn c_string<'b>(text: &str, buffer: &'b mut [u8; EXPORT_BYTES + 1]) -> Option<&'b CStr> {
+    buffer.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    CStr::from_bytes_with_nul(buffer.get(..=text.len())?).ok()
+}
+
+const _: () = assert!(size_of::<c_char>() == size_of::<u8>());

@@ -1,0 +1,154 @@
+//! A loaded module, and the copy of its bytes that WAMR needs.
+
+#[cfg(not(wamr_in_place))]
+use core::ffi::c_void;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use wramp_core::runtime::{Error, ErrorKind, Message};
+use wramp_wamr_sys as sys;
+
+use crate::arena::Watch;
+use crate::binary;
+use crate::engine::Engine;
+use crate::failure;
+
+/// A loaded module. Instances borrow it.
+#[derive(Debug)]
+pub struct Module<'r> {
+    handle: Handle,
+    // After the handle: fields are dropped in this order, and WAMR reads the bytes
+    // until the unload.
+    #[cfg(not(wamr_in_place))]
+    _bytes: Block,
+    _engine: PhantomData<&'r Engine>,
+}
+
+// SAFETY: `Handle` and `Block` name memory of the arena that no thread owns more
+// than another: WAMR unloads, and the arena frees, on any thread.
+unsafe impl Send for Module<'_> {}
+
+// SAFETY: what is done through `&Module` is to instantiate, to compare addresses,
+// and to run code. A load finishes before there is a `Module`; after it WAMR's
+// instantiation and interpreters, in both versions, read the loaded module and the
+// module's bytes and write neither (in 2.4.5 the only writers are the debugger's and
+// the compilers' instance lists, which are not compiled). What instantiation
+// allocates belongs to the instance, and the arena is for any thread.
+unsafe impl Sync for Module<'_> {}
+
+impl<'r> Module<'r> {
+    pub(crate) fn load(_engine: &'r Engine, bytes: &[u8]) -> Result<Self, Error> {
+        let malformed = |text| Error::new(ErrorKind::Malformed, text);
+        // Not to be left to WAMR: where AOT is compiled in it would take code for
+        // this machine, and run it.
+        binary::header(bytes).map_err(|why| malformed(why.as_str()))?;
+        let imports = binary::first_import(bytes);
+        if let Ok(Some(import)) = imports {
+            let text = |name| Message::from_bytes(name);
+            return Err(failure::error(
+                ErrorKind::Import,
+                format_args!("the module imports {}.{}", text(import.module), text(import.name)),
+            ));
+        }
+        let size = u32::try_from(bytes.len()).map_err(|_| malformed("a module beyond 4 GiB"))?;
+
+        let module = Self::load_bytes(bytes, size)?;
+        match imports {
+            // What the reader cannot read WAMR refuses, in words of its own, so this
+            // is not reached unless the two differ; then nobody knows the imports.
+            Err(why) => Err(malformed(why.as_str())),
+            Ok(_) => Ok(module),
+        }
+    }
+
+    /// The fast interpreter of WAMR 2 makes code of its own. Told that the bytes go
+    /// away it copies the names and the data that it needs later.
+    #[cfg(wamr_in_place)]
+    fn load_bytes(bytes: &[u8], size: u32) -> Result<Self, Error> {
+        let args = sys::LoadArgs {
+            name: c"".as_ptr(),
+            clone_wasm_binary: false,
+            wasm_binary_freeable: true,
+            no_resolve: false,
+        };
+        let mut text = failure::Buffer::new();
+        let (error, error_size) = text.parts();
+        let watch = Watch::start();
+        // SAFETY: an `Engine` exists, so WAMR is initialised. `bytes` are readable for
+        // the call. WAMR takes them as mutable, but with `wasm_binary_freeable` does
+        // not move names in them, and rewrites code only for the classic interpreter,
+        // so they are not written (tests load from `.rodata`); for the same reason it
+        // keeps no pointer into them (tests overwrite them after the load). `error`
+        // is writable in that size. Loads on several threads share no state but a
+        // pointer to a table of labels, which each of them sets to the same value.
+        let handle = unsafe {
+            sys::wasm_runtime_load_ex(bytes.as_ptr().cast_mut(), size, &args, error, error_size)
+        };
+        let Some(handle) = NonNull::new(handle) else { return Err(text.load_error(&watch)) };
+        Ok(Self { handle: Handle(handle), _engine: PhantomData })
+    }
+
+    /// The other interpreters rewrite the bytes and read them while they run.
+    #[cfg(not(wamr_in_place))]
+    fn load_bytes(bytes: &[u8], size: u32) -> Result<Self, Error> {
+        let watch = Watch::start();
+        let Some(copy) = Block::copy_of(bytes, size) else {
+            return Err(failure::out_of_memory(size, "to copy the module"));
+        };
+        let mut text = failure::Buffer::new();
+        let (error, error_size) = text.parts();
+        // SAFETY: an `Engine` exists, so WAMR is initialised. `copy` has `size` bytes,
+        // is ours to write, and stays until after the unload, for `Module` drops it
+        // last. `error` is writable in that size. Loads on several threads share no
+        // state but, in the fast interpreter, a pointer to a table of labels, which
+        // each of them sets to the same value.
+        let handle =
+            unsafe { sys::wasm_runtime_load(copy.0.as_ptr().cast(), size, error, error_size) };
+        let Some(handle) = NonNull::new(handle) else { return Err(text.load_error(&watch)) };
+        Ok(Self { handle: Handle(handle), _bytes: copy, _engine: PhantomData })
+    }
+
+    /// WAMR's module; also its identity, for no two that live are at one address.
+    pub(crate) fn handle(&self) -> NonNull<sys::WASMModuleCommon> {
+        self.handle.0
+    }
+}
+
+#[derive(Debug)]
+struct Handle(NonNull<sys::WASMModuleCommon>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: from a load, unloaded here only. The engine is there, for `Module`
+        // borrows it; instances and environments are not, for they borrow `Module`.
+        unsafe { sys::wasm_runtime_unload(self.0.as_ptr()) };
+    }
+}
+
+/// A block of the arena.
+#[cfg(not(wamr_in_place))]
+#[derive(Debug)]
+struct Block(NonNull<c_void>);
+
+#[cfg(not(wamr_in_place))]
+impl Block {
+    fn copy_of(bytes: &[u8], size: u32) -> Option<Self> {
+        // SAFETY: called with an `Engine` at hand, so WAMR is initialised.
+        let block = NonNull::new(unsafe { sys::wasm_runtime_malloc(size) })?;
+        // SAFETY: `size` is the length of `bytes`, and the arena gave that many bytes,
+        // which nobody else has.
+        unsafe {
+            block.cast::<u8>().copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len())
+        };
+        Some(Self(block))
+    }
+}
+
+#[cfg(not(wamr_in_place))]
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: from wasm_runtime_malloc, freed here only, while `Module` still
+        // borrows the engine.
+        unsafe { sys::wasm_runtime_free(self.0.as_ptr()) };
+    }
+}

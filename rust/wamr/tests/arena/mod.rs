@@ -1,0 +1,181 @@
+//! An arena for tests: small, exact, and suspicious.
+//!
+//! A maintained allocator hands out a static region. Around each block stands a
+//! header with its size and a canary, checked when the block is freed and whenever
+//! a test asks; the region is filled with a pattern first, so that nobody relies on
+//! zeros. Tests take turns: WAMR is one, and so is the arena.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::alloc::Layout;
+use std::cell::UnsafeCell;
+use std::collections::BTreeMap;
+use std::ptr::{self, NonNull};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use linked_list_allocator::Heap;
+use wramp_wamr::Arena;
+
+/// The most that a test can ask for.
+pub(crate) const REGION_BYTES: usize = 1 << 20;
+/// Enough for every test that is not about a small arena.
+pub(crate) const ROOMY: usize = REGION_BYTES;
+
+const HEADER: usize = 8;
+const CANARY: [u8; 8] = *b"canary!\xff";
+const FILL: u8 = 0xa5;
+
+#[repr(align(16))]
+struct Region(UnsafeCell<[u8; REGION_BYTES]>);
+// SAFETY: reached through `STATE` only, a mutex, but for the blocks handed out.
+unsafe impl Sync for Region {}
+static REGION: Region = Region(UnsafeCell::new([0; REGION_BYTES]));
+
+struct State {
+    heap: Heap,
+    /// Address of each live block, and its size.
+    live: BTreeMap<usize, usize>,
+    failures: u32,
+}
+
+static STATE: Mutex<State> =
+    Mutex::new(State { heap: Heap::empty(), live: BTreeMap::new(), failures: 0 });
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The arena; a type to name, not a value.
+pub(crate) struct TestArena;
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(HEADER + size + CANARY.len(), 8).unwrap()
+}
+
+impl State {
+    fn malloc(&mut self, size: usize) -> *mut u8 {
+        let Ok(whole) = self.heap.allocate_first_fit(layout(size)) else {
+            self.failures += 1;
+            return ptr::null_mut();
+        };
+        // SAFETY: the layout has room for the header, the block and the canary.
+        unsafe {
+            whole.cast::<usize>().write(size);
+            let block = whole.add(HEADER);
+            block.write_bytes(FILL, size);
+            block.add(size).copy_from_nonoverlapping(NonNull::from(&CANARY).cast(), CANARY.len());
+            self.live.insert(block.addr().get(), size);
+            block.as_ptr()
+        }
+    }
+
+    fn check(&self, block: usize, size: usize) {
+        let block = ptr::with_exposed_provenance::<u8>(block);
+        // SAFETY: `block` is in `live`, so header, block and canary are there.
+        unsafe {
+            assert_eq!(block.sub(HEADER).cast::<usize>().read(), size, "a header was written");
+            let canary = std::slice::from_raw_parts(block.add(size), CANARY.len());
+            assert_eq!(canary, CANARY, "bytes behind a block were written");
+        }
+    }
+
+    fn free(&mut self, block: *mut u8) {
+        let size = self.live.remove(&block.addr()).expect("freed twice, or never allocated");
+        self.check(block.addr(), size);
+        // SAFETY: allocated with this layout, live until the line above.
+        unsafe {
+            block.write_bytes(FILL, size);
+            self.heap.deallocate(NonNull::new(block.sub(HEADER)).unwrap(), layout(size));
+        }
+    }
+}
+
+// SAFETY: 1. the allocator's blocks do not overlap and are aligned to 8, the header's
+// size, from a region aligned to 16. 2. All of it under a mutex. 3. A failed check
+// does panic, and then the C functions around it abort: a test has failed.
+unsafe impl Arena for TestArena {
+    fn malloc(size: u32) -> *mut u8 {
+        assert!(size > 0);
+        state().malloc(size as usize)
+    }
+
+    unsafe fn realloc(block: *mut u8, size: u32) -> *mut u8 {
+        let mut state = state();
+        let old = state.live[&block.addr()];
+        let new = state.malloc(size as usize);
+        if !new.is_null() {
+            // SAFETY: two live blocks, the smaller size of the two.
+            unsafe { ptr::copy_nonoverlapping(block, new, old.min(size as usize)) };
+            state.free(block);
+        }
+        new
+    }
+
+    unsafe fn free(block: *mut u8) {
+        state().free(block);
+    }
+}
+
+/// Bytes in use, headers and canaries included.
+pub(crate) fn used() -> usize {
+    state().heap.used()
+}
+
+/// Addresses and sizes of the live blocks.
+pub(crate) fn live() -> BTreeMap<usize, usize> {
+    state().live.clone()
+}
+
+/// How often there was no block.
+pub(crate) fn failures() -> u32 {
+    state().failures
+}
+
+/// Checks the header and the canary of every live block.
+pub(crate) fn check() {
+    let state = state();
+    for (&block, &size) in &state.live {
+        state.check(block, size);
+    }
+}
+
+/// A copy of a live block.
+pub(crate) fn read(block: usize) -> Vec<u8> {
+    let state = state();
+    let size = state.live[&block];
+    let start = ptr::with_exposed_provenance::<u8>(block);
+    // SAFETY: live, and no guest runs while a test is here.
+    unsafe { std::slice::from_raw_parts(start, size) }.to_vec()
+}
+
+/// Fills a live block.
+pub(crate) fn fill(block: usize, byte: u8) {
+    let state = state();
+    let size = state.live[&block];
+    // SAFETY: live, and no guest runs while a test is here.
+    unsafe { ptr::with_exposed_provenance_mut::<u8>(block).write_bytes(byte, size) };
+}
+
+/// Runs a test on an empty arena of that size, and sees that it is empty after.
+pub(crate) fn with<R>(bytes: usize, test: impl FnOnce() -> R) -> R {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    {
+        let mut state = state();
+        let region = REGION.0.get().cast::<u8>();
+        region.expose_provenance();
+        state.live.clear();
+        state.failures = 0;
+        assert!(bytes <= REGION_BYTES);
+        // SAFETY: the region is static, and nobody holds a block: it is this test's turn.
+        unsafe {
+            region.write_bytes(FILL, bytes);
+            state.heap = Heap::empty();
+            state.heap.init(region, bytes);
+        }
+    }
+    let result = test();
+    check();
+    assert_eq!(live(), BTreeMap::new(), "blocks were left in the arena");
+    assert_eq!(used(), 0, "bytes were left in the arena");
+    result
+}

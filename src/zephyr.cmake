@@ -1,0 +1,53 @@
+# What Kconfig and the board decide about WAMR, in wamr.cmake's words.
+#
+# Who reads this: CMakeLists.txt, before wamr.cmake, whose defaults it overrides.
+
+set(WAMR_BUILD_PLATFORM zephyr)
+if(CONFIG_ARCH_POSIX AND CONFIG_64BIT)
+  set(WAMR_BUILD_TARGET X86_64)
+elseif(CONFIG_CPU_CORTEX_M)
+  set(WAMR_BUILD_TARGET THUMB)
+elseif(CONFIG_RISCV AND CONFIG_64BIT)
+  set(WAMR_BUILD_TARGET RISCV64_LP64)
+elseif(CONFIG_RISCV)
+  set(WAMR_BUILD_TARGET RISCV32_ILP32)
+elseif(CONFIG_XTENSA)
+  set(WAMR_BUILD_TARGET XTENSA)
+else()
+  message(FATAL_ERROR "wramp: say what WAMR calls ${ARCH} in ${CMAKE_CURRENT_LIST_FILE}")
+endif()
+
+# 0 and 1: a Kconfig symbol that is off is no variable at all.
+function(wramp_switch variable symbol)
+  if(${symbol})
+    set(${variable} 1 PARENT_SCOPE)
+  else()
+    set(${variable} 0 PARENT_SCOPE)
+  endif()
+endfunction()
+
+wramp_switch(WAMR_BUILD_FAST_INTERP CONFIG_WRAMP_INTERPRETER_FAST)
+wramp_switch(WAMR_BUILD_AOT CONFIG_WRAMP_AOT)
+wramp_switch(WAMR_BUILD_INSTRUCTION_METERING CONFIG_WRAMP_METERING)
+if(CONFIG_WRAMP_INTERPRETER_SPEED)
+  set(WRAMP_INTERPRETER_OPT 2)
+endif()
+if(CONFIG_WRAMP_INTERPRETER_CLASSIC)
+  set(WRAMP_BLOCK_ADDR_CACHE_SIZE ${CONFIG_WRAMP_BLOCK_ADDR_CACHE_SIZE})
+endif()
+
+# What the Rust side is told: the build scripts of wamr-sys and firmware read these.
+if(CONFIG_WRAMP_INTERPRETER_FAST)
+  set(WRAMP_FACTS WRAMP_WAMR_INTERPRETER=fast)
+else()
+  set(WRAMP_FACTS WRAMP_WAMR_INTERPRETER=classic)
+endif()
+file(STRINGS ${WAMR_ROOT_DIR}/core/version.h lines REGEX "define WAMR_VERSION_")
+string(REGEX REPLACE "[^0-9]+" "." wamr_version "${lines}")
+string(REGEX MATCH "[0-9.]*[0-9]" wamr_version "${wamr_version}")
+string(REGEX REPLACE "^\\." "" wamr_version "${wamr_version}")
+list(APPEND WRAMP_FACTS
+  WRAMP_WAMR_METERING=${WAMR_BUILD_INSTRUCTION_METERING}
+  WRAMP_WAMR_VERSION=${wamr_version}
+  WRAMP_ZEPHYR_VERSION=${KERNEL_VERSION_STRING}
+  WRAMP_CC=${CMAKE_C_COMPILER_ID}-${CMAKE_C_COMPILER_VERSION})
