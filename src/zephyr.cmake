@@ -42,12 +42,10 @@ if(CONFIG_WRAMP_INTERPRETER_FAST)
 else()
   set(WRAMP_FACTS WRAMP_WAMR_INTERPRETER=classic)
 endif()
-file(STRINGS ${WAMR_ROOT_DIR}/core/version.h lines REGEX "define WAMR_VERSION_")
-string(REGEX REPLACE "[^0-9]+" "." wamr_version "${lines}")
-string(REGEX MATCH "[0-9.]*[0-9]" wamr_version "${wamr_version}")
-string(REGEX REPLACE "^\\." "" wamr_version "${wamr_version}")
+file(READ ${WAMR_ROOT_DIR}/core/version.h header)
+string(REGEX MATCH "MAJOR ([0-9]+).*MINOR ([0-9]+).*PATCH ([0-9]+)" _ "${header}")
 list(APPEND WRAMP_FACTS
   WRAMP_WAMR_METERING=${WAMR_BUILD_INSTRUCTION_METERING}
-  WRAMP_WAMR_VERSION=${wamr_version}
+  WRAMP_WAMR_VERSION=${CMAKE_MATCH_1}.${CMAKE_MATCH_2}.${CMAKE_MATCH_3}
   WRAMP_ZEPHYR_VERSION=${KERNEL_VERSION_STRING}
   WRAMP_CC=${CMAKE_C_COMPILER_ID}-${CMAKE_C_COMPILER_VERSION})

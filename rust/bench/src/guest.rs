@@ -110,34 +110,49 @@ impl Default for Agreement {
     }
 }
 
-/// Judges one instance's results, call by call.
-pub(crate) struct Judge<'a> {
-    check: Check<'a>,
-    first: bool,
+/// The seed of an instance: neighbours differ in half of their bits.
+#[must_use]
+pub(crate) fn seed_of(id: u32) -> u32 {
+    id.wrapping_add(1).wrapping_mul(0x9E37_79B9)
+}
+
+impl Guest<'_> {
+    /// What call number `calls` (from 0) is given: a built-in workload its seed, a
+    /// user's export the number of the call.
+    pub(crate) fn argument(&self, judge: &Judge, calls: u32) -> i32 {
+        match self.check {
+            Check::Reference { .. } => judge.state.argument(),
+            Check::Agreement(_) => calls.cast_signed(),
+        }
+    }
+}
+
+/// Judges one instance's results, call by call. Small: a pool keeps one an instance.
+pub(crate) struct Judge {
     state: State,
+    /// The one result of a workload that does not vary, once it was computed.
     constant: Option<i32>,
     digest: u32,
     strayed: bool,
 }
 
-impl<'a> Judge<'a> {
-    /// For instance `id`, which was given `seed`.
-    pub(crate) fn new(check: Check<'a>, id: u32, seed: u32) -> Self {
-        Self {
-            check,
-            first: id == 0,
-            state: State::new(seed),
-            constant: None,
-            digest: 0x811c_9dc5,
-            strayed: false,
-        }
+impl Judge {
+    /// For an instance that was given `seed`.
+    pub(crate) fn new(seed: u32) -> Self {
+        Self { state: State::new(seed), constant: None, digest: 0x811c_9dc5, strayed: false }
     }
 
-    /// Whether the result of call number `calls` (from 1) is right. A failed call is
-    /// never right; the reference is told that it happened all the same, since a guest
-    /// that trapped may have changed its state: it is judged strictly.
-    pub(crate) fn accepts(&mut self, calls: u32, result: Result<i32, Error>) -> bool {
-        match self.check {
+    /// Whether the result of call number `calls` (from 1) is right; `first` is the
+    /// instance that the others agree with. A failed call is never right, and the
+    /// reference goes on all the same: a guest that trapped halfway is judged strictly.
+    pub(crate) fn accepts(
+        &mut self,
+        check: &Check<'_>,
+        first: bool,
+        calls: u32,
+        result: Result<i32, Error>,
+    ) -> bool {
+        match *check {
             Check::Reference { next, varies: true } => result == Ok(next(&mut self.state)),
             Check::Reference { next, varies: false } => {
                 let expected = *self.constant.get_or_insert_with(|| next(&mut self.state));
@@ -149,7 +164,7 @@ impl<'a> Judge<'a> {
                 for byte in word.to_le_bytes() {
                     self.digest = (self.digest ^ u32::from(byte)).wrapping_mul(0x0100_0193);
                 }
-                if self.first {
+                if first {
                     agreement.publish(calls, self.digest);
                 } else if !self.strayed {
                     self.strayed = !agreement.agrees(calls, self.digest);

@@ -9,11 +9,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-pub mod guest;
-pub mod ramp;
-pub mod run;
-pub mod seat;
+mod guest;
+mod lead;
+mod pool;
+mod run;
+mod seat;
+mod threads;
 
 pub use guest::{Agreement, Check, Guest};
-pub use run::{Summary, run};
+pub use lead::MAX_MODULES;
+pub use run::{Summary, finish, refuse, run};
 pub use seat::Seat;

@@ -2,7 +2,7 @@
 
 use core::fmt::Write as _;
 
-use wramp_core::config::{Config, Knob, Scenario};
+use wramp_core::config::{Config, Knob, Mode, Scenario};
 use wramp_core::measure::{Bytes, Counter, Ticks};
 use wramp_core::platform::{Pin, Platform};
 use wramp_core::ramp::Limit;
@@ -10,8 +10,10 @@ use wramp_core::report::{Done, End, Fault, Load, Record, Word};
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
 
 use crate::guest::{Check, Guest};
-use crate::ramp::{Climb, MAX_MODULES, Modules, Result as Climbed};
+use crate::lead::{Climbed, MAX_MODULES, Scale, Scene};
+use crate::pool::Pool;
 use crate::seat::Seat;
+use crate::threads::{Modules, Threads};
 
 /// What a run came to; `exit` is the process's, or the firmware's, status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +89,10 @@ fn check<P: Platform>(platform: &P, config: &Config, guests: &[Guest<'_>]) -> bo
 
 /// Runs the scenario and ends with the `done` record. The `run` record, which only the
 /// platform can fill in, comes before.
-pub fn run<P: Platform, R: Runtime, C: Counter, const N: usize>(
+///
+/// `N` is the buckets of a histogram, `M` the most residents of a pool; a pool takes two
+/// seats a worker.
+pub fn run<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>(
     platform: &P,
     runtime: &R,
     config: &Config,
@@ -96,8 +101,8 @@ pub fn run<P: Platform, R: Runtime, C: Counter, const N: usize>(
 ) -> Summary {
     let mut bench =
         Bench { platform, runtime, seats, began: platform.now(), summary: Summary::default() };
-    if check(platform, config, guests) {
-        bench.scenario(config, guests);
+    if check(platform, config, guests) && bench.check_pool(config) {
+        bench.scenario::<M>(config, guests);
     } else {
         bench.summary.refused = true;
     }
@@ -124,26 +129,51 @@ struct Bench<'b, P, R, C, const N: usize> {
 }
 
 impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> {
-    fn scenario(&mut self, config: &Config, guests: &[Guest<'_>]) {
+    /// Refuses a pool that cannot be: of this engine, with these slots, in this scenario.
+    fn check_pool(&self, config: &Config) -> bool {
+        let Mode::Pool { workers } = config.mode else { return true };
+        let platform = self.platform;
+        let no = |knob, message| {
+            refuse(platform, None, ErrorKind::Engine, knob, message);
+            false
+        };
+        let seats = self.seats.len() / 2;
+        let slots = platform.slots().min(seats);
+        if !self.runtime.shares_environment() {
+            let (name, version) = (self.runtime.name(), self.runtime.version());
+            return no(Knob::Mode, format_args!("{name} {version} lends no environment to a pool"));
+        }
+        if workers as usize > slots {
+            let message = format_args!("{workers} workers need as many slots, there are {slots}");
+            return no(Knob::Workers, message);
+        }
+        if matches!(config.scenario, Scenario::Mixed | Scenario::Private) {
+            let scenario = config.scenario.as_str();
+            return no(Knob::Mode, format_args!("a pool shares one module, {scenario} has more"));
+        }
+        true
+    }
+
+    fn scenario<const M: usize>(&mut self, config: &Config, guests: &[Guest<'_>]) {
         match config.scenario {
             Scenario::All | Scenario::Private => {
                 for guest in guests {
-                    self.ramp(config, guest.name, core::slice::from_ref(guest));
+                    self.ramp::<M>(config, guest.name, core::slice::from_ref(guest));
                 }
             }
             Scenario::Mixed => {
                 let step = config.step.saturating_mul(u32::try_from(guests.len()).unwrap_or(1));
-                self.ramp(&Config { step, ..*config }, "mixed", guests);
+                self.ramp::<M>(&Config { step, ..*config }, "mixed", guests);
             }
             Scenario::Pinned => {
                 for guest in guests {
-                    self.pinned(config, guest);
+                    self.pinned::<M>(config, guest);
                 }
             }
         }
     }
 
-    fn pinned(&mut self, config: &Config, guest: &Guest<'_>) {
+    fn pinned<const M: usize>(&mut self, config: &Config, guest: &Guest<'_>) {
         for pin in [Pin::Core(0), Pin::Core(1), Pin::Free] {
             let name = match pin {
                 Pin::Core(core) => text(format_args!("{}@core{core}", guest.name)),
@@ -155,13 +185,13 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
                     let message = format_args!("this machine has {} core", self.platform.cores());
                     refuse(self.platform, Some(&name), ErrorKind::Engine, Knob::Pin, message);
                 }
-                _ => self.ramp(&Config { pin, ..*config }, &name, core::slice::from_ref(guest)),
+                _ => self.ramp::<M>(&Config { pin, ..*config }, &name, core::slice::from_ref(guest)),
             }
         }
     }
 
     /// One ramp, from load to leak check.
-    fn ramp(&mut self, config: &Config, name: &str, guests: &[Guest<'_>]) {
+    fn ramp<const M: usize>(&mut self, config: &Config, name: &str, guests: &[Guest<'_>]) {
         if self.platform.interrupted() {
             return;
         }
@@ -172,7 +202,7 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         }
         self.platform.arena_reset_low_water();
         let before = self.platform.arena().free;
-        let climbed = self.load_and_climb(config, name, guests);
+        let climbed = self.load_and_climb::<M>(config, name, guests);
         let after = self.platform.arena().free;
         let leaked = i64::from(before.0) - i64::from(after.0);
         self.summary.leaked |= leaked != 0;
@@ -207,7 +237,7 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         }
     }
 
-    fn load_and_climb(
+    fn load_and_climb<const M: usize>(
         &self,
         config: &Config,
         name: &str,
@@ -223,11 +253,19 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
                 *place = Some(self.load(guest)?);
             }
         }
+        let scene = Scene { platform: self.platform, config, name, began: self.began };
+        let (runtime, seats) = (self.runtime, self.seats);
+        if let (Mode::Pool { workers }, [guest], Some(module)) = (config.mode, guests, &modules[0])
+        {
+            let workers = workers as usize;
+            let pool = Pool::<_, _, _, N, M>::new(scene, runtime, guest, module, seats, workers);
+            let missing = || Error::new(ErrorKind::Engine, "a pool takes two seats a worker");
+            return Ok(pool.ok_or_else(missing)?.climb());
+        }
         let modules =
             if private { Modules::Private } else { Modules::Shared(&modules[..guests.len()]) };
-        let (platform, runtime, seats, began) =
-            (self.platform, self.runtime, self.seats, self.began);
-        Ok(Climb::new(platform, runtime, config, name, guests, modules, seats, began).climb())
+        let scale = Scale::new();
+        Ok(Threads { scene, runtime, guests, modules, seats, scale }.climb())
     }
 
     fn load(&self, guest: &Guest<'_>) -> Result<R::Module<'_>, Error> {

@@ -413,8 +413,8 @@ fn judge(base: &Side, new: &Side, tolerances: &Tolerances) -> Vec<Judged> {
             });
             continue;
         };
-        if old.limit.is_some() || fresh.limit.is_some() {
-            let unfinished = fresh.limit.is_none() && !new.sources;
+        if !base.sources && !new.sources {
+            let unfinished = fresh.limit.is_none();
             all.push(Judged {
                 workload: old.name.clone(),
                 figure: "limit".into(),

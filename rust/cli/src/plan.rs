@@ -88,6 +88,8 @@ pub struct Measured {
     pub environment: Option<u32>,
     /// Most bytes any slot's stack held.
     pub stack_used: Option<u32>,
+    /// Bytes of a slot's stack as reserved there, where that is more than the geometry's.
+    pub stack_real: Option<u32>,
 }
 
 /// What a geometry would come to.
@@ -143,6 +145,7 @@ impl Measured {
                 .filter_map(|instance| instance.get().stack_used_bytes)
                 .map(|bytes| bytes.0)
                 .max(),
+            stack_real: run.slot_stack_real_bytes.map(|bytes| bytes.0),
         })
     }
 
@@ -564,12 +567,17 @@ fn advice(all: &[Measured], rows: &[Row<'_>]) -> String {
     let Some(used) = all.iter().filter_map(|measured| measured.stack_used).max() else {
         return String::new();
     };
-    let recommended = recommended_stack(used);
-    let now = rows.first().map_or(0, |row| row.config.slot_stack.0);
+    let number = |bytes: u32| grouped(&bytes.to_string());
+    let recommended = number(recommended_stack(used));
+    let now = match all.iter().find_map(|measured| measured.stack_real) {
+        Some(real) => {
+            format!("there, of {} reserved; on a board, measure on the board", number(real))
+        }
+        None => format!("{} now", number(rows.first().map_or(0, |row| row.config.slot_stack.0))),
+    };
     format!(
-        "\nslot stack: at most {} bytes were used; {} (a quarter more, in whole 64 bytes) would do, {} now\n",
-        grouped(&used.to_string()),
-        grouped(&recommended.to_string()),
-        grouped(&now.to_string()),
+        "\nslot stack: at most {} bytes were used; {recommended} (a quarter more, in whole 64 bytes) \
+         would do {now}\n",
+        number(used),
     )
 }

@@ -1,8 +1,387 @@
-//! stub
-#[derive(Debug, clap::Args)]
-/// x
-pub struct PlotArgs {}
-/// x
-pub fn execute(_: &PlotArgs) -> crate::Outcome {
-    unreachable!()
+//! `wramp plot`: logs as pictures, SVG, PNG or one self-contained HTML page.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use resvg::{tiny_skia, usvg};
+
+use crate::chart::{self, Chart, Series, Stroke, Unit};
+use crate::log::{Log, Ramp, RunLog};
+use crate::table::{self, grouped, open_all};
+use crate::{Outcome, Problem, print, save};
+
+/// Options of `wramp plot`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  wramp plot run.log -o ramp.svg
+  wramp plot results/linux/2026-01-31-1a2b3c4 -o ramp.png
+  wramp plot old.log new.log -o ramp.html      one page with all pictures and tables; no network
+  wramp run --format records | wramp plot - -o - > ramp.svg")]
+pub struct PlotArgs {
+    /// Logs: a file, - for stdin, or the directory of a saved run
+    #[arg(required = true, value_name = "LOG")]
+    pub logs: Vec<String>,
+    /// The picture: .svg, .png or .html; - writes SVG to stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub output: String,
+    /// Pixels of a PNG for each unit of the SVG
+    #[arg(long, default_value_t = 2.0, value_parser = scale)]
+    pub scale: f32,
+}
+
+fn scale(text: &str) -> Result<f32, String> {
+    let scale: f32 = text.parse().map_err(|_| "a number from 0.1 to 10".to_owned())?;
+    if (0.1..=10.0).contains(&scale) { Ok(scale) } else { Err("from 0.1 to 10".into()) }
+}
+
+/// A ramp with what it takes to draw it.
+struct Drawn<'l> {
+    name: String,
+    colour: usize,
+    arena: Option<u32>,
+    ramp: &'l Ramp,
+}
+
+/// Of several samples with as many instances the newest counts.
+fn curve(ramp: &Ramp, key: &str, of: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    for step in ramp.steps.iter() {
+        let x = f64::from(step.get().instances);
+        let Some(y) = step.value(key).and_then(|text| text.parse().ok()).map(&of) else { continue };
+        match points.last_mut() {
+            Some(last) if last.0 == x => last.1 = y,
+            _ => points.push((x, y)),
+        }
+    }
+    points
+}
+
+fn ramps(logs: &[Log]) -> Vec<Drawn<'_>> {
+    let mut all = Vec::new();
+    for log in logs {
+        let Some(run) = log.best() else { continue };
+        let arena = run.header.as_ref().map(|header| header.get().arena_bytes.0);
+        for ramp in run.ramps.iter().filter(|ramp| !ramp.steps.is_empty()) {
+            let workload = &ramp.workload;
+            let name =
+                if logs.len() > 1 { format!("{} {workload}", log.name) } else { workload.clone() };
+            all.push(Drawn { name, colour: all.len(), arena, ramp });
+        }
+    }
+    all
+}
+
+/// Every chart that these logs have figures for.
+#[must_use]
+pub fn charts(logs: &[Log]) -> Vec<Chart> {
+    let all = ramps(logs);
+    let series = |drawn: &Drawn<'_>, points| Series {
+        name: drawn.name.clone(),
+        colour: drawn.colour,
+        stroke: Stroke::Solid,
+        points,
+    };
+    let mut arenas: Vec<u32> = all.iter().filter_map(|drawn| drawn.arena).collect();
+    arenas.sort_unstable();
+    arenas.dedup();
+    let arena = Chart {
+        title: "Arena in use, KiB".into(),
+        across: "instances",
+        unit: Unit::Bytes,
+        bars: false,
+        series: all
+            .iter()
+            .filter_map(|drawn| {
+                let arena = f64::from(drawn.arena?);
+                let mut points = curve(drawn.ramp, "arena_free_bytes", |free| arena - free);
+                if let Some(load) = drawn.ramp.loads.last() {
+                    points.insert(0, (0.0, arena - f64::from(load.get().arena_free_bytes.0)));
+                }
+                Some(series(drawn, points))
+            })
+            .collect(),
+        ceilings: arenas
+            .iter()
+            .map(|&bytes| {
+                let text = if bytes.is_multiple_of(1024) {
+                    format!("arena: {} KiB", grouped(&(bytes / 1024).to_string()))
+                } else {
+                    format!("arena: {} B", grouped(&bytes.to_string()))
+                };
+                (f64::from(bytes), text)
+            })
+            .collect(),
+    };
+    let cpu = Chart {
+        title: "CPU in use of all cores, %".into(),
+        across: "instances",
+        unit: Unit::Percent,
+        bars: false,
+        series: all
+            .iter()
+            .map(|drawn| series(drawn, curve(drawn.ramp, "cpu_permille", |cpu| cpu / 10.0)))
+            .filter(|series| !series.points.is_empty())
+            .collect(),
+        ceilings: Vec::new(),
+    };
+    let mut charts = vec![arena, cpu];
+    for drawn in &all {
+        charts.push(latency(drawn));
+        charts.push(calls(drawn));
+    }
+    charts.retain(|chart| !chart.is_empty());
+    charts
+}
+
+fn latency(drawn: &Drawn<'_>) -> Chart {
+    let strokes = [("p50", Stroke::Solid), ("p99", Stroke::Dashed), ("max", Stroke::Dotted)];
+    let series = strokes.map(|(name, stroke)| Series {
+        name: name.into(),
+        colour: drawn.colour,
+        stroke,
+        points: curve(drawn.ramp, &format!("latency_{name}_us"), |micros| micros),
+    });
+    Chart {
+        title: format!("{}: time of a call", drawn.name),
+        across: "instances",
+        unit: Unit::Micros,
+        bars: false,
+        series: series.into_iter().filter(|series| !series.points.is_empty()).collect(),
+        ceilings: Vec::new(),
+    }
+}
+
+fn calls(drawn: &Drawn<'_>) -> Chart {
+    let mut series: Vec<Series> = Vec::new();
+    for instance in drawn.ramp.instances.iter() {
+        let record = instance.get();
+        let own = record.workload.0;
+        let point = (f64::from(record.id), f64::from(record.calls));
+        match series.iter_mut().find(|series| series.name == own) {
+            Some(series) => series.points.push(point),
+            None => series.push(Series {
+                name: own.into(),
+                colour: drawn.colour + series.len(),
+                stroke: Stroke::Solid,
+                points: vec![point],
+            }),
+        }
+    }
+    if let [only] = series.as_mut_slice() {
+        only.name.clear(); // The title says it.
+    }
+    Chart {
+        title: format!("{}: calls of each instance", drawn.name),
+        across: "instance, in the order of their start",
+        unit: Unit::Count,
+        bars: true,
+        series,
+        ceilings: Vec::new(),
+    }
+}
+
+fn heading(logs: &[Log]) -> String {
+    let ramps: Vec<String> = logs
+        .iter()
+        .filter_map(Log::best)
+        .flat_map(|run| &run.ramps)
+        .map(|ramp| format!("{} {}", ramp.peak(), ramp.workload))
+        .collect();
+    if logs.len() > 1 || ramps.len() > 6 {
+        format!("How many fit: {} runs", logs.len())
+    } else {
+        format!("How many fit: {}", ramps.join(", "))
+    }
+}
+
+fn machine(run: &RunLog) -> Option<String> {
+    let header = run.header.as_ref()?.get();
+    Some(format!(
+        "{} ({}, {} bits, {} cores), {} {} {}, arena {} B, {} slots of {} B",
+        header.board.0,
+        header.os.0,
+        header.pointer_bits,
+        header.cores,
+        header.runtime.0,
+        header.runtime_version.0,
+        header.interpreter.0,
+        grouped(&header.arena_bytes.to_string()),
+        header.slots,
+        grouped(&header.slot_stack_bytes.to_string()),
+    ))
+}
+
+fn subtitle(logs: &[Log]) -> String {
+    match logs {
+        [log] => log.best().and_then(machine).unwrap_or_else(|| log.name.clone()),
+        _ => logs.iter().map(|log| &*log.name).collect::<Vec<_>>().join(" · "),
+    }
+}
+
+const PAGE: &str = "\
+:root{color-scheme:light dark;--paper:#f4f6f8;--card:#fff;--ink:#1a1f26;--soft:#596371;--edge:#dde2e8;--warn:#8a4b00;--warn-paper:#fff4e0}\
+@media (prefers-color-scheme:dark){:root{--paper:#0d1015;--card:#14181e;--ink:#e9edf2;--soft:#9eabbb;--edge:#2b333d;--warn:#ffc67a;--warn-paper:#2a2114}}\
+*{box-sizing:border-box}\
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\
+main{max-width:1180px;margin:0 auto;padding:28px 16px 48px}\
+h1{font-size:clamp(1.4rem,4vw,2rem);line-height:1.2;margin:0 0 .3rem}\
+h2{font-size:1.15rem;margin:2.2rem 0 .7rem}\
+p{margin:.2rem 0;color:var(--soft);overflow-wrap:anywhere}\
+.peaks{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(10.5rem,45%),1fr));gap:12px;margin:20px 0}\
+.peak,.card,.remarks{background:var(--card);border:1px solid var(--edge);border-radius:12px}\
+.peak{padding:14px 16px}.peak b{display:block;font-size:2.4rem;line-height:1.1;font-variant-numeric:tabular-nums}\
+.peak span{color:var(--soft);font-size:.9rem}.peak .name{color:var(--ink);font-weight:600;overflow-wrap:anywhere}\
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(460px,100%),1fr));gap:14px}\
+.card{padding:4px;overflow:hidden}.chart{display:block;width:100%;height:auto}\
+.remarks{background:var(--warn-paper);color:var(--warn);padding:10px 16px;margin:16px 0;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.9rem}\
+.scroll{overflow-x:auto;background:var(--card);border:1px solid var(--edge);border-radius:12px;margin:0 0 14px;max-height:70vh}\
+table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums}\
+caption{text-align:left;padding:12px 14px 6px;font-weight:600;position:sticky;left:0;white-space:normal;max-width:calc(100vw - 48px)}\
+th,td{padding:5px 12px;white-space:nowrap;text-align:right}\
+.word{text-align:left}th{color:var(--soft);font-weight:600;border-bottom:1px solid var(--edge);position:sticky;top:0;background:var(--card)}\
+tbody tr:nth-child(even){background:color-mix(in srgb,var(--edge) 35%,transparent)}\
+dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 18px;margin:0;padding:6px 16px 14px;font-size:.875rem}\
+dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\
+details.card{padding:0;margin:0 0 14px}summary{padding:12px 16px;cursor:pointer;font-weight:600}\
+";
+
+/// The page: nothing in it comes from elsewhere.
+#[must_use]
+pub fn page(logs: &[Log], charts: &[Chart]) -> String {
+    let heading = heading(logs);
+    let tables: Vec<table::Table> = table::ALL
+        .iter()
+        .map(|which| which.of(logs))
+        .filter(|table| !table.rows.is_empty())
+        .collect();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
+                title { (heading) }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(PAGE)) (PreEscaped(chart::style())) }
+            }
+            body { main {
+                h1 { (heading) }
+                p { (subtitle(logs)) }
+                @for log in logs { @for remark in log.remarks() {
+                    div.remarks role="note" { (log.name) ": " (remark) }
+                } }
+                (peaks(logs))
+                div.charts { @for chart in charts { div.card { (chart.inline()) } } }
+                h2 { "Tables" }
+                @for table in &tables { (table.html()) }
+                h2 { "Machine and knobs" }
+                @for log in logs { (knobs(log)) }
+                p { "Made by wramp " (env!("CARGO_PKG_VERSION")) " plot, from " (names(logs)) "." }
+            } }
+        }
+    };
+    format!("{}\n", page.into_string())
+}
+
+fn names(logs: &[Log]) -> String {
+    logs.iter().map(|log| &*log.name).collect::<Vec<_>>().join(", ")
+}
+
+fn peaks(logs: &[Log]) -> Markup {
+    html! {
+        div.peaks { @for log in logs { @for ramp in log.best().map_or(&[][..], |run| &run.ramps) {
+            div.peak {
+                span.name { (ramp.workload) @if logs.len() > 1 { " · " (log.name) } }
+                b { (ramp.peak()) }
+                span { @match &ramp.end {
+                    Some(end) => {
+                        "limit: " (end.get().limit)
+                        @if let Some(cost) = end.get().cost_bytes {
+                            br; (grouped(&cost.to_string())) " bytes each"
+                        }
+                    },
+                    None => "unfinished",
+                } }
+            }
+        } } }
+    }
+}
+
+fn knobs(log: &Log) -> Markup {
+    let header = log.best().and_then(|run| run.header.as_ref());
+    html! { @if let Some(header) = header {
+        details.card open[false] {
+            summary { "The run record of " (log.name) }
+            dl { @for (key, value) in header.line().split(' ').filter_map(|word| word.split_once('=')) {
+                @if key != "crc" { dt { (key) } dd { (value) } }
+            } }
+        }
+    } }
+}
+
+/// The sheet as a PNG. Its letters come with the program: a machine without fonts
+/// draws the same picture.
+fn png(svg: &str, scale: f32) -> Result<Vec<u8>, Problem> {
+    let failed = |what: &str| Problem::new(format!("cannot draw the PNG: {what}"));
+    let mut fonts = usvg::fontdb::Database::new();
+    fonts.load_font_data(dejavu::sans::regular().to_vec());
+    fonts.load_font_data(dejavu::sans::bold().to_vec());
+    fonts.set_sans_serif_family("DejaVu Sans");
+    let options = usvg::Options {
+        font_family: "DejaVu Sans".into(),
+        fontdb: Arc::new(fonts),
+        ..usvg::Options::default()
+    };
+    let tree = usvg::Tree::from_str(svg, &options).map_err(|error| failed(&error.to_string()))?;
+    let size = tree.size().to_int_size().scale_by(scale).ok_or_else(|| failed("--scale"))?;
+    let mut pixels = tiny_skia::Pixmap::new(size.width(), size.height())
+        .ok_or_else(|| failed("too large; lower --scale"))?;
+    let transform = tiny_skia::Transform::from_scale(scale, scale);
+    resvg::render(&tree, transform, &mut pixels.as_mut());
+    pixels.encode_png().map_err(|error| failed(&error.to_string()))
+}
+
+/// `wramp plot`.
+///
+/// # Errors
+/// A log that cannot be read, nothing to draw, or a file that cannot be written.
+pub fn execute(args: &PlotArgs) -> Outcome {
+    let extension = match &*args.output {
+        "-" => "svg".to_owned(),
+        path => Path::new(path)
+            .extension()
+            .map(|extension| extension.to_string_lossy().to_ascii_lowercase())
+            .unwrap_or_default(),
+    };
+    if !["svg", "png", "html"].contains(&&*extension) {
+        return Err(Problem::new(format!(
+            "--output {}: its name must end in .svg, .png or .html",
+            args.output
+        )));
+    }
+    let logs = open_all(&args.logs)?;
+    let charts = charts(&logs);
+    if charts.is_empty() {
+        return Err(Problem::new(format!(
+            "nothing to plot: no step in {}; did the first instance start?",
+            names(&logs)
+        )));
+    }
+    let sheet = || chart::sheet(&heading(&logs), &subtitle(&logs), &charts);
+    let bytes = match &*extension {
+        "html" => page(&logs, &charts).into_bytes(),
+        "png" => png(&sheet(), args.scale)?,
+        _ => sheet().into_bytes(),
+    };
+    if args.output == "-" {
+        print(&String::from_utf8_lossy(&bytes))?;
+    } else {
+        save::write(Path::new(&args.output), &bytes)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wramp_bench::{Agreement, Check, Guest};
-use wramp_core::config::{Config, Scenario};
+use wramp_core::config::{Config, Mode, Scenario};
 use wramp_core::platform::Pin;
 use wramp_core::ramp::Limit;
 use wramp_core::report::{Record, Step};
@@ -103,6 +103,13 @@ fn try_execute(args: &RunArgs) -> Result<ExitCode, Problem> {
         pin: Pin::Free,
         ..args.geometry.config(Config::PUBLISHED)?
     };
+    // A pool's worker stacks are all the slots it needs.
+    let config = match config.mode {
+        Mode::Pool { workers } if args.geometry.slots.is_none() => {
+            Config { slots: workers, ..config }
+        }
+        _ => config,
+    };
     let agreement = Agreement::new();
     let module = args.geometry.module.as_deref().map(|path| read(path, &args.geometry));
     let module = module.transpose()?;
@@ -160,8 +167,8 @@ fn built_in(args: &RunArgs) -> Result<Vec<Guest<'static>>, Problem> {
         ScenarioName::Pinned => &["cpu"],
     };
     let named: Vec<&str> = args.geometry.workload.iter().map(String::as_str).collect();
-    if args.scenario == ScenarioName::Mixed && named.len() > wramp_bench::ramp::MAX_MODULES {
-        let most = wramp_bench::ramp::MAX_MODULES;
+    if args.scenario == ScenarioName::Mixed && named.len() > wramp_bench::MAX_MODULES {
+        let most = wramp_bench::MAX_MODULES;
         return Err(Problem::new(format!("--scenario mixed takes at most {most} --workload")));
     }
     let names = if named.is_empty() { default } else { &named };

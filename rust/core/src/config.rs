@@ -25,8 +25,12 @@ pub enum Knob {
     Module,
     /// The user's export.
     Export,
+    /// Threads or a pool.
+    Mode,
     /// Worker threads of a pool.
     Workers,
+    /// Milliseconds that a rung is held.
+    Dwell,
     /// Core to pin to.
     Pin,
 }
@@ -44,7 +48,9 @@ impl Knob {
             Self::Workload => "--workload",
             Self::Module => "--module",
             Self::Export => "--export",
+            Self::Mode => "--mode",
             Self::Workers => "--workers",
+            Self::Dwell => "--dwell-ms",
             Self::Pin => "--pin",
         }
     }
@@ -61,7 +67,9 @@ impl Knob {
             Self::Workload => "CONFIG_WRAMP_WORKLOAD_*",
             Self::Module => "wat/",
             Self::Export => "rust/workloads",
+            Self::Mode => "CONFIG_WRAMP_MODE_*",
             Self::Workers => "CONFIG_WRAMP_WORKERS",
+            Self::Dwell => "CONFIG_WRAMP_DWELL_MS",
             Self::Pin => "CONFIG_WRAMP_PIN",
         }
     }
@@ -166,6 +174,9 @@ impl Config {
         }
         if self.step == 0 {
             return Err((Knob::Step, 1));
+        }
+        if self.dwell_ms == 0 {
+            return Err((Knob::Dwell, 1));
         }
         if self.arena.0 < MIN_ARENA_BYTES {
             return Err((Knob::Arena, MIN_ARENA_BYTES));

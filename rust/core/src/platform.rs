@@ -76,8 +76,20 @@ pub trait Crew {
     fn stack_used(&self, slot: usize) -> Option<Bytes>;
 }
 
+/// A lock around a value, for the bench's own short business between timed regions.
+pub trait Lock<T>: Sync {
+    /// Puts a value under a lock.
+    fn new(value: T) -> Self;
+
+    /// Runs `with` on the value while no other thread does. MUST NOT be nested.
+    fn with<R>(&self, with: impl FnOnce(&mut T) -> R) -> R;
+}
+
 /// A machine.
 pub trait Platform: Sync {
+    /// The machine's lock.
+    type Lock<T: Send>: Lock<T>;
+
     /// Ticks a second of [`now`](Self::now) and of [`since`](Self::since).
     fn clock_hz(&self) -> u64;
 

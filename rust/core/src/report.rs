@@ -409,8 +409,8 @@ records! {
         workload: Word<'a>,
         /// From 0, in the order of their start.
         id: u32,
-        /// Its slot.
-        slot: u32,
+        /// Its slot, where it has one of its own.
+        slot: Option<u32>,
         /// From its first call's return to the stop.
         alive_ms: u64,
         /// Calls it made.

@@ -569,7 +569,7 @@ fn golden_records() -> [Record<'static>; 9] {
         Instance {
             workload: Word("isolation"),
             id: 7,
-            slot: 7,
+            slot: Some(7),
             alive_ms: u64::MAX,
             calls: u32::MAX,
             errors: 1,

@@ -84,7 +84,8 @@ impl ArenaGuard {
             return Err(ArenaError::InUse);
         }
         let size = size.0 as usize / UNIT * UNIT;
-        let region = Region::new(size).ok_or(ArenaError::NoMemory)?;
+        // Even an arena of nothing is one: the engine then says that it is too small.
+        let region = Region::new(size.max(UNIT)).ok_or(ArenaError::NoMemory)?;
         let mut heap = Heap::empty();
         // SAFETY: the region is `size` bytes of our own, aligned to a page, and lives until
         // the guard is dropped, which takes the heap away first. It holds the two words that

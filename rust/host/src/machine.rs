@@ -10,7 +10,7 @@ use wramp_core::config::Mode;
 use wramp_core::config::{Config, Knob};
 use wramp_core::measure::{ALL_BUCKETS, Micros, Ticks};
 use wramp_core::platform::Pin;
-use wramp_core::platform::{ArenaStats, CpuTime, Crew, Mark, Platform, Work};
+use wramp_core::platform::{ArenaStats, CpuTime, Crew, Lock, Mark, Platform, Work};
 use wramp_core::report::{FORMAT_VERSION, Record, Run, Word};
 use wramp_core::runtime::ErrorKind;
 use wramp_wamr::Engine;
@@ -18,6 +18,9 @@ use wramp_wamr::Engine;
 use crate::arena::{ArenaError, ArenaGuard, HostArena};
 use crate::clock::{Clock, HZ};
 use crate::slots::{Slots, allowed_cpus};
+
+/// Most residents of a pool: their table lies on the controller's stack.
+pub const MAX_RESIDENTS: usize = 2048;
 
 /// Why there is no machine.
 #[derive(Debug)]
@@ -94,16 +97,22 @@ impl<'a> Machine<'a> {
         match engine {
             Ok(engine) => {
                 let seats: Vec<Seat<AtomicU32, ALL_BUCKETS>> =
-                    (0..self.slots.len()).map(|_| Seat::new()).collect();
-                wramp_bench::run(self, &engine, &self.config, guests, &seats)
+                    (0..2 * self.slots.len()).map(|_| Seat::new()).collect();
+                wramp_bench::run::<_, _, _, _, MAX_RESIDENTS>(
+                    self,
+                    &engine,
+                    &self.config,
+                    guests,
+                    &seats,
+                )
             }
             Err(error) => {
                 let arena = self.config.arena;
                 let message =
                     format_args!("arena too small for the runtime itself: {arena} bytes: {error}");
-                wramp_bench::run::refuse(self, None, ErrorKind::OutOfMemory, Knob::Arena, message);
+                wramp_bench::refuse(self, None, ErrorKind::OutOfMemory, Knob::Arena, message);
                 let summary = Summary { refused: true, ..Summary::default() };
-                wramp_bench::run::finish(self, &summary);
+                wramp_bench::finish(self, &summary);
                 summary
             }
         }
@@ -168,7 +177,24 @@ fn kernel_release() -> String {
         .map_or_else(|_| "unknown".to_owned(), |release| release.trim().to_owned())
 }
 
+/// A mutex of the standard library. Poison is passed over: the process ends on a panic in a
+/// slot's thread anyhow (see `slots`).
+#[derive(Debug)]
+pub struct HostLock<T>(Mutex<T>);
+
+impl<T: Send> Lock<T> for HostLock<T> {
+    fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    fn with<R>(&self, with: impl FnOnce(&mut T) -> R) -> R {
+        with(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
 impl Platform for Machine<'_> {
+    type Lock<T: Send> = HostLock<T>;
+
     fn clock_hz(&self) -> u64 {
         HZ
     }

@@ -103,6 +103,14 @@ fn compile() -> Result<Facts, String> {
     adapt(&mut switches, &source);
 
     let is_on = |name: &str| switches.get(name).is_some_and(|switch| switch.value == "1");
+    if source.is_2020 && is_on("WAMR_BUILD_FAST_INTERP") {
+        // It stores a call's arguments behind as many cells as the callee has
+        // constants, and looks whether they fit afterwards: a guest writes up to 256
+        // KiB beyond its stack. The classic one stores them where there is room.
+        return Err("the fast interpreter of the WAMR of 2020 lets a guest write beyond its \
+            stack; unset WRAMP_INTERPRETER, or set WAMR_DIR to a WAMR 2"
+            .into());
+    }
     let facts = Facts {
         version: source.version.clone(),
         fast: is_on("WAMR_BUILD_FAST_INTERP"),
@@ -159,11 +167,10 @@ fn adapt(switches: &mut Switches, source: &Source) {
         if let Some(switch) = switches.get_mut("WAMR_BUILD_LIBC_BUILTIN") {
             switch.value = "1".into();
         }
-        if let Some(switch) = switches.get_mut("WAMR_BUILD_INSTRUCTION_METERING") {
-            if switch.value == "1" {
-                println!("cargo::warning=WAMR of 2020 cannot meter; WRAMP_METERING is ignored");
-                switch.value = "0".into();
-            }
+        let metering = switches.get_mut("WAMR_BUILD_INSTRUCTION_METERING");
+        if let Some(switch) = metering.filter(|switch| switch.value == "1") {
+            println!("cargo::warning=WAMR of 2020 cannot meter; WRAMP_METERING is ignored");
+            switch.value = "0".into();
         }
     }
 }
@@ -202,6 +209,7 @@ fn compile_c(
         // As Zephyr builds it, in a debug build of ours too: a figure of an
         // unoptimised interpreter is of use to nobody.
         .opt_level_str("s")
+        .force_frame_pointer(false)
         .define("NDEBUG", None)
         .define("BH_PLATFORM_LINUX", None)
         .define("BH_MALLOC", "wasm_runtime_malloc")

@@ -39,8 +39,8 @@ pub unsafe trait Arena {
 /// WAMR says "allocate memory failed" in some places and other things in others;
 /// that the arena was asked in vain is certain.
 ///
-/// Loads and stores only, since some targets have no compare-and-swap: of two
-/// failures at once one may not be counted, but either thread still sees a change.
+/// Loads and stores only, since some targets have no compare-and-swap, so that of
+/// several failures at once some may not be counted. Then WAMR's words decide.
 static FAILURES: AtomicU32 = AtomicU32::new(0);
 static LAST_BYTES: AtomicU32 = AtomicU32::new(0);
 

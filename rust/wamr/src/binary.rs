@@ -159,7 +159,7 @@ mod tests {
         let custom = section(0, b"\x01xjunk");
         let code = section(10, b"\0");
         let none = section(SECTION_IMPORT, b"\0");
-        assert_eq!(first_import(&module(&[import.clone()])), Ok(found));
+        assert_eq!(first_import(&module(core::slice::from_ref(&import))), Ok(found));
         assert_eq!(first_import(&module(&[custom, code, none.clone(), import])), Ok(found));
         assert_eq!(first_import(&module(&[none])), Ok(None));
         assert_eq!(first_import(&module(&[])), Ok(None));

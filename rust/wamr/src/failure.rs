@@ -38,7 +38,12 @@ impl Buffer {
         let (bytes, length) = self.read();
         match watch.failed() {
             Some(size) => out_of_memory(size, "to load the module"),
-            None => Error { kind: ErrorKind::Malformed, message: words(&bytes[..length]) },
+            None => {
+                let message = words(&bytes[..length]);
+                let in_vain = is_out_of_memory(message.as_str());
+                let kind = if in_vain { ErrorKind::OutOfMemory } else { ErrorKind::Malformed };
+                Error { kind, message }
+            }
         }
     }
 
@@ -66,10 +71,15 @@ pub(crate) fn exception(text: &[u8]) -> Error {
         // "wasm auxiliary stack overflow", and its own affair: a trap.
         "wasm operand stack overflow" | "stack overflow" => ErrorKind::WasmStack,
         "instruction limit exceeded" => ErrorKind::Budget,
-        "allocate memory failed" | "allocate linear memory failed" => ErrorKind::OutOfMemory,
+        text if is_out_of_memory(text) => ErrorKind::OutOfMemory,
         _ => ErrorKind::Trap,
     };
     Error { kind, message }
+}
+
+/// Whether WAMR says so itself, in the words that both versions use most.
+fn is_out_of_memory(text: &str) -> bool {
+    matches!(text, "allocate memory failed" | "allocate linear memory failed")
 }
 
 /// The arena had no block of that many bytes.

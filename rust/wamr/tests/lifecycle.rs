@@ -47,33 +47,28 @@ fn counter() -> Vec<u8> {
 fn two_hundred_cycles_leave_the_arena_exact() {
     let bytes = counter();
     arena::with(ROOMY, || {
-        let mut seen = Vec::new();
         for _ in 0..200 {
             let engine = Engine::new::<TestArena>().unwrap();
-            seen.push(used());
+            let started = used();
             let module = engine.load(Source::Borrowed(&bytes)).unwrap();
-            seen.push(used());
+            let loaded = used();
             let mut instance = engine.instantiate(&module, "run", Parameters::I32, STACK).unwrap();
-            seen.push(used());
-            let thread = engine.attach().unwrap();
-            let mut environment = engine.environment(&thread, &module, &instance, STACK).unwrap();
-            seen.push(used());
-            assert_eq!(engine.call(&mut environment, &mut instance, 3, None), Ok(3));
-            assert_eq!(engine.call(&mut environment, &mut instance, 3, None), Ok(6));
-            drop(environment);
-            assert_eq!(used(), seen.pop().map(|_| seen[seen.len() - 1]).unwrap());
+            let instantiated = used();
+            {
+                let thread = engine.attach().unwrap();
+                let mut environment =
+                    engine.environment(&thread, &module, &instance, STACK).unwrap();
+                assert_eq!(engine.call(&mut environment, &mut instance, 3, None), Ok(3));
+                assert_eq!(engine.call(&mut environment, &mut instance, 3, None), Ok(6));
+            }
+            assert_eq!(used(), instantiated);
             drop(instance);
-            seen.pop();
-            assert_eq!(used(), seen[seen.len() - 1]);
-            drop(thread);
+            assert_eq!(used(), loaded);
             drop(module);
-            seen.pop();
-            assert_eq!(used(), seen[seen.len() - 1]);
+            assert_eq!(used(), started);
             drop(engine);
             assert_eq!(used(), 0);
-            seen.pop();
         }
-        assert_eq!(seen, []);
     });
 }
 

@@ -1,0 +1,241 @@
+//! The commands as a user meets them: output, messages, exit statuses.
+
+mod support;
+
+use support::{golden, scratch, stderr, stdout, wramp};
+
+fn refused(arguments: &[&str], words: &[&str]) {
+    let output = wramp(arguments);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{arguments:?}: no {word:?} in: {said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_ends_with_2() {
+    for command in ["table", "plot"] {
+        let tail: &[&str] = if command == "plot" { &["-o", "-"] } else { &[] };
+        for (file, words) in [
+            ("empty.log", "is empty"),
+            ("other.log", "another program"),
+            ("garbage.log", "baud"),
+            ("newer.log", "update wramp"),
+            ("missing.log", "No such file"),
+        ] {
+            refused(&[&[command, &golden(file)], tail].concat(), &[words]);
+        }
+    }
+    let host = golden("host.log");
+    refused(&["table", &golden("nothing-ran.log")], &["no ramp", "CONFIG_WRAMP_ARENA_SIZE"]);
+    refused(&["plot", &golden("nothing-ran.log"), "-o", "a.svg"], &["nothing to plot"]);
+    refused(&["plot", &host, "-o", "a.gif"], &[".svg, .png or .html"]);
+    refused(&["plot", &host, "-o", "/no/such/place/a.svg"], &["/no/such/place/a.svg"]);
+    refused(&["compare", &host, &golden("empty.log")], &["is empty"]);
+    refused(&["compare", &host, &host, "--tolerance", "speed=1"], &["speed", "latency"]);
+    refused(&["compare", &host, &host, "--tolerance", "lots"], &["fraction"]);
+    refused(&["plan", "--from", &host, "--workload", "fib"], &["no costs of fib", "cpu, mem, msg"]);
+    refused(&["plan", "--from", &host, "--slots", "0"], &["--slots", "at least 1"]);
+    refused(&["plan", "--from", &host, "--budget-bytes", "100"], &["--budget-bytes"]);
+    refused(&["plan", "--from", &host, "--arena-bytes", "9Q"], &["192K"]);
+    refused(&["plan", "--from", &host, "--workers", "3"], &["--mode pool"]);
+    refused(&["table", &host, "--format", "csv", "--show", "steps,parts"], &["--show"]);
+}
+
+#[test]
+fn every_subcommand_shows_an_example() {
+    for command in ["run", "capture", "table", "plot", "compare", "plan", "workloads"] {
+        let output = wramp(&[command, "--help"]);
+        assert!(output.status.success());
+        let text = stdout(&output);
+        assert!(text.contains(&format!("wramp {command}")) && text.contains("xample"), "{text}");
+    }
+}
+
+#[test]
+fn table_writes_four_formats() {
+    let host = golden("host.log");
+    let text = stdout(&wramp(&["table", &host]));
+    for words in ["Summary", "Steps", "Instances", "24   slots", "188,240"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let markdown = stdout(&wramp(&["table", &host, "--format", "markdown", "--show", "summary"]));
+    assert!(markdown.contains("| cpu | 24 | slots | 24 |"), "{markdown}");
+    let csv = stdout(&wramp(&["table", &host, "--format", "csv"]));
+    assert!(csv.starts_with("log,run,board,workload,instances,"), "{csv}");
+    assert_eq!(csv.lines().count(), 1 + 25 + 3 + 3);
+    let json = stdout(&wramp(&["table", &host, "--format", "json"]));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["summary"][0]["peak"], 24);
+    assert_eq!(json["summary"][1]["limit"], "arena");
+    assert_eq!(json["steps"][0]["turnaround_p99_us"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_table_of_a_reset_says_so_and_shows_both_runs() {
+    let output = wramp(&["table", &golden("interleaved-reset.log"), "--show", "summary"]);
+    assert!(output.status.success());
+    let (text, said) = (stdout(&output), stderr(&output));
+    assert!(text.contains("unfinished"), "{text}");
+    assert!(said.contains("a reset") && said.contains("2 of "), "{said}");
+}
+
+#[test]
+fn plots_are_files_of_their_kind_and_need_nothing_else() {
+    let directory = scratch("plots");
+    let file = |name: &str| directory.join(name).to_string_lossy().into_owned();
+    for log in ["host.log", "esp32s3.log", "truncated.log", "interleaved-reset.log"] {
+        for kind in ["svg", "png", "html"] {
+            let out = file(&format!("{log}.{kind}"));
+            let output = wramp(&["plot", &golden(log), "-o", &out, "--scale", "0.5"]);
+            assert!(output.status.success(), "{}", stderr(&output));
+            let bytes = std::fs::read(&out).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            match kind {
+                "png" => assert!(bytes.starts_with(b"\x89PNG")),
+                "svg" => assert!(text.starts_with("<svg") && text.contains("arena: 192 KiB")),
+                _ => {
+                    assert!(text.contains("name=\"viewport\"") && text.contains("viewBox"));
+                    for fetched in ["src=", "url(", "@import", "<script", "href=\"http"] {
+                        assert!(!text.contains(fetched), "{fetched}");
+                    }
+                }
+            }
+        }
+    }
+    let two = wramp(&["plot", &golden("host.log"), &golden("esp32s3.log"), "-o", "-"]);
+    assert!(stdout(&two).contains("esp32s3.log mem"));
+}
+
+#[test]
+fn compare_gates_on_what_got_worse() {
+    let host = golden("host.log");
+    let same = wramp(&["compare", &host, &host]);
+    assert_eq!(same.status.code(), Some(0), "{}", stdout(&same));
+    assert!(stdout(&same).contains("no regression: 0 worse, 0 better"));
+
+    let esp = golden("esp32s3.log");
+    let published = wramp(&["compare", "published", &esp]);
+    let text = stdout(&published);
+    assert_eq!(published.status.code(), Some(0), "{text}");
+    assert!(text.contains("absmach/propeller") && text.contains("instance_0_calls"), "{text}");
+
+    // A dearer instance: worse, and first.
+    let shape = support::Shape { cost: 6464, ..support::PUBLISHED[0] };
+    let mut log = support::header("esp32s3_devkitc/esp32s3/procpu", 32);
+    log.extend(support::ramp(&shape));
+    log.extend(support::ramp(&support::PUBLISHED[1]));
+    log.extend(support::ramp(&support::PUBLISHED[2]));
+    log += &support::done();
+    let new = scratch("compare").join("new.log");
+    std::fs::write(&new, log).unwrap();
+    let new = new.to_string_lossy();
+    let worse = wramp(&["compare", &esp, &new]);
+    let text = stdout(&worse);
+    assert_eq!(worse.status.code(), Some(1), "{text}");
+    assert!(text.lines().nth(2).unwrap().contains("WORSE"), "{text}");
+    assert!(text.contains("REGRESSION"), "{text}");
+    let tolerated = ["compare", &esp, &new, "--tolerance", "cost=1%,bytes=5%"];
+    assert_eq!(wramp(&tolerated).status.code(), Some(0));
+    let better = wramp(&["compare", &new, &esp]);
+    assert_eq!(better.status.code(), Some(0), "{}", stdout(&better));
+    assert!(stdout(&better).contains("better"));
+    // Half a run is a regression, whatever its figures.
+    let half = wramp(&["compare", &host, &golden("truncated.log")]);
+    assert_eq!(half.status.code(), Some(1), "{}", stdout(&half));
+    // Neither bytes nor times of another machine are held against it.
+    let other = wramp(&["compare", "published", &host]);
+    assert_eq!(other.status.code(), Some(0), "{}", stdout(&other));
+    assert!(stdout(&other).contains("64-bit pointers"));
+}
+
+#[test]
+fn plan_predicts_what_was_measured_and_explains_it() {
+    let esp = golden("esp32s3.log");
+    let text = stdout(&wramp(&["plan", "--from", &esp]));
+    assert!(text.contains("peak = min(slots, 1 + (free < need ? 0 : 1 + (free - need) / cost))"));
+    assert!(text.contains("peak = min(24, 1 + 1 + (189,472 - 6,456) / 6,456)"), "{text}");
+    assert!(text.contains("1,384 bytes were used; 1,792"), "{text}");
+
+    let records =
+        stdout(&wramp(&["plan", "--from", &esp, "--format", "records", "--arena-bytes", "64K"]));
+    assert!(records.starts_with("wramp plan workload=cpu peak=10 limit=arena "), "{records}");
+    assert!(records.contains("wramp plan workload=mem peak=0 limit=arena "), "{records}");
+    for line in records.lines() {
+        let record = wramp_core::report::Record::parse(line).unwrap().unwrap();
+        assert_eq!(record.kind(), "plan");
+    }
+    let sweep = stdout(&wramp(&["plan", "--from", &esp, "--sweep", "--workload", "cpu"]));
+    assert!(sweep.contains("64 slots") && sweep.contains("10*"), "{sweep}");
+    let csv = stdout(&wramp(&["plan", "--from", &esp, "--sweep", "--format", "csv"]));
+    assert_eq!(csv.lines().count(), 1 + 3 * 7 * 7);
+}
+
+#[test]
+fn the_smallest_geometry_is_the_smallest() {
+    let esp = golden("esp32s3.log");
+    for peak in [1_u32, 2, 3, 24, 25, 40] {
+        let wanted = peak.to_string();
+        let args =
+            ["plan", "--from", &esp, "--workload", "cpu", "--peak", &wanted, "--format", "jsonl"];
+        let row: serde_json::Value = serde_json::from_str(&stdout(&wramp(&args))).unwrap();
+        assert_eq!(row["peak"], peak);
+        let arena = row["arena_bytes"].as_u64().unwrap();
+        let smaller = (arena - 8).to_string();
+        let args = [
+            "plan",
+            "--from",
+            &esp,
+            "--workload",
+            "cpu",
+            "--slots",
+            &wanted,
+            "--arena-bytes",
+            &smaller,
+            "--format",
+            "jsonl",
+        ];
+        let row: serde_json::Value = serde_json::from_str(&stdout(&wramp(&args))).unwrap();
+        assert_eq!(row["peak"], peak - 1, "arena {smaller}");
+    }
+}
+
+#[test]
+fn a_budget_is_split_for_the_highest_peak() {
+    let esp = golden("esp32s3.log");
+    let plan = |extra: &[&str]| -> serde_json::Value {
+        let head = ["plan", "--from", &esp, "--workload", "cpu", "--format", "jsonl"];
+        serde_json::from_str(&stdout(&wramp(&[&head, extra].concat()))).unwrap()
+    };
+    let split = plan(&["--budget-bytes", "288K"]);
+    let best = split["peak"].as_u64().unwrap();
+    // No other split does better.
+    for slots in 1..72_u32 {
+        let arena = (294_912 - slots * 4096).to_string();
+        let other = plan(&["--slots", &slots.to_string(), "--arena-bytes", &arena]);
+        assert!(other["peak"].as_u64().unwrap() <= best, "{slots} slots");
+    }
+    let pool = plan(&["--budget-bytes", "288K", "--mode", "pool", "--workers", "4"]);
+    assert!(pool["peak"].as_u64().unwrap() > 400, "{pool}");
+}
+
+#[test]
+fn workloads_are_listed_with_their_size() {
+    let text = stdout(&wramp(&["workloads"]));
+    for name in ["cpu", "mem", "msg", "isolation", "wat/fib.wat"] {
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+#[test]
+fn a_pipe_that_closes_early_is_no_error() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wramp"))
+        .args(["table", &golden("host.log"), "--format", "json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -1,0 +1,38 @@
+//! Makes Kconfig's switches known to the compiler, and names the compilers.
+
+use std::process::Command;
+use std::{env, fs};
+
+fn main() {
+    zephyr_build::export_kconfig_bool_options();
+    // It prints this with a typing error, so that cargo would not look.
+    println!("cargo::rerun-if-changed={}", env::var("DOTCONFIG").expect("set by Zephyr's build"));
+
+    // A switch that our Kconfig does not have is a typing error.
+    let kconfig = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Kconfig");
+    println!("cargo::rerun-if-changed={kconfig}");
+    println!("cargo::rustc-check-cfg=cfg(CONFIG_ARCH_POSIX)");
+    let text = fs::read_to_string(kconfig).expect("the repository's Kconfig");
+    for symbol in text.lines().filter_map(|line| line.strip_prefix("config WRAMP_")) {
+        println!("cargo::rustc-check-cfg=cfg(CONFIG_WRAMP_{symbol})");
+    }
+
+    // For the `run` record; CMake knows these.
+    for name in ["WRAMP_ZEPHYR_VERSION", "WRAMP_CC"] {
+        println!("cargo::rerun-if-env-changed={name}");
+        let value = env::var(name).unwrap_or_else(|_| "unknown".to_owned());
+        println!("cargo::rustc-env={name}={value}");
+    }
+    println!("cargo::rustc-env=WRAMP_RUSTC={}", rustc_version());
+}
+
+fn rustc_version() -> String {
+    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    Command::new(rustc)
+        .arg("--version")
+        .output()
+        .ok()
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .and_then(|text| text.split_whitespace().nth(1).map(str::to_owned))
+        .unwrap_or_else(|| "unknown".to_owned())
+}

@@ -1,0 +1,97 @@
+//! Time: the cycle counter, 32 bits that are extended to 64, and the kernel's CPU time.
+//!
+//! `k_cycle_get_64` exists on some targets only and is 0 on others; differences of
+//! `k_cycle_get_32` work on all. The counter wraps after 2^32 ticks: 17.9 s at 240 MHz.
+
+use wramp_core::measure::Ticks;
+use wramp_core::platform::{CpuTime, Mark};
+use zephyr::raw;
+use zephyr::sync::SpinMutex;
+
+/// The counter's rate. zephyr-lang-rust refuses targets that find it out at run time.
+pub(crate) const HZ: u64 = zephyr::kconfig::CONFIG_SYS_CLOCK_HW_CYCLES_PER_SEC.unsigned_abs() as u64;
+
+fn cycles() -> u32 {
+    // SAFETY: reads a counter.
+    unsafe { raw::k_cycle_get_32() }
+}
+
+/// A monotonic clock that starts when it is made.
+///
+/// It must be read more often than the counter wraps. It is: whoever waits sleeps
+/// through [`Machine`](crate::machine::Machine), which reads it, at most 50 ms at a time.
+pub(crate) struct Clock {
+    /// The counter when it was last read, and the ticks until then.
+    state: SpinMutex<(u32, u64)>,
+}
+
+impl Clock {
+    /// Starts at zero.
+    pub(crate) fn new() -> Self {
+        Self { state: SpinMutex::new((cycles(), 0)) }
+    }
+
+    /// Ticks since the start.
+    pub(crate) fn now(&self) -> Ticks {
+        let Ok(mut state) = self.state.lock();
+        let (last, total) = *state;
+        let now = cycles();
+        let total = total + u64::from(now.wrapping_sub(last));
+        *state = (now, total);
+        Ticks(total)
+    }
+}
+
+/// See `Platform::mark`.
+#[cfg(not(CONFIG_ARCH_POSIX))]
+pub(crate) fn mark() -> Mark {
+    Mark(cycles().into())
+}
+
+/// See `Platform::since`; right for calls shorter than the counter's 2^32 ticks.
+#[cfg(not(CONFIG_ARCH_POSIX))]
+pub(crate) fn since(Mark(mark): Mark) -> Ticks {
+    // The low half is the mark.
+    Ticks(cycles().wrapping_sub(mark as u32).into())
+}
+
+/// The simulated CPU runs code in no time. So a call's time is taken on the host,
+/// as CPU time of its thread, and spent in the simulation before the call is over:
+/// then it has a length, it is load, and it can be preempted.
+#[cfg(CONFIG_ARCH_POSIX)]
+mod simulated {
+    use super::{Mark, Ticks, cycles};
+
+    unsafe extern "C" {
+        /// CPU time of the calling thread on the host; src/native_sim_host.c.
+        safe fn wramp_host_cpu_ns() -> u64;
+        /// Spends that much simulated time on the calling thread; src/native_sim.c.
+        safe fn wramp_spend_us(time_us: u32);
+    }
+
+    /// See `Platform::mark`: simulated ticks above, the host's nanoseconds below.
+    pub(crate) fn mark() -> Mark {
+        Mark(u64::from(cycles()) << 32 | wramp_host_cpu_ns() & u64::from(u32::MAX))
+    }
+
+    /// See `Platform::since`; right for calls of less than 4.29 s.
+    pub(crate) fn since(Mark(mark): Mark) -> Ticks {
+        let took_ns = (wramp_host_cpu_ns() as u32).wrapping_sub(mark as u32);
+        // Not nothing: what the clock cannot resolve is its one tick.
+        wramp_spend_us(took_ns.div_ceil(1000).max(1));
+        Ticks(cycles().wrapping_sub((mark >> 32) as u32).into())
+    }
+}
+#[cfg(CONFIG_ARCH_POSIX)]
+pub(crate) use simulated::{mark, since};
+
+/// CPU time of all cores since boot.
+pub(crate) fn cpu_time() -> Option<CpuTime> {
+    let mut stats = raw::k_thread_runtime_stats_t::default();
+    // SAFETY: the kernel fills a struct of ours.
+    let error = unsafe { raw::k_thread_runtime_stats_all_get(&raw mut stats) };
+    (error == 0).then(|| CpuTime {
+        busy: Ticks(stats.total_cycles).to_micros(HZ),
+        total: Ticks(stats.execution_cycles).to_micros(HZ),
+    })
+}

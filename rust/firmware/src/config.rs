@@ -1,0 +1,125 @@
+//! Kconfig's symbols as a `Config`: the one place where Rust reads them.
+
+use heapless::Vec;
+use wramp_bench::{Check, Guest};
+use wramp_core::config::{Config, Mode, Scenario};
+use wramp_core::measure::{Bytes, Nanos};
+use wramp_core::platform::Pin;
+use wramp_core::runtime::{Parameters, Source};
+use wramp_workloads::State;
+use zephyr::kconfig as k;
+
+/// Kconfig's ranges let nothing negative in but -1, which is asked for where it may stand.
+const fn number(value: isize) -> u32 {
+    if value < 0 { 0 } else { value as u32 }
+}
+
+/// Slots that src/machine.c reserved.
+pub(crate) const SLOTS: usize = number(k::CONFIG_WRAMP_SLOTS) as usize;
+/// Cores of this build.
+pub(crate) const CORES: u8 = k::CONFIG_MP_MAX_NUM_CPUS as u8;
+/// A time slice among instances of equal priority, in milliseconds; 0 is none.
+pub(crate) const SLICE_MS: u32 = number(k::CONFIG_TIMESLICE_SIZE);
+/// libc's heap: none, which src/machine.c asserts, or the host's under native_sim.
+pub(crate) const LIBC_HEAP: &str = if cfg!(CONFIG_ARCH_POSIX) { "host" } else { "none" };
+/// The board, with SoC and CPU cluster.
+pub(crate) const BOARD: &str = k::CONFIG_BOARD_TARGET;
+
+/// The knobs; `arena` is the region's real size, which a symbol may leave open.
+pub(crate) fn config(arena: Bytes) -> Config {
+    Config {
+        arena,
+        slots: number(k::CONFIG_WRAMP_SLOTS),
+        slot_stack: Bytes(number(k::CONFIG_WRAMP_SLOT_STACK_SIZE)),
+        wasm_stack: Bytes(number(k::CONFIG_WRAMP_WASM_STACK_SIZE)),
+        step: number(k::CONFIG_WRAMP_STEP),
+        settle_ms: number(k::CONFIG_WRAMP_SETTLE_MS),
+        dwell_ms: number(k::CONFIG_WRAMP_DWELL_MS),
+        pause_ms: number(k::CONFIG_WRAMP_PAUSE_MS),
+        scenario: if cfg!(CONFIG_WRAMP_SCENARIO_MIXED) {
+            Scenario::Mixed
+        } else if cfg!(CONFIG_WRAMP_SCENARIO_PRIVATE) {
+            Scenario::Private
+        } else if cfg!(CONFIG_WRAMP_SCENARIO_PINNED) {
+            Scenario::Pinned
+        } else {
+            Scenario::All
+        },
+        mode: Mode::Threads,
+        pin: u8::try_from(k::CONFIG_WRAMP_PIN).map_or(Pin::Free, Pin::Core),
+        budget: budget(),
+        slo: match number(k::CONFIG_WRAMP_SLO_US) {
+            0 => None,
+            micros => Some(Nanos(u64::from(micros) * 1000)),
+        },
+    }
+}
+
+#[cfg(CONFIG_WRAMP_METERING)]
+fn budget() -> Option<u32> {
+    Some(number(k::CONFIG_WRAMP_BUDGET)).filter(|&instructions| instructions > 0)
+}
+
+#[cfg(not(CONFIG_WRAMP_METERING))]
+fn budget() -> Option<u32> {
+    None
+}
+
+/// The workloads that Kconfig can choose.
+const CHOICE: [(&str, bool); 10] = [
+    ("cpu", cfg!(CONFIG_WRAMP_WORKLOAD_CPU)),
+    ("mem", cfg!(CONFIG_WRAMP_WORKLOAD_MEM)),
+    ("msg", cfg!(CONFIG_WRAMP_WORKLOAD_MSG)),
+    ("isolation", cfg!(CONFIG_WRAMP_WORKLOAD_ISOLATION)),
+    ("state", cfg!(CONFIG_WRAMP_WORKLOAD_STATE)),
+    ("add", cfg!(CONFIG_WRAMP_WORKLOAD_ADD)),
+    ("mul", cfg!(CONFIG_WRAMP_WORKLOAD_MUL)),
+    ("fib", cfg!(CONFIG_WRAMP_WORKLOAD_FIB)),
+    ("checksum", cfg!(CONFIG_WRAMP_WORKLOAD_CHECKSUM)),
+    ("popcount", cfg!(CONFIG_WRAMP_WORKLOAD_POPCOUNT)),
+];
+
+/// The guests of the run, in the order of the choice.
+pub(crate) fn guests() -> Vec<Guest<'static>, { CHOICE.len() }> {
+    if cfg!(CONFIG_WRAMP_PROVOKE_TRAP) {
+        return core::iter::once(TRAP).collect();
+    }
+    let mixed = cfg!(CONFIG_WRAMP_SCENARIO_MIXED);
+    CHOICE
+        .iter()
+        .filter(|(name, chosen)| {
+            if mixed { wramp_workloads::MIXED.contains(name) } else { *chosen }
+        })
+        .filter_map(|(name, _)| wramp_workloads::find(name).map(Guest::from))
+        .collect()
+}
+
+/// A guest whose every call traps.
+const TRAP: Guest<'static> = Guest {
+    name: "trap",
+    // (module (func (export "run") (result i32) unreachable))
+    source: Source::Static(&[
+        0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7f, 3, 2, 1, 0, 7, 7, 1, 3, 0x72,
+        0x75, 0x6e, 0, 0, 10, 5, 1, 3, 0, 0, 0x0b,
+    ]),
+    export: "run",
+    parameters: Parameters::None,
+    check: Check::Reference { next: nothing, varies: false },
+};
+
+fn nothing(_: &mut State) -> i32 {
+    0
+}
+
+/// On an instance's thread: does what a test of the fault records asked for.
+pub(crate) fn provoke(depth: u32) {
+    if cfg!(CONFIG_WRAMP_PROVOKE_PANIC) {
+        panic!("provoked by CONFIG_WRAMP_PROVOKE_PANIC");
+    }
+    if cfg!(CONFIG_WRAMP_PROVOKE_OVERFLOW) {
+        // A frame that neither shrinks nor becomes a loop.
+        let frame = core::hint::black_box([depth; 16]);
+        provoke(frame[0] + 1);
+        core::hint::black_box(&frame);
+    }
+}

@@ -1,0 +1,53 @@
+//! The last words of a machine that cannot go on: a record, never a register dump.
+
+use core::ffi::{c_int, c_uint};
+use core::fmt::Write as _;
+
+use wramp_core::config::Knob;
+use wramp_core::report::{Done, Fault, Record, Word};
+use zephyr::printkln;
+
+use crate::machine;
+
+/// What stopped; src/machine.c has the same numbers.
+const STACK_OVERFLOW: c_int = 0;
+const PANIC: c_int = 1;
+/// In place of a slot's number.
+const MAIN_THREAD: c_int = -1;
+
+/// Called by the kernel, through src/machine.c, where a thread cannot go on: in an
+/// interrupt or on the thread itself, maybe in the middle of a record. So it takes no
+/// lock, and begins a new line.
+#[unsafe(no_mangle)]
+extern "C" fn wramp_fatal(what: c_int, slot: c_int) -> ! {
+    let stack = match slot {
+        0.. => Knob::SlotStack.symbol(),
+        MAIN_THREAD => "CONFIG_MAIN_STACK_SIZE",
+        _ => "CONFIG_ISR_STACK_SIZE",
+    };
+    let (error, knob, text, status) = match what {
+        STACK_OVERFLOW => ("stack-overflow", stack, "the stack is too small for", 2),
+        PANIC => ("panic", "rust/", "a panic, told in the line before, stopped", 1),
+        // A stack that overflows onto nothing shows up as a bad access, too.
+        _ => ("cpu-exception", stack, "a bad access or instruction stopped", 1),
+    };
+    let mut message = heapless::String::<96>::new();
+    // A message cut short is still a message.
+    let _ = match slot {
+        0.. => write!(message, "{text} the instance in slot {slot}"),
+        MAIN_THREAD => write!(message, "{text} the controller"),
+        _ => write!(message, "{text} the kernel"),
+    };
+    let fault =
+        Fault { workload: None, error: Word(error), knob: Word(knob), message: Word(&message) };
+    printkln!("\n{}", Record::from(fault));
+    printkln!("{}", Record::from(Done { workloads: 0, errors: 1, exit: status }));
+    machine::exit(status);
+    // SAFETY: stops the machine, which is the point.
+    unsafe { k_fatal_halt(what.unsigned_abs()) }
+}
+
+unsafe extern "C" {
+    /// Stops the machine. Declared here, for bindgen's declaration returns.
+    fn k_fatal_halt(reason: c_uint) -> !;
+}

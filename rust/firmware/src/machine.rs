@@ -1,0 +1,197 @@
+//! `Platform` for Zephyr, put together from arena, clock and slots.
+
+use core::fmt::{Display, Write as _};
+use core::sync::atomic::AtomicU16;
+
+use wramp_bench::{Guest, Seat, Summary};
+use wramp_core::config::{Config, Knob, Mode};
+use wramp_core::measure::{BUCKETS_PER_OCTAVE, Micros, Ticks};
+use wramp_core::platform::{ArenaStats, CpuTime, Crew, Mark, Pin, Platform, Work};
+use wramp_core::report::{FORMAT_VERSION, Record, Run, Word};
+use wramp_core::runtime::ErrorKind;
+use wramp_wamr::Engine;
+use zephyr::printkln;
+use zephyr::raw;
+use zephyr::sync::Mutex;
+
+use crate::arena::{Arena, ZephyrArena};
+use crate::clock::{self, Clock, HZ};
+use crate::{config, slots};
+
+/// Nine doublings of latency around the first call's, in 16-bit counters: 324 bytes
+/// a slot.
+const BUCKETS: usize = 9 * BUCKETS_PER_OCTAVE;
+
+/// One a slot; static, for the main thread's stack is small.
+static SEATS: [Seat<AtomicU16, BUCKETS>; config::SLOTS] = [const { Seat::new() }; config::SLOTS];
+
+/// Held while a record is written, so that no two mix.
+static CONSOLE: Mutex<()> = Mutex::new(());
+
+unsafe extern "C" {
+    /// Ends a simulator with that status; returns on a board.
+    safe fn wramp_exit(status: i32);
+}
+
+/// Ends the program where there is someone to end to.
+pub(crate) fn exit(status: u32) {
+    wramp_exit(status.cast_signed());
+}
+
+/// Zephyr.
+pub(crate) struct Machine {
+    config: Config,
+    arena: Arena,
+    clock: Clock,
+}
+
+impl Machine {
+    /// Sets up the arena; slots are there since boot.
+    pub(crate) fn new() -> Self {
+        let arena = Arena::new();
+        Self { config: config::config(arena.stats().size), arena, clock: Clock::new() }
+    }
+
+    /// Sets up the engine and runs every ramp of the scenario: `run` record to `done` record.
+    pub(crate) fn run(&self, guests: &[Guest<'_>]) -> Summary {
+        self.describe();
+        match Engine::new::<ZephyrArena>() {
+            Ok(engine) => wramp_bench::run(self, &engine, &self.config, guests, &SEATS),
+            Err(error) => {
+                let arena = self.config.arena;
+                let message =
+                    format_args!("arena too small for the runtime itself: {arena} bytes: {error}");
+                wramp_bench::refuse(self, None, ErrorKind::OutOfMemory, Knob::Arena, message);
+                let summary = Summary { refused: true, ..Summary::default() };
+                wramp_bench::finish(self, &summary);
+                summary
+            }
+        }
+    }
+
+    /// The `run` record.
+    fn describe(&self) {
+        let config = &self.config;
+        let os = concat!("zephyr-", env!("WRAMP_ZEPHYR_VERSION"));
+        let pin = match config.pin {
+            Pin::Free => text(format_args!("free")),
+            Pin::Core(core) => text(format_args!("core{core}")),
+        };
+        let budget = match config.budget {
+            _ if !wramp_wamr::METERING => text(format_args!("unsupported")),
+            None => text(format_args!("off")),
+            Some(instructions) => text(format_args!("{instructions}")),
+        };
+        let (from, to) = self.arena.region();
+        self.emit(&Record::from(Run {
+            format: FORMAT_VERSION,
+            wramp: Word(env!("CARGO_PKG_VERSION")),
+            board: Word(config::BOARD),
+            os: Word(os),
+            pointer_bits: usize::BITS,
+            clock_hz: HZ,
+            cores: u32::from(self.cores()),
+            runtime: Word("wamr"),
+            runtime_version: Word(wramp_wamr::VERSION),
+            interpreter: Word(wramp_wamr::INTERPRETER),
+            rustc: Word(env!("WRAMP_RUSTC")),
+            cc: Some(Word(env!("WRAMP_CC"))),
+            scenario: Word(config.scenario.as_str()),
+            mode: Word(match config.mode {
+                Mode::Threads => "threads",
+                Mode::Pool { .. } => "pool",
+            }),
+            workers: match config.mode {
+                Mode::Threads => None,
+                Mode::Pool { workers } => Some(workers),
+            },
+            arena_bytes: config.arena,
+            arena_at: Some(Word(&text(format_args!("{from:#x}-{to:#x}")))),
+            heap_at: Some(Word(config::LIBC_HEAP)),
+            slots: config.slots,
+            slot_stack_bytes: config.slot_stack,
+            slot_stack_real_bytes: Some(slots::real_size()),
+            wasm_stack_bytes: config.wasm_stack,
+            step: config.step,
+            settle_ms: config.settle_ms,
+            dwell_ms: config.dwell_ms,
+            pause_ms: config.pause_ms,
+            pin: Word(&pin),
+            slice_ms: Some(config::SLICE_MS),
+            budget: Word(&budget),
+            slo_us: config.slo,
+        }));
+    }
+}
+
+/// A short word of a record; what does not fit is cut.
+fn text(arguments: core::fmt::Arguments<'_>) -> heapless::String<40> {
+    let mut text = heapless::String::new();
+    // A word cut short is still a word.
+    let _ = text.write_fmt(arguments);
+    text
+}
+
+impl Platform for Machine {
+    fn clock_hz(&self) -> u64 {
+        HZ
+    }
+
+    fn now(&self) -> Ticks {
+        self.clock.now()
+    }
+
+    fn mark(&self) -> Mark {
+        clock::mark()
+    }
+
+    fn since(&self, mark: Mark) -> Ticks {
+        clock::since(mark)
+    }
+
+    fn sleep(&self, time: Micros) {
+        // Rounded up to the kernel's tick.
+        let micros = i32::try_from(time.0).unwrap_or(i32::MAX);
+        // SAFETY: the calling thread may sleep: it is no interrupt and holds no lock.
+        unsafe { raw::k_usleep(micros) };
+        // Keeps the clock from missing a wrap of the counter.
+        self.clock.now();
+    }
+
+    fn cpu_time(&self) -> Option<CpuTime> {
+        clock::cpu_time()
+    }
+
+    fn cores(&self) -> u8 {
+        config::CORES
+    }
+
+    fn arena(&self) -> ArenaStats {
+        self.arena.stats()
+    }
+
+    fn arena_reset_low_water(&self) {
+        self.arena.reset_low_water();
+    }
+
+    fn slots(&self) -> usize {
+        config::SLOTS
+    }
+
+    fn with_crew<W: Work, R>(&self, work: &W, lead: impl FnOnce(&mut dyn Crew) -> R) -> R {
+        slots::with_crew(work, lead)
+    }
+
+    fn knob(&self, knob: Knob) -> &'static str {
+        knob.symbol()
+    }
+
+    fn emit(&self, record: &dyn Display) {
+        let Ok(_held) = CONSOLE.lock();
+        printkln!("{record}");
+    }
+
+    fn interrupted(&self) -> bool {
+        false
+    }
+}

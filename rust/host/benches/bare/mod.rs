@@ -1,0 +1,75 @@
+//! What a C program does: WAMR's own functions, and nothing around the call.
+#![allow(dead_code, reason = "each benchmark uses a part")]
+
+use std::ffi::{CStr, c_char};
+use std::ptr;
+
+use wramp_wamr::Engine;
+use wramp_wamr_sys as sys;
+
+unsafe extern "C" {
+    /// The WAMR of 2020 takes a signature, and ignores it; WAMR 2 takes two arguments, and the
+    /// C ABIs of our hosts pass over a third. A benchmark can do with that; the wrapper does not.
+    fn wasm_runtime_lookup_function(
+        instance: sys::wasm_module_inst_t,
+        name: *const c_char,
+        signature: *const c_char,
+    ) -> sys::wasm_function_inst_t;
+}
+
+/// A module, its one instance and its environment, as C has them.
+pub(crate) struct Bare<'e> {
+    module: sys::wasm_module_t,
+    instance: sys::wasm_module_inst_t,
+    environment: sys::wasm_exec_env_t,
+    function: sys::wasm_function_inst_t,
+    /// WAMR rewrites them and reads them until the unload.
+    _bytes: Vec<u8>,
+    _engine: &'e Engine,
+}
+
+impl<'e> Bare<'e> {
+    /// On a thread that is attached to the engine.
+    pub(crate) fn new(engine: &'e Engine, wasm: &[u8], export: &CStr, stack_bytes: u32) -> Self {
+        let mut bytes = wasm.to_vec();
+        let mut text = [0; 128];
+        let size = u32::try_from(bytes.len()).unwrap();
+        // SAFETY: an engine exists, so WAMR is initialised. The bytes are writable and stay
+        // until the unload in `drop`; `text` is writable in its size.
+        unsafe {
+            let module = sys::wasm_runtime_load(bytes.as_mut_ptr(), size, text.as_mut_ptr(), 128);
+            assert!(!module.is_null());
+            let instance =
+                sys::wasm_runtime_instantiate(module, stack_bytes, 0, text.as_mut_ptr(), 128);
+            assert!(!instance.is_null());
+            let environment = sys::wasm_runtime_create_exec_env(instance, stack_bytes);
+            assert!(!environment.is_null());
+            let function = wasm_runtime_lookup_function(instance, export.as_ptr(), ptr::null());
+            assert!(!function.is_null());
+            Self { module, instance, environment, function, _bytes: bytes, _engine: engine }
+        }
+    }
+
+    /// Calls the export with `cells` arguments, 0 or 1.
+    #[inline]
+    pub(crate) fn call(&mut self, cells: u32, argument: i32) -> Option<i32> {
+        let mut cell = argument.cast_unsigned();
+        // SAFETY: all four live and belong together; the export takes `cells` cells and gives
+        // one (the benchmarks check each result), and there is room for one.
+        unsafe {
+            sys::wasm_runtime_call_wasm(self.environment, self.function, cells, &raw mut cell)
+        }
+        .then_some(cell.cast_signed())
+    }
+}
+
+impl Drop for Bare<'_> {
+    fn drop(&mut self) {
+        // SAFETY: made by `new`, destroyed here only, in the order that WAMR asks for.
+        unsafe {
+            sys::wasm_runtime_destroy_exec_env(self.environment);
+            sys::wasm_runtime_deinstantiate(self.instance);
+            sys::wasm_runtime_unload(self.module);
+        }
+    }
+}

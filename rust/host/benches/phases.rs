@@ -1,0 +1,95 @@
+//! load / instantiate / call of each workload, and a bare call beside ours.
+//!
+//! Every result is checked. `cargo bench -p wramp-host --bench phases`.
+
+mod bare;
+
+use std::ffi::CString;
+
+use bare::Bare;
+use divan::{Bencher, black_box};
+use wramp_core::measure::Bytes;
+use wramp_core::runtime::{Runtime, Source};
+use wramp_host::arena::{ArenaGuard, HostArena};
+use wramp_wamr::Engine;
+use wramp_workloads::{ALL, State, Workload};
+
+const STACK: Bytes = Bytes(4096);
+const NAMES: &[&str] =
+    &["cpu", "mem", "msg", "isolation", "state", "add", "mul", "fib", "checksum", "popcount"];
+
+fn main() {
+    assert!(NAMES.iter().eq(ALL.iter().map(|workload| &workload.name)));
+    divan::main();
+}
+
+fn workload(name: &str) -> &'static Workload {
+    wramp_workloads::find(name).unwrap()
+}
+
+/// An engine on an arena of its own; one at a time, and divan runs one at a time.
+fn with_engine(bench: impl FnOnce(&Engine)) {
+    let arena = ArenaGuard::new(Bytes(1 << 20)).unwrap();
+    let empty = arena.stats();
+    bench(&Engine::new::<HostArena>().unwrap());
+    arena.reset_low_water();
+    assert_eq!(arena.stats(), empty, "bytes were left in the arena");
+}
+
+#[divan::bench(args = NAMES)]
+fn load(bencher: Bencher<'_, '_>, name: &str) {
+    let source = Source::Static(workload(name).wasm);
+    with_engine(|engine| bencher.bench_local(|| engine.load(black_box(source)).unwrap()));
+}
+
+#[divan::bench(args = NAMES)]
+fn instantiate(bencher: Bencher<'_, '_>, name: &str) {
+    let workload = workload(name);
+    with_engine(|engine| {
+        let module = engine.load(Source::Static(workload.wasm)).unwrap();
+        bencher.bench_local(|| {
+            engine.instantiate(&module, workload.export, workload.parameters, STACK).unwrap()
+        });
+    });
+}
+
+#[divan::bench(args = NAMES)]
+fn call(bencher: Bencher<'_, '_>, name: &str) {
+    let workload = workload(name);
+    with_engine(|engine| {
+        let module = engine.load(Source::Static(workload.wasm)).unwrap();
+        let mut instance =
+            engine.instantiate(&module, workload.export, workload.parameters, STACK).unwrap();
+        let thread = engine.attach().unwrap();
+        let mut environment = engine.environment(&thread, &module, &instance, STACK).unwrap();
+        let mut state = State::new(1);
+        bencher.bench_local(|| {
+            let result = engine.call(&mut environment, &mut instance, 1, None);
+            assert_eq!(result, Ok((workload.reference)(&mut state)));
+        });
+    });
+}
+
+/// What `call` adds to this is the wrapper's: a comparison or two.
+#[divan::bench(args = NAMES)]
+fn call_bare(bencher: Bencher<'_, '_>, name: &str) {
+    let workload = workload(name);
+    with_engine(|engine| {
+        let _thread = engine.attach().unwrap();
+        let export = CString::new(workload.export).unwrap();
+        let mut bare = Bare::new(engine, workload.wasm, &export, STACK.0);
+        let cells = u32::from(workload.parameters == wramp_core::runtime::Parameters::I32);
+        let mut state = State::new(1);
+        bencher.bench_local(|| {
+            assert_eq!(bare.call(cells, 1), Some((workload.reference)(&mut state)));
+        });
+    });
+}
+
+/// The native reference alone, which `call` and `call_bare` include.
+#[divan::bench(args = NAMES)]
+fn reference(bencher: Bencher<'_, '_>, name: &str) {
+    let workload = workload(name);
+    let mut state = State::new(1);
+    bencher.bench_local(|| (workload.reference)(black_box(&mut state)));
+}

@@ -1,0 +1,184 @@
+//! A run on this machine, its lines kept and every one of them read back.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use wramp_bench::{Guest, Summary};
+use wramp_core::config::Config;
+use wramp_core::measure::Bytes;
+use wramp_core::report::{End, Fault, Instance, Load, Predict, Record, Step};
+use wramp_core::runtime::{ErrorKind, Parameters, Source};
+use wramp_host::{Machine, Setup};
+
+/// The published geometry at a pace for tests.
+pub(crate) const QUICK: Config =
+    Config { settle_ms: 0, dwell_ms: 10, pause_ms: 1, ..Config::PUBLISHED };
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// One at a time: the arena is the process's.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Built-in workloads, in the order of their names.
+pub(crate) fn built_in(names: &[&str]) -> Vec<Guest<'static>> {
+    names.iter().map(|name| wramp_workloads::find(name).unwrap().into()).collect()
+}
+
+/// A module from its text, for ever.
+pub(crate) fn wasm(text: &str) -> &'static [u8] {
+    wat::parse_str(text).unwrap().leak()
+}
+
+/// A user's module.
+pub(crate) fn guest<'a>(wasm: &'a [u8], check: wramp_bench::Check<'a>) -> Guest<'a> {
+    Guest {
+        name: "guest",
+        source: Source::Borrowed(wasm),
+        export: "run",
+        parameters: Parameters::None,
+        check,
+    }
+}
+
+/// What a run printed and came to.
+pub(crate) struct Log {
+    pub(crate) lines: Vec<String>,
+    pub(crate) summary: Summary,
+}
+
+/// Runs and keeps the lines.
+pub(crate) fn run(config: Config, guests: &[Guest<'_>]) -> Log {
+    run_with(config, guests, &AtomicBool::new(false), |_| ())
+}
+
+/// The same; `heard` is told each line as it comes, on the thread that printed it.
+pub(crate) fn run_with(
+    config: Config,
+    guests: &[Guest<'_>],
+    interrupted: &AtomicBool,
+    heard: impl Fn(&Record<'_>) + Sync,
+) -> Log {
+    let _turn = turn();
+    let mut lines = Vec::new();
+    let summary = {
+        let machine = Machine::new(Setup {
+            config,
+            sink: Box::new(|line| {
+                let line = line.to_string();
+                heard(&read(&line));
+                lines.push(line);
+            }),
+            interrupted,
+        })
+        .unwrap();
+        let summary = machine.run(guests);
+        drop(machine);
+        summary
+    };
+    let log = Log { lines, summary };
+    log.check();
+    log
+}
+
+/// A line as a record; and the record as the same line.
+fn read(line: &str) -> Record<'_> {
+    let record = Record::parse(line)
+        .unwrap_or_else(|why| panic!("{why}: {line}"))
+        .unwrap_or_else(|| panic!("not a record: {line}"));
+    assert_eq!(record.to_string(), line);
+    record
+}
+
+macro_rules! kinds {
+    ($($name:ident: $kind:ident),*) => {$(
+        pub(crate) fn $name(&self) -> Vec<$kind<'_>> {
+            self.records()
+                .into_iter()
+                .filter_map(|record| match record {
+                    Record::$kind(record) => Some(record),
+                    _ => None,
+                })
+                .collect()
+        }
+    )*};
+}
+
+impl Log {
+    kinds!(loads: Load, predictions: Predict, steps: Step, instances: Instance, ends: End, faults: Fault);
+
+    pub(crate) fn records(&self) -> Vec<Record<'_>> {
+        self.lines.iter().map(|line| read(line)).collect()
+    }
+
+    /// The only end.
+    #[track_caller]
+    pub(crate) fn end(&self) -> End<'_> {
+        let ends = self.ends();
+        assert_eq!(ends.len(), 1, "{self}");
+        ends[0]
+    }
+
+    /// What holds of every run, whatever its input.
+    fn check(&self) {
+        let records = self.records();
+        assert!(matches!(records.first(), Some(Record::Run(_))), "{self}");
+        let Some(Record::Done(done)) = records.last() else { panic!("no done: {self}") };
+        assert_eq!(done.exit, self.summary.exit(), "{self}");
+        assert_eq!(done.errors, self.summary.errors, "{self}");
+        assert!(!self.summary.leaked, "{self}");
+        assert_eq!(records.iter().filter(|record| record.kind() == "run").count(), 1, "{self}");
+        assert_eq!(records.iter().filter(|record| record.kind() == "done").count(), 1, "{self}");
+        for end in self.ends() {
+            assert_eq!(end.leaked_bytes, 0, "{self}");
+            assert_eq!(end.message.is_some(), end.error.is_some(), "{self}");
+        }
+        for step in self.steps() {
+            let latency = [step.latency_p50_us, step.latency_p99_us, step.latency_max_us];
+            // A figure that was not measured is absent, never zero.
+            assert!(latency.iter().flatten().all(|nanos| nanos.0 > 0), "{step:?}");
+            assert!(latency.is_sorted(), "{step:?}");
+            assert!(step.dwell_us.0 > 0 || self.ends().iter().any(|end| end.limit.as_str() == "interrupted"));
+            assert!(step.arena_low_bytes <= step.arena_free_bytes, "{step:?}");
+            assert!(step.arena_largest_bytes <= step.arena_free_bytes, "{step:?}");
+        }
+        for instance in self.instances() {
+            assert!(instance.calls > 0, "{instance:?}");
+            assert!(instance.latency_p50_us.is_some_and(|nanos| nanos.0 > 0), "{instance:?}");
+            assert!(instance.latency_p99_us >= instance.latency_p50_us, "{instance:?}");
+            assert!(instance.latency_max_us >= instance.latency_p99_us, "{instance:?}");
+            assert_eq!(instance.result.0, if instance.errors == 0 { "ok" } else { "bad" });
+            assert!(instance.stack_used_bytes.is_some_and(|used| used > Bytes(0)), "{instance:?}");
+        }
+    }
+
+    /// Nothing ran: the only fault, and the status that says so.
+    #[track_caller]
+    pub(crate) fn refused(&self, kind: ErrorKind, knob: &str, words: &str) {
+        let faults = self.faults();
+        assert_eq!(faults.len(), 1, "{self}");
+        assert_eq!(faults[0].error.0, kind.as_str(), "{self}");
+        assert_eq!(faults[0].knob.0, knob, "{self}");
+        let message = faults[0].message.0.replace('_', " ");
+        assert!(message.contains(words), "{message}");
+        assert_eq!(self.summary.exit(), 2, "{self}");
+        assert!(self.instances().is_empty(), "{self}");
+    }
+
+    /// Every instance ran and was right.
+    #[track_caller]
+    pub(crate) fn right(&self) {
+        assert_eq!(self.summary.exit(), 0, "{self}");
+        assert_eq!(self.summary.errors, 0, "{self}");
+        assert!(self.faults().is_empty(), "{self}");
+        assert!(self.instances().iter().all(|instance| instance.result.0 == "ok"), "{self}");
+    }
+}
+
+impl std::fmt::Display for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}\n{}", self.summary, self.lines.join("\n"))
+    }
+}

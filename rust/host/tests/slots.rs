@@ -1,0 +1,150 @@
+//! Slots: one thread a slot, joined before reuse, its stack told apart.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+
+use common::{QUICK, turn};
+use wramp_core::config::Config;
+use wramp_core::measure::Bytes;
+use wramp_core::platform::{Crew, Pin, StartError, Work};
+use wramp_host::slots::{Slots, allowed_cpus};
+use wramp_host::{Machine, Setup};
+
+/// Runs a closure on each slot.
+struct Do<F>(F);
+impl<F: Fn(usize) + Sync> Work for Do<F> {
+    fn run(&self, slot: usize) {
+        (self.0)(slot);
+    }
+}
+
+fn crew<R>(count: u32, work: impl Fn(usize) + Sync, lead: impl FnOnce(&mut dyn Crew) -> R) -> R {
+    let slots = Slots::new(count, Bytes(4096)).unwrap();
+    assert_eq!(slots.len(), count as usize);
+    slots.with_crew(&Do(work), &allowed_cpus(), lead)
+}
+
+#[test]
+fn a_slot_is_busy_until_it_was_joined() {
+    let ran = AtomicU32::new(0);
+    let work = |_| {
+        ran.fetch_add(1, SeqCst);
+    };
+    crew(2, work, |crew| {
+        for round in 1..=50 {
+            assert_eq!(crew.start(0, Pin::Free), Ok(()));
+            // Ended or not: it is busy until it was joined.
+            assert_eq!(crew.start(0, Pin::Free), Err(StartError::Busy));
+            crew.join(0);
+            assert_eq!(ran.load(SeqCst), round);
+        }
+        assert_eq!(crew.start(2, Pin::Free), Err(StartError::NoSuchSlot));
+        // Never started; joined already; none there: all return at once.
+        crew.join(1);
+        crew.join(0);
+        crew.join(7);
+    });
+}
+
+#[test]
+fn a_core_that_is_not_there() {
+    crew(1, |_| (), |crew| {
+        assert_eq!(crew.start(0, Pin::Core(u8::MAX)), Err(StartError::NoSuchCore));
+        assert_eq!(crew.start(0, Pin::Core(0)), Ok(()), "the slot is free after a refusal");
+    });
+}
+
+#[test]
+fn a_pinned_thread_stays_on_its_core() {
+    let cpus = allowed_cpus();
+    for (core, &cpu) in cpus.iter().enumerate() {
+        let right = AtomicBool::new(false);
+        let work = |_| {
+            let seen: Vec<_> = (0..1000).map(|_| {
+                std::thread::yield_now();
+                // SAFETY: asks the kernel, touches nothing.
+                unsafe { libc::sched_getcpu() }
+            }).collect();
+            right.store(seen.iter().all(|&at| usize::try_from(at) == Ok(cpu)), SeqCst);
+        };
+        crew(1, work, |crew| {
+            crew.start(0, Pin::Core(u8::try_from(core).unwrap())).unwrap();
+            crew.join(0);
+        });
+        assert!(right.load(SeqCst));
+    }
+}
+
+#[test]
+fn what_was_started_is_joined_when_the_lead_returns() {
+    let ended = AtomicU32::new(0);
+    let work = |_| {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        ended.fetch_add(1, SeqCst);
+    };
+    crew(4, work, |crew| (0..4).for_each(|slot| crew.start(slot, Pin::Free).unwrap()));
+    assert_eq!(ended.load(SeqCst), 4);
+}
+
+#[inline(never)]
+fn use_stack<const N: usize>() {
+    let mut bytes = [0_u8; N];
+    // Observable, or the compiler would do without.
+    std::hint::black_box(&mut bytes).fill(1);
+    std::hint::black_box(&bytes);
+}
+
+#[test]
+fn the_stack_that_was_used_is_told() {
+    const LARGE: usize = 24 * 1024;
+    let real = Slots::new(1, Bytes(4096)).unwrap().real_size();
+    assert!(real >= Bytes(4096));
+    let deep = AtomicBool::new(false);
+    let work = |_| if deep.load(SeqCst) { use_stack::<LARGE>() } else { use_stack::<64>() };
+    crew(1, work, |crew| {
+        let mut used = |is_deep| {
+            deep.store(is_deep, SeqCst);
+            crew.start(0, Pin::Free).unwrap();
+            crew.join(0);
+            crew.stack_used(0).unwrap()
+        };
+        let shallow = used(false);
+        let large = used(true);
+        assert!(shallow > Bytes(0) && large < real, "{shallow} {large} {real}");
+        assert!(large >= Bytes(LARGE as u32), "{large}");
+        assert!(large.0 - shallow.0 >= LARGE as u32 / 2, "{shallow} {large}");
+        // Painted anew: what an earlier thread used is not counted again.
+        let again = used(false);
+        assert!(again < large && again.0.abs_diff(shallow.0) < 4096, "{shallow} {again}");
+        assert_eq!(crew.stack_used(1), None);
+    });
+}
+
+#[test]
+fn threads_run_side_by_side() {
+    let arrived = AtomicU32::new(0);
+    // Ends only if all of them are there at once.
+    let work = |_| {
+        arrived.fetch_add(1, SeqCst);
+        while arrived.load(SeqCst) < 8 {
+            std::thread::yield_now();
+        }
+    };
+    crew(8, work, |crew| (0..8).for_each(|slot| crew.start(slot, Pin::Free).unwrap()));
+    assert_eq!(arrived.load(SeqCst), 8);
+}
+
+#[test]
+fn more_slots_than_memory_name_the_knob() {
+    let _turn = turn();
+    // 4 GiB a stack, 4 billion of them: no address space has that.
+    let config = Config { slots: u32::MAX, slot_stack: Bytes(u32::MAX), ..QUICK };
+    let setup = |config| Setup { config, sink: Box::new(|_| ()), interrupted: &NEVER };
+    let error = Machine::new(setup(config)).unwrap_err();
+    assert!(error.to_string().contains("lower --slots"), "{error}");
+    // And the arena that was reserved first is free again.
+    Machine::new(setup(QUICK)).unwrap();
+}
+
+static NEVER: AtomicBool = AtomicBool::new(false);

@@ -1,0 +1,146 @@
+/*
+ * What only C macros can say: stack slots, the arena's region, build asserts.
+ *
+ * Who calls this: rust/firmware, which declares these functions by hand in
+ * slots.rs, arena.rs and machine.rs. None takes more than six arguments of a
+ * word each: beyond that Rust and C disagree on Xtensa.
+ */
+#include <zephyr/fatal.h>
+#include <zephyr/kernel.h>
+
+#ifdef CONFIG_ARCH_POSIX
+#include <posix_board_if.h>
+#endif
+#ifdef CONFIG_SEMIHOST
+#include <zephyr/arch/common/semihost.h>
+#endif
+#ifdef CONFIG_WRAMP_ARENA_PSRAM
+#include <zephyr/multi_heap/shared_multi_heap.h>
+#endif
+
+/* An array needs one; Rust refuses a run with none. */
+#define SLOTS MAX(CONFIG_WRAMP_SLOTS, 1)
+#define INSTANCE_PRIORITY K_PRIO_PREEMPT(CONFIG_MAIN_THREAD_PRIORITY + 1)
+
+BUILD_ASSERT(CONFIG_MAIN_THREAD_PRIORITY >= CONFIG_TIMESLICE_PRIORITY,
+	     "instances must be time-sliced: lower CONFIG_TIMESLICE_PRIORITY");
+#ifdef CONFIG_COMMON_LIBC_MALLOC
+BUILD_ASSERT(CONFIG_COMMON_LIBC_MALLOC_ARENA_SIZE == 0,
+	     "libc must have no heap, so that all the engine takes comes from the arena: "
+	     "set CONFIG_COMMON_LIBC_MALLOC_ARENA_SIZE to 0");
+#endif
+
+/* In .noinit, as the macro has it. */
+static K_THREAD_STACK_ARRAY_DEFINE(stacks, SLOTS, CONFIG_WRAMP_SLOT_STACK_SIZE);
+static struct k_thread threads[SLOTS];
+
+/* core: a core's number, or negative for any. */
+int wramp_thread_start(size_t slot, k_thread_entry_t entry, void *work, int core)
+{
+	k_tid_t thread = k_thread_create(&threads[slot], stacks[slot],
+					 K_THREAD_STACK_SIZEOF(stacks[slot]), entry, work,
+					 (void *)slot, NULL, INSTANCE_PRIORITY, 0, K_FOREVER);
+#ifdef CONFIG_SCHED_CPU_MASK
+	int error = core < 0 ? 0 : k_thread_cpu_pin(thread, core);
+
+	if (error != 0) {
+		k_thread_abort(thread);
+		return error;
+	}
+#else
+	ARG_UNUSED(core); /* There is one core, or none to choose. */
+#endif
+	k_thread_start(thread);
+	return 0;
+}
+
+void wramp_thread_join(size_t slot)
+{
+	(void)k_thread_join(&threads[slot], K_FOREVER);
+}
+
+/* Bytes of the slot's stack that were ever written since its thread was created. */
+size_t wramp_stack_used(size_t slot)
+{
+	size_t unused = 0;
+
+	(void)k_thread_stack_space_get(&threads[slot], &unused);
+	return threads[slot].stack_info.size - unused;
+}
+
+size_t wramp_stack_size(void)
+{
+	return K_THREAD_STACK_SIZEOF(stacks[0]);
+}
+
+/* The arena: NULL and 0 bytes where there is none. */
+void *wramp_arena_region(size_t *bytes)
+{
+#if CONFIG_WRAMP_ARENA_SIZE < 0
+	BUILD_ASSERT(!IS_ENABLED(CONFIG_ARCH_POSIX) && !IS_ENABLED(CONFIG_WRAMP_ARENA_PSRAM),
+		     "only RAM that a linker script bounds can be taken whole: "
+		     "set CONFIG_WRAMP_ARENA_SIZE to a size");
+	extern char _end[];
+#ifdef CONFIG_HAS_ESPRESSIF_HAL
+	extern char _heap_sentry[];
+	uintptr_t end = (uintptr_t)_heap_sentry;
+#else
+	uintptr_t end = CONFIG_SRAM_BASE_ADDRESS + KB(CONFIG_SRAM_SIZE);
+#endif
+	*bytes = end - (uintptr_t)_end;
+	return _end;
+#elif CONFIG_WRAMP_ARENA_SIZE == 0
+	*bytes = 0;
+	return NULL;
+#elif defined(CONFIG_WRAMP_ARENA_PSRAM)
+	void *region = shared_multi_heap_aligned_alloc(SMH_REG_ATTR_EXTERNAL, 8,
+						       CONFIG_WRAMP_ARENA_SIZE);
+	*bytes = region == NULL ? 0 : CONFIG_WRAMP_ARENA_SIZE;
+	return region;
+#else
+	static uint8_t region[CONFIG_WRAMP_ARENA_SIZE] __aligned(8) __noinit;
+
+	*bytes = sizeof(region);
+	return region;
+#endif
+}
+
+/* Ends the simulator or emulator, if this is one. */
+void wramp_exit(int status)
+{
+#ifdef CONFIG_ARCH_POSIX
+	posix_exit(status);
+#elif defined(CONFIG_SEMIHOST)
+	/* SYS_EXIT_EXTENDED with ADP_Stopped_ApplicationExit; not in Zephyr's list. */
+	(void)semihost_exec((enum semihost_instr)0x20, (long[]){0x20026, status});
+#else
+	ARG_UNUSED(status);
+#endif
+}
+
+/* What stopped (bindgen shows Rust no k_fatal_error_reason), and whose thread it was:
+ * a slot's number, or what stands in its place.
+ */
+enum { STACK_OVERFLOW, PANIC, OTHER };
+enum { MAIN_THREAD = -1, ELSEWHERE = -2 };
+extern FUNC_NORETURN void wramp_fatal(int what, int slot);
+
+/* In place of the kernel's own, which halts without a word. */
+void k_sys_fatal_error_handler(unsigned int reason, const struct arch_esf *frame)
+{
+	extern struct k_thread z_main_thread;
+	struct k_thread *thread = k_current_get();
+	int slot = thread == &z_main_thread ? MAIN_THREAD : ELSEWHERE;
+	int what = OTHER;
+
+	ARG_UNUSED(frame);
+	if (thread >= threads && thread < threads + SLOTS) {
+		slot = thread - threads;
+	}
+	if (reason == K_ERR_STACK_CHK_FAIL) {
+		what = STACK_OVERFLOW;
+	} else if (reason == K_ERR_KERNEL_PANIC) {
+		what = PANIC;
+	}
+	wramp_fatal(what, slot);
+}
