@@ -81,7 +81,7 @@ impl Agreement {
         let step = (1_u32 << octave) / PER_OCTAVE;
         match step {
             0 => Some((octave * PER_OCTAVE + below) as usize),
-            step if below % step == 0 => Some((octave * PER_OCTAVE + below / step) as usize),
+            step if below.is_multiple_of(step) => Some((octave * PER_OCTAVE + below / step) as usize),
             _ => None,
         }
     }
@@ -160,7 +160,7 @@ impl Judge {
             }
             Check::Agreement(agreement) => {
                 // FNV-1a over the result, or over the kind of the failure.
-                let word = result.map_or_else(|error| !(error.kind as i32), |value| value);
+                let word = result.unwrap_or_else(|error| !(error.kind as i32));
                 for byte in word.to_le_bytes() {
                     self.digest = (self.digest ^ u32::from(byte)).wrapping_mul(0x0100_0193);
                 }

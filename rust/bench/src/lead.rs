@@ -14,8 +14,8 @@ use wramp_core::measure::{
 };
 use wramp_core::platform::{ArenaStats, CpuTime, Platform};
 use wramp_core::ramp::{Action, Demand, Event, Outcome, Plan, Ramp, predict_set};
-use wramp_core::report::{Predict, Record, Step, Word};
-use wramp_core::runtime::Error;
+use wramp_core::report::{Part, Predict, Record, Step, Word};
+use wramp_core::runtime::{Error, Parts};
 
 /// Most modules side by side.
 pub const MAX_MODULES: usize = 5;
@@ -95,7 +95,11 @@ pub(crate) trait Herd {
 }
 
 /// Drives a ramp of at most `slots` instances to its end.
-pub(crate) fn drive<P: Platform>(scene: &Scene<'_, P>, slots: u32, herd: &mut impl Herd) -> Outcome {
+pub(crate) fn drive<P: Platform>(
+    scene: &Scene<'_, P>,
+    slots: u32,
+    herd: &mut impl Herd,
+) -> Outcome {
     let config = scene.config;
     let mut ramp = Ramp::new(Plan { slots, step: config.step, slo: config.slo });
     let mut action = ramp.next(Event::Begin);
@@ -319,7 +323,8 @@ pub(crate) fn report<P: Platform>(
     figures: &Figures,
 ) {
     let arena = scene.platform.arena();
-    let latency = |of: fn(&Latency) -> Ticks| figures.latency.as_ref().map(of).map(|t| scene.nanos(t));
+    let latency =
+        |of: fn(&Latency) -> Ticks| figures.latency.as_ref().map(of).map(|t| scene.nanos(t));
     let turnaround =
         |of: fn(&Latency) -> Ticks| figures.turnaround.as_ref().map(of).map(|t| scene.nanos(t));
     scene.emit(Step {
@@ -344,4 +349,20 @@ pub(crate) fn report<P: Platform>(
         turnaround_p99_us: turnaround(|t| t.p99),
         turnaround_max_us: turnaround(|t| t.max),
     });
+}
+
+/// Reports what an instance of that cost is made of. What the engine did not ask for is the
+/// allocator's: headers and rounding. A sum above the cost would be a lie, and is not told.
+pub(crate) fn report_parts<P: Platform>(
+    scene: &Scene<'_, P>,
+    workload: &str,
+    parts: &Parts,
+    cost: Bytes,
+) {
+    let Some(allocator) = cost.0.checked_sub(parts.sum().0) else { return };
+    for (part, bytes) in parts.iter().chain([("allocator", Bytes(allocator))]) {
+        if bytes > Bytes(0) {
+            scene.emit(Part { workload: Word(workload), part: Word(part), bytes });
+        }
+    }
 }

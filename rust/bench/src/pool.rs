@@ -15,11 +15,12 @@ use wramp_core::measure::{Counter, Micros, Nanos, Tally, Ticks, fairness};
 use wramp_core::platform::{Crew, Lock, Platform, Work};
 use wramp_core::ramp::{Event, Limit};
 use wramp_core::report::{Instance, Word};
-use wramp_core::runtime::{Error, ErrorKind, Runtime};
+use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
 use crate::guest::{Guest, Judge, seed_of};
 use crate::lead::{
     Account, Climbed, Dwell, Figures, GLANCE, Herd, Scale, Scene, Window, drive, report,
+    report_parts,
 };
 use crate::seat::{Phase, Seat};
 use crate::threads::{failed, start_error, wrong_result};
@@ -143,6 +144,7 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
                 account: Account::open(platform, 1, slots),
                 started: 0,
                 failure: None,
+                parts: None,
                 dwell: Dwell::begin(platform),
                 serving: Window::new(),
                 turning: Window::new(),
@@ -206,8 +208,7 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
         let none = || Error::new(ErrorKind::Engine, "no resident to make an environment of");
         let (place, first) = self.queue.with(Queue::take).ok_or_else(none)?;
         let stack = self.scene.config.wasm_stack;
-        let environment =
-            self.runtime.environment(&thread, self.module, &first.instance, stack);
+        let environment = self.runtime.environment(&thread, self.module, &first.instance, stack);
         self.queue.with(|queue| queue.put(place, first));
         let mut environment = environment?;
         seat.set_phase(Phase::Alive);
@@ -303,6 +304,7 @@ struct Lead<'c, 's, 'm, P: Platform, R: Runtime, C, const N: usize, const M: usi
     /// Workers whose threads were started.
     started: usize,
     failure: Option<Error>,
+    parts: Option<Parts>,
     dwell: Dwell,
     serving: Window<N>,
     turning: Window<N>,
@@ -316,8 +318,14 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
         let pool = self.pool;
         let guest = pool.guest;
         let stack = pool.scene.config.wasm_stack;
+        if id == 0 {
+            pool.runtime.note_parts();
+        }
         let instance =
             pool.runtime.instantiate(pool.module, guest.export, guest.parameters, stack)?;
+        if id == 0 {
+            self.parts = pool.runtime.parts(&instance, None);
+        }
         let from_ms = pool.scene.millis();
         let resident = Resident {
             instance,
@@ -380,6 +388,9 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
         self.add(id)?;
         let demand = self.account.after(platform);
         if id == 0 {
+            if let Some(parts) = self.parts {
+                report_parts(&pool.scene, pool.guest.name, &parts, demand.cost);
+            }
             self.start_workers()?;
             self.account.learn(&pool.scene, demand);
             pool.open.store(true, Release);

@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 
 use wramp_core::config::{Config, Knob, Mode, Scenario};
 use wramp_core::measure::{Bytes, Counter, Ticks};
-use wramp_core::platform::{Pin, Platform};
+use wramp_core::platform::{Lock as _, Pin, Platform};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{Done, End, Fault, Load, Record, Word};
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
@@ -185,7 +185,9 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
                     let message = format_args!("this machine has {} core", self.platform.cores());
                     refuse(self.platform, Some(&name), ErrorKind::Engine, Knob::Pin, message);
                 }
-                _ => self.ramp::<M>(&Config { pin, ..*config }, &name, core::slice::from_ref(guest)),
+                _ => {
+                    self.ramp::<M>(&Config { pin, ..*config }, &name, core::slice::from_ref(guest))
+                }
             }
         }
     }
@@ -265,7 +267,8 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         let modules =
             if private { Modules::Private } else { Modules::Shared(&modules[..guests.len()]) };
         let scale = Scale::new();
-        Ok(Threads { scene, runtime, guests, modules, seats, scale }.climb())
+        let parts = P::Lock::new(None);
+        Ok(Threads { scene, runtime, guests, modules, seats, scale, parts }.climb())
     }
 
     fn load(&self, guest: &Guest<'_>) -> Result<R::Module<'_>, Error> {

@@ -1,14 +1,15 @@
 //! One ramp, a thread an instance: each on its own slot, with its own environment.
 
 use wramp_core::measure::{Counter, Micros, Nanos, Spread, Tally, fairness};
-use wramp_core::platform::{Crew, Platform, StartError, Work};
+use wramp_core::platform::{Crew, Lock, Platform, StartError, Work};
 use wramp_core::ramp::{Event, Failure, Limit};
 use wramp_core::report::{Instance, Word};
-use wramp_core::runtime::{Error, ErrorKind, Runtime};
+use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
 use crate::guest::{Guest, Judge, seed_of};
 use crate::lead::{
     Account, Climbed, Dwell, Figures, GLANCE, Herd, Scale, Scene, Window, drive, report,
+    report_parts,
 };
 use crate::seat::{Phase, Seat};
 
@@ -21,7 +22,7 @@ pub(crate) enum Modules<'s, M> {
 }
 
 /// A ramp of threads.
-pub(crate) struct Threads<'s, 'm, P, R: Runtime + 'm, C, const N: usize> {
+pub(crate) struct Threads<'s, 'm, P: Platform, R: Runtime + 'm, C, const N: usize> {
     pub(crate) scene: Scene<'s, P>,
     pub(crate) runtime: &'s R,
     /// What is ramped.
@@ -31,6 +32,8 @@ pub(crate) struct Threads<'s, 'm, P, R: Runtime + 'm, C, const N: usize> {
     /// One a slot.
     pub(crate) seats: &'s [Seat<C, N>],
     pub(crate) scale: Scale,
+    /// What the newest of the first instances is made of, for the controller.
+    pub(crate) parts: P::Lock<Option<Parts>>,
 }
 
 impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P, R, C, N> {
@@ -79,6 +82,9 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
 
     /// One instance's life, on its own thread: returns when it was asked to stop.
     fn live(&self, slot: usize) -> Result<(), Error> {
+        if slot < self.guests.len() {
+            self.runtime.note_parts();
+        }
         match self.modules {
             Modules::Shared(modules) => {
                 let module = modules.get(slot % modules.len().max(1)).and_then(Option::as_ref);
@@ -97,14 +103,14 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
         let guest = self.guest(slot);
         let config = self.scene.config;
         let thread = self.runtime.attach()?;
-        let mut instance = self.runtime.instantiate(
-            module,
-            guest.export,
-            guest.parameters,
-            config.wasm_stack,
-        )?;
+        let mut instance =
+            self.runtime.instantiate(module, guest.export, guest.parameters, config.wasm_stack)?;
         let mut environment =
             self.runtime.environment(&thread, module, &instance, config.wasm_stack)?;
+        if slot < self.guests.len() {
+            let parts = self.runtime.parts(&instance, Some((&environment, config.wasm_stack)));
+            self.parts.with(|shared| *shared = parts);
+        }
         self.serve(slot, |argument| {
             self.runtime.call(&mut environment, &mut instance, argument, config.budget)
         })
@@ -172,7 +178,7 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Work for Threads<'_, '
     }
 }
 
-struct Lead<'c, 's, 'm, P, R: Runtime, C, const N: usize> {
+struct Lead<'c, 's, 'm, P: Platform, R: Runtime, C, const N: usize> {
     threads: &'c Threads<'s, 'm, P, R, C, N>,
     crew: &'c mut dyn Crew,
     account: Account,
@@ -265,6 +271,9 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Herd for Lead<'_, '_, 
         }
         self.alive = id + 1;
         let demand = self.account.after(scene.platform);
+        if let Some(parts) = self.threads.parts.with(Option::take) {
+            report_parts(scene, self.threads.guest(slot).name, &parts, demand.cost);
+        }
         self.account.learn(scene, demand);
         // Fairness is judged over the time in which all ran together.
         self.running().iter().for_each(Seat::mark_calls);

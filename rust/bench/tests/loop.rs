@@ -268,14 +268,14 @@ fn a_leak_of_one_byte_is_an_error() {
     assert!(log.summary.leaked);
     assert_eq!(log.summary.exit(), 1, "{log}");
     // Also of an instance that did not come to life.
-    let script =
-        Script { leak: 1, environment: Some((0, ErrorKind::Engine)), ..Script::default() };
+    let script = Script { leak: 1, environment: Some((0, ErrorKind::Engine)), ..Script::default() };
     assert!(run(script).summary.leaked);
 }
 
 #[test]
 fn a_thread_that_does_not_start() {
-    for error in [StartError::NoSuchSlot, StartError::Busy, StartError::NoSuchCore, StartError::Os(11)]
+    for error in
+        [StartError::NoSuchSlot, StartError::Busy, StartError::NoSuchCore, StartError::Os(11)]
     {
         let log = run(Script { start: Some((2, error)), ..Script::default() });
         assert_eq!((log.end().peak, log.end().limit), (2, Limit::Error), "{log}");
@@ -320,7 +320,8 @@ fn private_copies() {
     let config = Config { scenario: Scenario::Private, ..CONFIG };
     let log = run_all(config, Script::default(), &[GUEST]);
     assert_eq!(log.end().cost_bytes, Some(Bytes(MODULE + COST)), "{log}");
-    let log = run_all(config, Script { load: Some(ErrorKind::Import), ..Script::default() }, &[GUEST]);
+    let log =
+        run_all(config, Script { load: Some(ErrorKind::Import), ..Script::default() }, &[GUEST]);
     assert_eq!((log.summary.exit(), log.faults()[0].error.0), (2, "import"), "{log}");
 }
 
@@ -353,11 +354,8 @@ fn a_core_that_is_not_there_is_said_and_is_no_error() {
 
 #[test]
 fn a_pool_needs_an_engine_that_lends() {
-    let log = run_all(
-        Config { mode: Mode::Pool { workers: 1 }, ..CONFIG },
-        Script::default(),
-        &[GUEST],
-    );
+    let log =
+        run_all(Config { mode: Mode::Pool { workers: 1 }, ..CONFIG }, Script::default(), &[GUEST]);
     assert_eq!((log.summary.exit(), log.faults().len()), (2, 1), "{log}");
     assert!(log.ends().is_empty(), "{log}");
 }

@@ -46,7 +46,7 @@ pub struct CaptureArgs {
     /// Keep records, raw log and a description of this machine under results/
     #[arg(long)]
     pub save: bool,
-    /// Where to keep every byte as it came [a new file in the temporary directory]
+    /// Where to keep every byte as it came (a new file in the temporary directory)
     #[arg(long, value_name = "FILE", conflicts_with = "save")]
     pub raw: Option<PathBuf>,
     /// Lines as they come in place of the live view

@@ -20,31 +20,31 @@ pub enum ModeName {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Geometry (sizes in bytes, or with K or M)")]
 pub struct Geometry {
-    /// Region that everything the engine allocates comes from [run: 196608]
+    /// Region that everything the engine allocates comes from (run: 196608)
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub arena_bytes: Option<u32>,
-    /// Most instances at a time, each on a stack of its own [run: 24]
+    /// Most instances at a time, each on a stack of its own (run: 24)
     #[arg(long, value_name = "N")]
     pub slots: Option<u32>,
-    /// Stack of a slot, as a board has it [run: 4096]
+    /// Stack of a slot, as a board has it (run: 4096)
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub slot_stack_bytes: Option<u32>,
-    /// Interpreter stack of an instance [run: 4096]
+    /// Interpreter stack of an instance (run: 4096)
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub wasm_stack_bytes: Option<u32>,
-    /// Instances added a rung [run: 1]
+    /// Instances added a rung (run: 1)
     #[arg(long, value_name = "N")]
     pub step: Option<u32>,
-    /// Time for the newest instances to settle [run: 200]
+    /// Time for the newest instances to settle (run: 200)
     #[arg(long, value_name = "MS")]
     pub settle_ms: Option<u32>,
-    /// Time that a rung is held and measured [run: 1000]
+    /// Time that a rung is held and measured (run: 1000)
     #[arg(long, value_name = "MS")]
     pub dwell_ms: Option<u32>,
-    /// Pause of an instance between two calls [run: 5]
+    /// Pause of an instance between two calls (run: 5)
     #[arg(long, value_name = "MS")]
     pub pause_ms: Option<u32>,
-    /// Only this workload (may be given again) [all]
+    /// Only this workload (may be given again; all)
     #[arg(long, value_name = "NAME")]
     pub workload: Vec<String>,
     /// A module of your own, .wasm or .wat, in place of a built-in workload
@@ -53,10 +53,10 @@ pub struct Geometry {
     /// The module's export to call
     #[arg(long, value_name = "NAME")]
     pub export: Option<String>,
-    /// How instances share threads [run: threads]
+    /// How instances share threads (run: threads)
     #[arg(long)]
     pub mode: Option<ModeName>,
-    /// Worker threads of a pool [4]
+    /// Worker threads of a pool (of 4)
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
     /// Promised 99th percentile of a call's time; the ramp ends where it is broken

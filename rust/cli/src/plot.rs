@@ -46,6 +46,12 @@ struct Drawn<'l> {
     ramp: &'l Ramp,
 }
 
+/// What a log is called in a chart where there is more than one: A, B, ... Z, A1, ...
+fn letter(number: usize) -> String {
+    let letter = char::from(b'A' + (number % 26) as u8);
+    if number < 26 { letter.into() } else { format!("{letter}{}", number / 26) }
+}
+
 /// Of several samples with as many instances the newest counts.
 fn curve(ramp: &Ramp, key: &str, of: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = Vec::new();
@@ -62,13 +68,15 @@ fn curve(ramp: &Ramp, key: &str, of: impl Fn(f64) -> f64) -> Vec<(f64, f64)> {
 
 fn ramps(logs: &[Log]) -> Vec<Drawn<'_>> {
     let mut all = Vec::new();
-    for log in logs {
+    for (number, log) in logs.iter().enumerate() {
         let Some(run) = log.best() else { continue };
         let arena = run.header.as_ref().map(|header| header.get().arena_bytes.0);
         for ramp in run.ramps.iter().filter(|ramp| !ramp.steps.is_empty()) {
             let workload = &ramp.workload;
-            let name =
-                if logs.len() > 1 { format!("{} {workload}", log.name) } else { workload.clone() };
+            let name = match logs {
+                [_] => workload.clone(),
+                _ => format!("{} {workload}", letter(number)),
+            };
             all.push(Drawn { name, colour: all.len(), arena, ramp });
         }
     }
@@ -218,7 +226,10 @@ fn machine(run: &RunLog) -> Option<String> {
 fn subtitle(logs: &[Log]) -> String {
     match logs {
         [log] => log.best().and_then(machine).unwrap_or_else(|| log.name.clone()),
-        _ => logs.iter().map(|log| &*log.name).collect::<Vec<_>>().join(" · "),
+        _ => {
+            let named = |(number, log): (usize, &Log)| format!("{}: {}", letter(number), log.name);
+            logs.iter().enumerate().map(named).collect::<Vec<_>>().join(" · ")
+        }
     }
 }
 
@@ -294,9 +305,9 @@ fn names(logs: &[Log]) -> String {
 
 fn peaks(logs: &[Log]) -> Markup {
     html! {
-        div.peaks { @for log in logs { @for ramp in log.best().map_or(&[][..], |run| &run.ramps) {
+        div.peaks { @for (number, log) in logs.iter().enumerate() { @for ramp in log.best().map_or(&[][..], |run| &run.ramps) {
             div.peak {
-                span.name { (ramp.workload) @if logs.len() > 1 { " · " (log.name) } }
+                span.name { @if logs.len() > 1 { (letter(number)) " " } (ramp.workload) }
                 b { (ramp.peak()) }
                 span { @match &ramp.end {
                     Some(end) => {

@@ -458,7 +458,7 @@ pub struct TableArgs {
     /// How to write it
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Only these tables [all; steps with --format csv]
+    /// Only these tables (all; steps with --format csv)
     #[arg(long, value_enum, value_delimiter = ',')]
     pub show: Vec<Which>,
 }

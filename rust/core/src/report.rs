@@ -357,8 +357,6 @@ records! {
         part: Word<'a>,
         /// Bytes of one instance.
         bytes: Bytes,
-        /// Blocks they are in.
-        blocks: u32,
     }
     /// One rung of the ramp, sampled.
     Step<'a> = "step" {

@@ -165,6 +165,54 @@ impl<'b> Source<'b> {
     }
 }
 
+/// What the bytes of an instance are for: those that the engine asked the arena for.
+/// What the arena's allocator adds to them is not in here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// A copy of the module of its own.
+    pub module: Bytes,
+    /// The module instance itself, its tables and what has no part of its own.
+    pub module_instance: Bytes,
+    /// The table of its functions.
+    pub function_table: Bytes,
+    /// The table of its exports.
+    pub export_table: Bytes,
+    /// Its globals.
+    pub globals: Bytes,
+    /// Its linear memory.
+    pub linear_memory: Bytes,
+    /// The execution environment without the two that follow.
+    pub environment: Bytes,
+    /// The interpreter's cache of block ends.
+    pub block_cache: Bytes,
+    /// The interpreter's stack.
+    pub wasm_stack: Bytes,
+}
+
+impl Parts {
+    /// Each part with the word that stands for it in a record.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, Bytes)> + use<> {
+        [
+            ("module", self.module),
+            ("module-instance", self.module_instance),
+            ("function-table", self.function_table),
+            ("export-table", self.export_table),
+            ("globals", self.globals),
+            ("linear-memory", self.linear_memory),
+            ("environment", self.environment),
+            ("block-cache", self.block_cache),
+            ("wasm-stack", self.wasm_stack),
+        ]
+        .into_iter()
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub fn sum(&self) -> Bytes {
+        self.iter().fold(Bytes(0), |sum, (_, bytes)| sum.saturating_add(bytes))
+    }
+}
+
 /// An engine.
 ///
 /// An implementation MUST take all memory of its own from the platform's one
@@ -199,6 +247,19 @@ pub trait Runtime: Sync {
     fn shares_environment(&self) -> bool;
     /// Whether a call can be ended after a number of instructions.
     fn meters(&self) -> bool;
+
+    /// Begins to note what is allocated, until [`parts`](Self::parts) is asked. For the
+    /// first instance, while nothing else allocates.
+    fn note_parts(&self);
+
+    /// What was noted since [`note_parts`](Self::note_parts) is for: an instance and, where
+    /// it has one of its own, its environment of `stack` bytes. `None` where the engine
+    /// cannot tell all of it.
+    fn parts(
+        &self,
+        instance: &Self::Instance<'_>,
+        environment: Option<(&Self::Environment<'_>, Bytes)>,
+    ) -> Option<Parts>;
 
     /// Loads, validates and prepares a module.
     ///

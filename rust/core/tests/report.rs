@@ -195,7 +195,7 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
         "predict" => {
             record!(Predict: workload peak limit cost_bytes need_bytes arena_free_bytes)
         }
-        "part" => record!(Part: workload part bytes blocks),
+        "part" => record!(Part: workload part bytes),
         "step" => record!(Step: workload instances running arena_free_bytes arena_low_bytes
             arena_largest_bytes arena_blocks cost_bytes cpu_permille uptime_ms dwell_us dwell_calls
             calls errors latency_p50_us latency_p99_us latency_max_us turnaround_p50_us
@@ -436,7 +436,7 @@ fn fragment() -> impl Strategy<Value = String> {
         " workload=w",
         " part=p",
         " bytes=1",
-        " blocks=+1",
+        " bytes=+1",
         " wramp=1",
         "-1",
         ".5",
@@ -445,7 +445,7 @@ fn fragment() -> impl Strategy<Value = String> {
     const FIELDS: &[&str] = &[
         " workloads=1 errors=0 exit=0",
         "wramp done workloads=1 errors=0 exit=0",
-        "wramp part workload=w part=p bytes=1 blocks=1",
+        "wramp part workload=w part=p bytes=1",
     ];
     prop_oneof![
         6 => prop::sample::select(FRAGMENTS).prop_map(str::to_owned),
@@ -536,13 +536,7 @@ fn golden_records() -> [Record<'static>; 9] {
             arena_free_bytes: Bytes(186_184),
         }
         .into(),
-        Part {
-            workload: Word("checksum"),
-            part: Word("wasm_stack"),
-            bytes: Bytes(4096),
-            blocks: 1,
-        }
-        .into(),
+        Part { workload: Word("checksum"), part: Word("wasm-stack"), bytes: Bytes(4096) }.into(),
         Step {
             workload: Word("checksum"),
             instances: 3,
@@ -729,7 +723,7 @@ fn a_value_of_another_type_is_named() {
 
 #[test]
 fn a_number_too_large_for_its_key_is_refused() {
-    let line = seal("wramp part workload=w part=p bytes=4294967296 blocks=1");
+    let line = seal("wramp part workload=w part=p bytes=4294967296");
     let error = ParseError::BadField { kind: "part", key: "bytes" };
     assert_eq!(Record::parse(&line), Err(error));
     let end = golden()[6];
@@ -817,7 +811,7 @@ fn two_records_on_one_line() {
 /// `wramp` is a fine name for a board, a directory, a module.
 #[test]
 fn a_word_may_end_in_our_name() {
-    let part = Part { workload: Word("wramp"), part: Word("wramp"), bytes: Bytes(1), blocks: 1 };
+    let part = Part { workload: Word("wramp"), part: Word("wramp"), bytes: Bytes(1) };
     let fault = Fault {
         workload: None,
         error: Word("malformed"),

@@ -16,6 +16,21 @@ const fn number(value: isize) -> u32 {
 
 /// Slots that src/machine.c reserved.
 pub(crate) const SLOTS: usize = number(k::CONFIG_WRAMP_SLOTS) as usize;
+/// How instances share threads, and the most residents of a pool.
+#[cfg(CONFIG_WRAMP_MODE_POOL)]
+const POOL: (Mode, usize) = (
+    Mode::Pool { workers: number(k::CONFIG_WRAMP_WORKERS) },
+    number(k::CONFIG_WRAMP_RESIDENTS) as usize,
+);
+#[cfg(not(CONFIG_WRAMP_MODE_POOL))]
+const POOL: (Mode, usize) = (Mode::Threads, 0);
+/// Most residents; 0 where each instance has a thread.
+pub(crate) const RESIDENTS: usize = POOL.1;
+/// Tallies of calls: one a slot, or two a worker.
+pub(crate) const SEATS: usize = match POOL.0 {
+    Mode::Threads => SLOTS,
+    Mode::Pool { workers } => 2 * workers as usize,
+};
 /// Cores of this build.
 pub(crate) const CORES: u8 = k::CONFIG_MP_MAX_NUM_CPUS as u8;
 /// A time slice among instances of equal priority, in milliseconds; 0 is none.
@@ -45,7 +60,7 @@ pub(crate) fn config(arena: Bytes) -> Config {
         } else {
             Scenario::All
         },
-        mode: Mode::Threads,
+        mode: POOL.0,
         pin: u8::try_from(k::CONFIG_WRAMP_PIN).map_or(Pin::Free, Pin::Core),
         budget: budget(),
         slo: match number(k::CONFIG_WRAMP_SLO_US) {

@@ -6,7 +6,7 @@ use core::sync::atomic::AtomicU16;
 use wramp_bench::{Guest, Seat, Summary};
 use wramp_core::config::{Config, Knob, Mode};
 use wramp_core::measure::{BUCKETS_PER_OCTAVE, Micros, Ticks};
-use wramp_core::platform::{ArenaStats, CpuTime, Crew, Mark, Pin, Platform, Work};
+use wramp_core::platform::{ArenaStats, CpuTime, Crew, Lock, Mark, Pin, Platform, Work};
 use wramp_core::report::{FORMAT_VERSION, Record, Run, Word};
 use wramp_core::runtime::ErrorKind;
 use wramp_wamr::Engine;
@@ -22,8 +22,8 @@ use crate::{config, slots};
 /// a slot.
 const BUCKETS: usize = 9 * BUCKETS_PER_OCTAVE;
 
-/// One a slot; static, for the main thread's stack is small.
-static SEATS: [Seat<AtomicU16, BUCKETS>; config::SLOTS] = [const { Seat::new() }; config::SLOTS];
+/// What instances did; static, for the main thread's stack is small.
+static SEATS: [Seat<AtomicU16, BUCKETS>; config::SEATS] = [const { Seat::new() }; config::SEATS];
 
 /// Held while a record is written, so that no two mix.
 static CONSOLE: Mutex<()> = Mutex::new(());
@@ -56,7 +56,13 @@ impl Machine {
     pub(crate) fn run(&self, guests: &[Guest<'_>]) -> Summary {
         self.describe();
         match Engine::new::<ZephyrArena>() {
-            Ok(engine) => wramp_bench::run(self, &engine, &self.config, guests, &SEATS),
+            Ok(engine) => wramp_bench::run::<_, _, _, _, { config::RESIDENTS }>(
+                self,
+                &engine,
+                &self.config,
+                guests,
+                &SEATS,
+            ),
             Err(error) => {
                 let arena = self.config.arena;
                 let message =
@@ -132,7 +138,23 @@ fn text(arguments: core::fmt::Arguments<'_>) -> heapless::String<40> {
     text
 }
 
+/// A mutex of the kernel's, which lends a waiting controller's priority to its holder.
+pub(crate) struct ZephyrLock<T>(Mutex<T>);
+
+impl<T: Send> Lock<T> for ZephyrLock<T> {
+    fn new(value: T) -> Self {
+        Self(Mutex::new(value))
+    }
+
+    fn with<R>(&self, with: impl FnOnce(&mut T) -> R) -> R {
+        let Ok(mut value) = self.0.lock();
+        with(&mut value)
+    }
+}
+
 impl Platform for Machine {
+    type Lock<T: Send> = ZephyrLock<T>;
+
     fn clock_hz(&self) -> u64 {
         HZ
     }

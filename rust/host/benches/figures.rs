@@ -231,7 +231,10 @@ fn cycles(report: &mut Report) {
         "10,000 lives of cpu: bytes left, wrong results",
         &format!("{leaked} {wrong} in {seconds:.1} s"),
         "0 0",
-        leaked == 0 && wrong == 0 && before.blocks == after.blocks && before.largest == after.largest,
+        leaked == 0
+            && wrong == 0
+            && before.blocks == after.blocks
+            && before.largest == after.largest,
     );
 }
 

@@ -101,7 +101,10 @@ impl Model {
             self.low = self.low.min(self.free - whole(largest));
         }
         let after = guard.stats();
-        assert_eq!((after.free, after.largest, after.blocks), (stats.free, stats.largest, stats.blocks));
+        assert_eq!(
+            (after.free, after.largest, after.blocks),
+            (stats.free, stats.largest, stats.blocks)
+        );
     }
 }
 

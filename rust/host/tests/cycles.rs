@@ -43,7 +43,10 @@ fn ten_thousand_lives_leave_nothing() {
         }
         arena.reset_low_water();
         let after = arena.stats();
-        assert_eq!((after.free, after.blocks, after.largest), (before.free, before.blocks, before.largest));
+        assert_eq!(
+            (after.free, after.blocks, after.largest),
+            (before.free, before.blocks, before.largest)
+        );
     }
     arena.reset_low_water();
     assert_eq!(arena.stats(), empty, "the engine gives back the rest");
@@ -62,7 +65,10 @@ fn every_workload_lives_and_leaves_nothing() {
             let result = live(&engine, workload.wasm, workload.parameters);
             assert_eq!(result, (workload.reference)(&mut state), "{}", workload.name);
             let after = arena.stats();
-            assert_eq!((after.free, after.blocks, after.largest), (before.free, before.blocks, before.largest));
+            assert_eq!(
+                (after.free, after.blocks, after.largest),
+                (before.free, before.blocks, before.largest)
+            );
         }
     }
 }

@@ -15,8 +15,14 @@ fn miss(config: Config, names: &[&str]) -> Option<String> {
     (predicted != Some((end.peak, end.limit))).then(|| {
         format!(
             "{names:?} arena {} stack {} slots {} {:?}: {:?} {} instead of {:?}\n{}",
-            config.arena, config.wasm_stack, config.slots, config.scenario, end.peak, end.limit,
-            predicted, log.lines[1..].join("\n")
+            config.arena,
+            config.wasm_stack,
+            config.slots,
+            config.scenario,
+            end.peak,
+            end.limit,
+            predicted,
+            log.lines[1..].join("\n")
         )
     })
 }
@@ -33,7 +39,8 @@ fn exact_in_every_geometry() {
     for (n, arena) in [40_000, 65_536, 77_777, 98_304, 131_072, 196_608].into_iter().enumerate() {
         for (k, wasm_stack) in [1_000, 4_096, 10_000].into_iter().enumerate() {
             let slots = [24, 7, 33][(n + k) % 3];
-            let config = Config { arena: Bytes(arena), wasm_stack: Bytes(wasm_stack), slots, ..base };
+            let config =
+                Config { arena: Bytes(arena), wasm_stack: Bytes(wasm_stack), slots, ..base };
             run(config, &[["cpu", "isolation", "checksum"][(n + 2 * k) % 3]]);
             run(config, &[["fib", "state", "popcount"][(n + k) % 3]]);
         }

@@ -34,8 +34,7 @@ fn ramps(log: &Log) -> Vec<Vec<Record<'_>>> {
 fn the_published_geometry_has_the_published_peaks() {
     let log = run(QUICK, &built_in(&["cpu", "mem", "msg"]));
     log.right();
-    let expected =
-        [("cpu", 24, Limit::Slots), ("mem", 2, Limit::Arena), ("msg", 2, Limit::Arena)];
+    let expected = [("cpu", 24, Limit::Slots), ("mem", 2, Limit::Arena), ("msg", 2, Limit::Arena)];
     let ramps = ramps(&log);
     assert_eq!(ramps.len(), expected.len());
     for (records, (name, peak, limit)) in ramps.iter().zip(expected) {
@@ -96,7 +95,10 @@ fn a_mixed_ramp_grows_by_sets_of_five() {
     assert_eq!((end.peak, end.limit), (20, Limit::Slots), "four whole sets in 24 slots: {log}");
     assert_eq!(end.predicted_peak, Some(20));
     assert_eq!(log.loads().len(), 5);
-    assert_eq!(log.steps().iter().map(|step| step.instances).collect::<Vec<_>>(), [5, 10, 15, 20, 20]);
+    assert_eq!(
+        log.steps().iter().map(|step| step.instances).collect::<Vec<_>>(),
+        [5, 10, 15, 20, 20]
+    );
     for instance in log.instances() {
         assert_eq!(instance.workload.0, wramp_workloads::MIXED[instance.id as usize % 5]);
     }
@@ -107,8 +109,7 @@ fn private_copies_cost_the_module_once_an_instance() {
     for name in ["cpu", "mem"] {
         let config = Config { arena: Bytes(1 << 20), slots: 4, ..QUICK };
         let shared = run(config, &built_in(&[name]));
-        let private =
-            run(Config { scenario: Scenario::Private, ..config }, &built_in(&[name]));
+        let private = run(Config { scenario: Scenario::Private, ..config }, &built_in(&[name]));
         private.right();
         assert!(private.loads().is_empty(), "each instance loads its own: {private}");
         let (shared_cost, private_cost) = (shared.end().cost_bytes, private.end().cost_bytes);
@@ -196,10 +197,7 @@ fn a_guest_that_traps_at_times_runs_on_in_between() {
         r#"(module (func (export "run") (param i32) (result i32)
             (i32.div_u (i32.const 100) (i32.and (local.get 0) (i32.const 1)))))"#,
     );
-    let guest = Guest {
-        parameters: Parameters::I32,
-        ..guest(traps, Check::Agreement(&agreement))
-    };
+    let guest = Guest { parameters: Parameters::I32, ..guest(traps, Check::Agreement(&agreement)) };
     let log = run(Config { slots: 2, dwell_ms: 50, ..QUICK }, &[guest]);
     assert_eq!(log.summary.exit(), 1, "{log}");
     for instance in log.instances() {
@@ -242,7 +240,8 @@ fn instances_that_disagree_are_found_out() {
 fn a_users_module_that_goes_away_after_the_run_is_copied() {
     let agreement = Agreement::new();
     let bytes = wasm(r#"(module (func (export "run") (result i32) (i32.const 5)))"#).to_vec();
-    let guest = Guest { source: Source::Borrowed(&bytes), ..guest(&bytes, Check::Agreement(&agreement)) };
+    let guest =
+        Guest { source: Source::Borrowed(&bytes), ..guest(&bytes, Check::Agreement(&agreement)) };
     run(Config { slots: 2, ..QUICK }, &[guest]).right();
 }
 
@@ -260,7 +259,11 @@ fn an_interrupt_ends_a_ramp_cleanly() {
     });
     assert!(began.elapsed() < Duration::from_secs(9), "the dwell was waited for");
     let end = log.end();
-    assert_eq!((end.workload.0, end.limit, end.leaked_bytes), ("cpu", Limit::Interrupted, 0), "{log}");
+    assert_eq!(
+        (end.workload.0, end.limit, end.leaked_bytes),
+        ("cpu", Limit::Interrupted, 0),
+        "{log}"
+    );
     assert_eq!(end.errors, 0, "{log}");
     assert!(log.steps().len() as u32 >= end.peak.min(1), "what was measured is printed: {log}");
     assert_eq!(log.instances().len() as u32, end.peak, "{log}");

@@ -144,7 +144,11 @@ fn an_arena_too_small_for_anything() {
             }
             _ => {
                 let kind = if arena < 256 { ErrorKind::Engine } else { ErrorKind::OutOfMemory };
-                log.refused(kind, "--arena-bytes", if arena < 256 { "is below 256" } else { "arena too small for add" });
+                log.refused(
+                    kind,
+                    "--arena-bytes",
+                    if arena < 256 { "is below 256" } else { "arena too small for add" },
+                );
                 for_module += 1;
             }
         }
@@ -157,7 +161,8 @@ fn every_arena_ends_a_climb_without_an_error() {
     // Whichever allocation of the start is the one too many: load, copy, instance, stack.
     for name in ["cpu", "isolation", "checksum"] {
         for arena in (2_048..24_576).step_by(208) {
-            let config = Config { arena: Bytes(arena), slots: 3, dwell_ms: 1, pause_ms: 0, ..QUICK };
+            let config =
+                Config { arena: Bytes(arena), slots: 3, dwell_ms: 1, pause_ms: 0, ..QUICK };
             let log = run(config, &built_in(&[name]));
             match log.summary.exit() {
                 0 => log.right(),
@@ -196,7 +201,8 @@ fn a_wasm_stack_too_small() {
 
 #[test]
 fn a_guest_that_recurses_for_ever_names_the_stack() {
-    let endless = wasm(r#"(module (func $f (export "run") (result i32) (i32.add (call $f) (i32.const 1))))"#);
+    let endless =
+        wasm(r#"(module (func $f (export "run") (result i32) (i32.add (call $f) (i32.const 1))))"#);
     module(endless).refused(ErrorKind::WasmStack, "--wasm-stack-bytes", "4096");
 }
 

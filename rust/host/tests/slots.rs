@@ -49,10 +49,14 @@ fn a_slot_is_busy_until_it_was_joined() {
 
 #[test]
 fn a_core_that_is_not_there() {
-    crew(1, |_| (), |crew| {
-        assert_eq!(crew.start(0, Pin::Core(u8::MAX)), Err(StartError::NoSuchCore));
-        assert_eq!(crew.start(0, Pin::Core(0)), Ok(()), "the slot is free after a refusal");
-    });
+    crew(
+        1,
+        |_| (),
+        |crew| {
+            assert_eq!(crew.start(0, Pin::Core(u8::MAX)), Err(StartError::NoSuchCore));
+            assert_eq!(crew.start(0, Pin::Core(0)), Ok(()), "the slot is free after a refusal");
+        },
+    );
 }
 
 #[test]
@@ -61,11 +65,13 @@ fn a_pinned_thread_stays_on_its_core() {
     for (core, &cpu) in cpus.iter().enumerate() {
         let right = AtomicBool::new(false);
         let work = |_| {
-            let seen: Vec<_> = (0..1000).map(|_| {
-                std::thread::yield_now();
-                // SAFETY: asks the kernel, touches nothing.
-                unsafe { libc::sched_getcpu() }
-            }).collect();
+            let seen: Vec<_> = (0..1000)
+                .map(|_| {
+                    std::thread::yield_now();
+                    // SAFETY: asks the kernel, touches nothing.
+                    unsafe { libc::sched_getcpu() }
+                })
+                .collect();
             right.store(seen.iter().all(|&at| usize::try_from(at) == Ok(cpu)), SeqCst);
         };
         crew(1, work, |crew| {

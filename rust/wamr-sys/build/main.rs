@@ -255,6 +255,8 @@ fn compile_c(
         core.join("shared/mem-alloc/mem_alloc.c"),
         // Our own: tells the tests the layouts that src/lib.rs writes down.
         manifest_dir.join("build/layout.c"),
+        // Our own, in Zephyr's build too: what an instance's bytes are for.
+        memory_page.with_file_name("wamr_parts.c"),
     ];
     // wasm_application.c runs a main (WAMR_DISABLE_APP_ENTRY); the other is below.
     let unused = ["wasm_application.c", "wasm_memory.c"];

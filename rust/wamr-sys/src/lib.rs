@@ -163,7 +163,26 @@ pub struct LoadArgs {
     pub no_resolve: bool,
 }
 
+/// What [`wramp_wamr_parts`] tells: bytes that WAMR asked for, for one instance.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InstanceParts {
+    /// Its linear memories.
+    pub linear_memory: u32,
+    /// Its globals: what they are, and their values.
+    pub globals: u32,
+    /// Its table of functions.
+    pub functions: u32,
+    /// Its table of exported functions.
+    pub exports: u32,
+}
+
 unsafe extern "C" {
+    /// Tells what an instance's bytes are for. Ours: src/wamr_parts.c.
+    pub fn wramp_wamr_parts(instance: wasm_module_inst_t, parts: *mut InstanceParts);
+    /// Bytes of an environment's cache of block ends.
+    pub safe static wramp_wamr_block_cache_bytes: u32;
+
     /// Initialises the one runtime of a program.
     pub fn wasm_runtime_full_init(init_args: *mut RuntimeInitArgs) -> bool;
     /// Destroys it. Modules, instances and environments must be gone.

@@ -4,7 +4,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Error, ErrorKind, Parameters, Runtime, Source};
+use wramp_core::runtime::{Error, ErrorKind, Parameters, Parts, Runtime, Source};
 use wramp_wamr_sys as sys;
 
 use crate::arena::{self, Arena, Watch};
@@ -108,6 +108,35 @@ impl Runtime for Engine {
 
     fn meters(&self) -> bool {
         sys::METERING
+    }
+
+    fn note_parts(&self) {
+        arena::open_ledger();
+    }
+
+    fn parts(
+        &self,
+        instance: &Instance<'_>,
+        environment: Option<(&Environment<'_>, Bytes)>,
+    ) -> Option<Parts> {
+        let noted = arena::close_ledger()?;
+        let own = instance.parts();
+        let stack = environment.map_or(Bytes(0), |(_, stack)| Bytes(stack.0.max(1)));
+        let cache = environment.map_or(0, |_| sys::wramp_wamr_block_cache_bytes);
+        let known = own.linear_memory + own.globals + own.functions + own.exports + noted.module;
+        Some(Parts {
+            module: Bytes(noted.module),
+            // What is left of an instance when all that has a name is taken away. An
+            // underflow would mean that the C and the ledger disagree: then say nothing.
+            module_instance: Bytes(noted.sum.checked_sub(noted.environment + known)?),
+            function_table: Bytes(own.functions),
+            export_table: Bytes(own.exports),
+            globals: Bytes(own.globals),
+            linear_memory: Bytes(own.linear_memory),
+            environment: Bytes(noted.environment.checked_sub(cache + stack.0)?),
+            block_cache: Bytes(cache),
+            wasm_stack: stack,
+        })
     }
 
     /// Where WAMR runs a module in place it needs a copy of neither source; where it

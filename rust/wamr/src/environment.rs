@@ -7,6 +7,7 @@ use wramp_core::measure::Bytes;
 use wramp_core::runtime::{Error, ErrorKind};
 use wramp_wamr_sys as sys;
 
+use crate::arena;
 use crate::engine::Engine;
 use crate::failure;
 use crate::instance::Instance;
@@ -70,8 +71,9 @@ impl<'t> Environment<'t> {
         // or first compares it with a live one (2020), and destroying an environment
         // does not look at it. WAMR refuses to call on a stack of 0 without a word;
         // of a stack of 1 it says that it is too small.
-        let handle =
-            unsafe { sys::wasm_runtime_create_exec_env(first.handle.0.as_ptr(), stack.0.max(1)) };
+        let handle = arena::note_environment(|| unsafe {
+            sys::wasm_runtime_create_exec_env(first.handle.0.as_ptr(), stack.0.max(1))
+        });
         // There is no other reason, so no need to watch the arena.
         let Some(handle) = NonNull::new(handle) else {
             return Err(failure::error(

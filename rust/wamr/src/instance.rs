@@ -8,7 +8,7 @@ use wramp_core::measure::Bytes;
 use wramp_core::runtime::{Error, ErrorKind, Parameters};
 use wramp_wamr_sys as sys;
 
-use crate::arena::Watch;
+use crate::arena::{self, Watch};
 use crate::failure;
 use crate::module::Module;
 
@@ -44,6 +44,7 @@ impl<'m> Instance<'m> {
         let mut text = failure::Buffer::new();
         let (error, error_size) = text.parts();
         let watch = Watch::start();
+        arena::note_instance();
         // SAFETY: the module is loaded and stays so for 'm. Its bytes are not written
         // by this, so that others may do the same at the same time (see `Module`'s
         // `Sync`). No heap in the guest. WAMR takes a stack of 0 for 12 KiB, not for
@@ -65,6 +66,15 @@ impl<'m> Instance<'m> {
         let function = handle.function(name).ok_or_else(|| no_export(export))?;
         let cells = handle.check_signature(function, parameters)?;
         Ok(Self { handle, module: module.handle(), function, cells, _module: PhantomData })
+    }
+
+    /// What its bytes are for.
+    pub(crate) fn parts(&self) -> sys::InstanceParts {
+        let mut parts = sys::InstanceParts::default();
+        // SAFETY: the instance lives, is of bytecode (nothing else is ever loaded), and no
+        // call is in it while it is borrowed here. `parts` is of the layout that the C has.
+        unsafe { sys::wramp_wamr_parts(self.handle.0.as_ptr(), &raw mut parts) };
+        parts
     }
 
     /// Why the call before failed, after which the instance can be called again.

@@ -230,8 +230,7 @@ impl Runtime for Fake {
             }
             _ => {}
         }
-        let lies =
-            self.script.lie == Some(instance.calls) || self.script.liar == Some(instance.id);
+        let lies = self.script.lie == Some(instance.calls) || self.script.liar == Some(instance.id);
         Ok(instance.calls.cast_signed() - i32::from(lies))
     }
 }

@@ -140,7 +140,10 @@ impl Log {
             // A figure that was not measured is absent, never zero.
             assert!(latency.iter().flatten().all(|nanos| nanos.0 > 0), "{step:?}");
             assert!(latency.is_sorted(), "{step:?}");
-            assert!(step.dwell_us.0 > 0 || self.ends().iter().any(|end| end.limit.as_str() == "interrupted"));
+            assert!(
+                step.dwell_us.0 > 0
+                    || self.ends().iter().any(|end| end.limit.as_str() == "interrupted")
+            );
             assert!(step.arena_low_bytes <= step.arena_free_bytes, "{step:?}");
             assert!(step.arena_largest_bytes <= step.arena_free_bytes, "{step:?}");
         }

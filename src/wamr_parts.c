@@ -1,0 +1,51 @@
+/*
+ * Says what the bytes of one instance are for, as only WAMR's own headers can.
+ *
+ * Compiled with WAMR's flags by both builds. Bytes that WAMR asked for; what an
+ * allocator adds is not in them.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wasm_exec_env.h"
+#include "wasm_runtime.h"
+
+/* In the order of WasmParts in rust/wamr-sys. */
+struct wramp_wamr_parts {
+	uint32_t linear_memory;
+	uint32_t globals;
+	uint32_t functions;
+	uint32_t exports;
+};
+
+void wramp_wamr_parts(const WASMModuleInstance *instance, struct wramp_wamr_parts *parts)
+{
+	*parts = (struct wramp_wamr_parts){0};
+	for (uint32_t i = 0; i < instance->memory_count; i++) {
+		const WASMMemoryInstance *memory = instance->memories[i];
+
+		parts->linear_memory += (uint32_t)(memory->memory_data_end - memory->memory_data);
+	}
+	parts->exports = instance->export_func_count * sizeof(WASMExportFuncInstance);
+#ifdef WRAMP_WAMR_2020
+	parts->globals = instance->global_count * sizeof(WASMGlobalInstance);
+	for (uint32_t i = 0; i < instance->global_count; i++) {
+		uint8_t type = instance->globals[i].type;
+
+		parts->globals += type == VALUE_TYPE_I64 || type == VALUE_TYPE_F64 ? 8 : 4;
+	}
+	parts->functions = instance->function_count * sizeof(WASMFunctionInstance);
+#else
+	parts->globals =
+		instance->e->global_count * sizeof(WASMGlobalInstance) + instance->global_data_size;
+	parts->functions = instance->e->function_count * sizeof(WASMFunctionInstance);
+#endif
+}
+
+/* Bytes of an environment's cache of block ends; the fast interpreter has none. */
+const uint32_t wramp_wamr_block_cache_bytes =
+#if WASM_ENABLE_FAST_INTERP == 0
+	sizeof(((WASMExecEnv *)0)->block_addr_cache);
+#else
+	0;
+#endif
