@@ -81,7 +81,9 @@ impl Agreement {
         let step = (1_u32 << octave) / PER_OCTAVE;
         match step {
             0 => Some((octave * PER_OCTAVE + below) as usize),
-            step if below.is_multiple_of(step) => Some((octave * PER_OCTAVE + below / step) as usize),
+            step if below.is_multiple_of(step) => {
+                Some((octave * PER_OCTAVE + below / step) as usize)
+            }
             _ => None,
         }
     }

@@ -55,6 +55,8 @@ pub(crate) struct Scene<'s, P> {
     pub(crate) name: &'s str,
     /// When the run began.
     pub(crate) began: Ticks,
+    /// The interpreter stack of each module's instances.
+    pub(crate) stacks: [Bytes; MAX_MODULES],
 }
 
 impl<P: Platform> Scene<'_, P> {

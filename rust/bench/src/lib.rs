@@ -9,6 +9,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod fit;
 mod guest;
 mod lead;
 mod pool;

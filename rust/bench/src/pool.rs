@@ -43,13 +43,16 @@ struct Resident<I> {
 struct Queue<I, const M: usize> {
     places: heapless::Vec<Option<Resident<I>>, M>,
     next: usize,
+    /// Residents whose first call has returned. They are called in the order of their
+    /// start, one of them at a time, so this says whose.
+    called: usize,
     /// The first error of all, and whose it was.
     error: Option<(usize, Error)>,
 }
 
 impl<I, const M: usize> Queue<I, M> {
     const fn new() -> Self {
-        Self { places: heapless::Vec::new(), next: 0, error: None }
+        Self { places: heapless::Vec::new(), next: 0, called: 0, error: None }
     }
 
     /// Takes the next resident that is not in a call.
@@ -67,6 +70,9 @@ impl<I, const M: usize> Queue<I, M> {
     }
 
     fn put(&mut self, place: usize, resident: Resident<I>) {
+        if resident.calls == 1 {
+            self.called = self.called.max(place + 1);
+        }
         self.places[place] = Some(resident);
     }
 
@@ -207,7 +213,7 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
         let thread = self.runtime.attach()?;
         let none = || Error::new(ErrorKind::Engine, "no resident to make an environment of");
         let (place, first) = self.queue.with(Queue::take).ok_or_else(none)?;
-        let stack = self.scene.config.wasm_stack;
+        let [stack, ..] = self.scene.stacks;
         let environment = self.runtime.environment(&thread, self.module, &first.instance, stack);
         self.queue.with(|queue| queue.put(place, first));
         let mut environment = environment?;
@@ -317,7 +323,7 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
     fn add(&mut self, id: u32) -> Result<(), Error> {
         let pool = self.pool;
         let guest = pool.guest;
-        let stack = pool.scene.config.wasm_stack;
+        let [stack, ..] = pool.scene.stacks;
         if id == 0 {
             pool.runtime.note_parts();
         }
@@ -368,8 +374,8 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
         let pool = self.pool;
         loop {
             let called = pool.queue.with(|queue| {
-                let called = queue.places[id].as_ref().is_some_and(|resident| resident.calls > 0);
-                called.then(|| queue.error.filter(|(of, _)| *of == id).map(|(_, error)| error))
+                (queue.called > id)
+                    .then(|| queue.error.filter(|(of, _)| *of == id).map(|(_, error)| error))
             });
             if let Some(error) = called {
                 let hopeless = |error: &Error| {

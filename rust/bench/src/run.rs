@@ -6,9 +6,10 @@ use wramp_core::config::{Config, Knob, Mode, Scenario};
 use wramp_core::measure::{Bytes, Counter, Ticks};
 use wramp_core::platform::{Lock as _, Pin, Platform};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Done, End, Fault, Load, Record, Word};
+use wramp_core::report::{Done, End, Fault, Fit, Load, Record, Word};
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
 
+use crate::fit::fit;
 use crate::guest::{Check, Guest};
 use crate::lead::{Climbed, MAX_MODULES, Scale, Scene};
 use crate::pool::Pool;
@@ -255,7 +256,13 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
                 *place = Some(self.load(guest)?);
             }
         }
-        let scene = Scene { platform: self.platform, config, name, began: self.began };
+        let mut stacks = [config.wasm_stack; MAX_MODULES];
+        if config.fit_wasm_stack {
+            for (place, guest) in guests.iter().enumerate() {
+                stacks[place] = self.fit(config, modules[place].as_ref(), guest)?;
+            }
+        }
+        let scene = Scene { platform: self.platform, config, name, began: self.began, stacks };
         let (runtime, seats) = (self.runtime, self.seats);
         if let (Mode::Pool { workers }, [guest], Some(module)) = (config.mode, guests, &modules[0])
         {
@@ -269,6 +276,30 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         let scale = Scale::new();
         let parts = P::Lock::new(None);
         Ok(Threads { scene, runtime, guests, modules, seats, scale, parts }.climb())
+    }
+
+    /// Finds the interpreter stack that the guest needs. Where each instance has a module of
+    /// its own one is loaded for this.
+    fn fit(
+        &self,
+        config: &Config,
+        module: Option<&R::Module<'_>>,
+        guest: &Guest<'_>,
+    ) -> Result<Bytes, Error> {
+        let most = config.wasm_stack;
+        let fitted = match module {
+            Some(module) => fit(self.runtime, module, guest, most, config.budget),
+            None => {
+                let own = self.runtime.load(guest.source)?;
+                fit(self.runtime, &own, guest, most, config.budget)
+            }
+        }?;
+        self.platform.emit(&Record::from(Fit {
+            workload: Word(guest.name),
+            needed_bytes: fitted.needed,
+            wasm_stack_bytes: fitted.stack,
+        }));
+        Ok(fitted.stack)
     }
 
     fn load(&self, guest: &Guest<'_>) -> Result<R::Module<'_>, Error> {

@@ -1,6 +1,6 @@
 //! One ramp, a thread an instance: each on its own slot, with its own environment.
 
-use wramp_core::measure::{Counter, Micros, Nanos, Spread, Tally, fairness};
+use wramp_core::measure::{Bytes, Counter, Micros, Nanos, Spread, Tally, fairness};
 use wramp_core::platform::{Crew, Lock, Platform, StartError, Work};
 use wramp_core::ramp::{Event, Failure, Limit};
 use wramp_core::report::{Instance, Word};
@@ -8,8 +8,8 @@ use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
 use crate::guest::{Guest, Judge, seed_of};
 use crate::lead::{
-    Account, Climbed, Dwell, Figures, GLANCE, Herd, Scale, Scene, Window, drive, report,
-    report_parts,
+    Account, Climbed, Dwell, Figures, GLANCE, Herd, MAX_MODULES, Scale, Scene, Window, drive,
+    report, report_parts,
 };
 use crate::seat::{Phase, Seat};
 
@@ -98,21 +98,26 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
         }
     }
 
+    /// The interpreter stack of the instance in that slot.
+    fn stack(&self, slot: usize) -> Bytes {
+        self.scene.stacks[slot % self.guests.len().clamp(1, MAX_MODULES)]
+    }
+
     /// The same in a module that is there.
     fn inhabit(&self, slot: usize, module: &R::Module<'_>) -> Result<(), Error> {
         let guest = self.guest(slot);
-        let config = self.scene.config;
+        let stack = self.stack(slot);
         let thread = self.runtime.attach()?;
         let mut instance =
-            self.runtime.instantiate(module, guest.export, guest.parameters, config.wasm_stack)?;
-        let mut environment =
-            self.runtime.environment(&thread, module, &instance, config.wasm_stack)?;
+            self.runtime.instantiate(module, guest.export, guest.parameters, stack)?;
+        let mut environment = self.runtime.environment(&thread, module, &instance, stack)?;
         if slot < self.guests.len() {
-            let parts = self.runtime.parts(&instance, Some((&environment, config.wasm_stack)));
+            let parts = self.runtime.parts(&instance, Some((&environment, stack)));
             self.parts.with(|shared| *shared = parts);
         }
+        let budget = self.scene.config.budget;
         self.serve(slot, |argument| {
-            self.runtime.call(&mut environment, &mut instance, argument, config.budget)
+            self.runtime.call(&mut environment, &mut instance, argument, budget)
         })
     }
 

@@ -29,9 +29,10 @@ pub struct Geometry {
     /// Stack of a slot, as a board has it (run: 4096)
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub slot_stack_bytes: Option<u32>,
-    /// Interpreter stack of an instance (run: 4096)
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
-    pub wasm_stack_bytes: Option<u32>,
+    /// Interpreter stack of an instance; `fit`: what its first call needs, and a margin
+    /// (run: 4096)
+    #[arg(long, value_name = "BYTES|fit", value_parser = wasm_stack)]
+    pub wasm_stack_bytes: Option<WasmStack>,
     /// Instances added a rung (run: 1)
     #[arg(long, value_name = "N")]
     pub step: Option<u32>,
@@ -67,6 +68,22 @@ pub struct Geometry {
     pub budget_bytes: Option<u32>,
 }
 
+/// An interpreter stack's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WasmStack {
+    /// That many bytes.
+    Bytes(u32),
+    /// What each workload needs.
+    Fit,
+}
+
+fn wasm_stack(text: &str) -> Result<WasmStack, String> {
+    match text {
+        "fit" => Ok(WasmStack::Fit),
+        _ => bytes(text).map(WasmStack::Bytes).map_err(|error| format!("fit, or {error}")),
+    }
+}
+
 /// Workers of a pool where none are named.
 pub const WORKERS: u32 = 4;
 
@@ -96,7 +113,15 @@ impl Geometry {
             arena: self.arena_bytes.map_or(base.arena, Bytes),
             slots: self.slots.unwrap_or(base.slots),
             slot_stack: self.slot_stack_bytes.map_or(base.slot_stack, Bytes),
-            wasm_stack: self.wasm_stack_bytes.map_or(base.wasm_stack, Bytes),
+            wasm_stack: match self.wasm_stack_bytes {
+                Some(WasmStack::Bytes(bytes)) => Bytes(bytes),
+                _ => base.wasm_stack,
+            },
+            fit_wasm_stack: match self.wasm_stack_bytes {
+                Some(WasmStack::Bytes(_)) => false,
+                Some(WasmStack::Fit) => true,
+                None => base.fit_wasm_stack,
+            },
             step: self.step.unwrap_or(base.step),
             settle_ms: self.settle_ms.unwrap_or(base.settle_ms),
             dwell_ms: self.dwell_ms.unwrap_or(base.dwell_ms),

@@ -129,7 +129,7 @@ impl Measured {
             .parts
             .iter()
             .map(|part| part.get())
-            .filter(|part| part.part.0 == "environment")
+            .filter(|part| ["environment", "block-cache", "wasm-stack"].contains(&part.part.0))
             .map(|part| part.bytes.0)
             .sum();
         Some(Self {
@@ -138,7 +138,11 @@ impl Measured {
             demand: Demand { cost: predict.cost_bytes, need: predict.need_bytes },
             free: predict.arena_free_bytes,
             set: u32::try_from(ramp.loads.len()).unwrap_or(1).max(1),
-            environment: (environment > 0).then_some(environment),
+            // One block: 8 bytes of header, rounded to what the allocator rounds to.
+            environment: (environment > 0).then(|| {
+                let unit = if run.board.0 == "linux" { run.pointer_bits / 4 } else { 8 };
+                (environment + 8).next_multiple_of(unit.max(8))
+            }),
             stack_used: ramp
                 .instances
                 .iter()

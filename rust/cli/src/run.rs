@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wramp_bench::{Agreement, Check, Guest};
 use wramp_core::config::{Config, Mode, Scenario};
+use wramp_core::measure::Bytes;
 use wramp_core::platform::Pin;
 use wramp_core::ramp::Limit;
 use wramp_core::report::{Record, Step};
@@ -57,6 +58,16 @@ Examples:
 Exit status: 0 right, 1 wrong results, failed calls or leaked bytes, 2 wrong input or
 a geometry in which nothing runs, 130 ended by Ctrl-C.";
 
+/// A geometry with a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// The ESP32-S3 article's: 192 KiB of arena, 24 threads, a thread an instance
+    #[default]
+    Published,
+    /// The same bytes spent densely: a pool of 4 workers, fitted stacks, the rest arena
+    Dense,
+}
+
 /// Options of `wramp run`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
@@ -64,6 +75,9 @@ pub struct RunArgs {
     /// Which ramps to make
     #[arg(long, value_enum, default_value_t)]
     pub scenario: ScenarioName,
+    /// The geometry to begin from; the options below change it
+    #[arg(long, value_enum, default_value_t)]
+    pub preset: Preset,
     /// How to show them
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -101,7 +115,10 @@ fn try_execute(args: &RunArgs) -> Result<ExitCode, Problem> {
             ScenarioName::Pinned => Scenario::Pinned,
         },
         pin: Pin::Free,
-        ..args.geometry.config(Config::PUBLISHED)?
+        ..args.geometry.config(match args.preset {
+            Preset::Published => Config::PUBLISHED,
+            Preset::Dense => Config::DENSE,
+        })?
     };
     // A pool's worker stacks are all the slots it needs.
     let config = match config.mode {
@@ -132,6 +149,10 @@ fn try_execute(args: &RunArgs) -> Result<ExitCode, Problem> {
             .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))?;
     }
 
+    let config = match args.geometry.budget_bytes {
+        Some(budget) => spend(config, budget, &guests, &interrupted)?,
+        None => config,
+    };
     let mut show = Show::new(args.format, config.slots);
     let mut log = String::new();
     let summary = {
@@ -159,9 +180,52 @@ fn try_execute(args: &RunArgs) -> Result<ExitCode, Problem> {
     Ok(ExitCode::from(u8::try_from(summary.exit()).unwrap_or(1)))
 }
 
+/// Splits a budget between stacks and arena for the highest peak of the first workload. What
+/// a pool's workers leave is the arena's; for threads one instance is run first, to learn
+/// what it costs.
+fn spend(
+    config: Config,
+    budget: u32,
+    guests: &[Guest<'_>],
+    interrupted: &AtomicBool,
+) -> Result<Config, Problem> {
+    if let Mode::Pool { workers } = config.mode {
+        let stacks = workers.saturating_mul(config.slot_stack.0);
+        let arena = budget.checked_sub(stacks).ok_or_else(|| {
+            Problem::new(format!(
+                "--budget-bytes {budget} does not hold {workers} stacks: raise it"
+            ))
+        })?;
+        return Ok(Config { arena: Bytes(arena), slots: workers, ..config });
+    }
+    let one = Config { arena: Bytes(budget), slots: 1, dwell_ms: 1, settle_ms: 0, ..config };
+    let mut log = String::new();
+    {
+        let sink = Box::new(|record: &dyn std::fmt::Display| {
+            log.push_str(&record.to_string());
+            log.push('\n');
+        });
+        let first = guests.get(..1).unwrap_or(guests);
+        Machine::new(Setup { config: one, sink, interrupted })
+            .map_err(|error| Problem::new(error.to_string()))?
+            .run(first);
+    }
+    let log = crate::log::Log::read("budget", log.as_bytes())?;
+    let measured = log
+        .runs
+        .first()
+        .and_then(|run| crate::plan::Measured::of(&run.header.as_ref()?.get(), run.ramps.first()?));
+    let measured = measured.ok_or_else(|| {
+        Problem::new(format!("--budget-bytes {budget} does not hold one instance: raise it"))
+    })?;
+    let (split, _) = measured.split(&config, budget)?;
+    Ok(split)
+}
+
 /// The workloads that the scenario ramps where none are named.
 fn built_in(args: &RunArgs) -> Result<Vec<Guest<'static>>, Problem> {
     let default: &[&str] = match args.scenario {
+        ScenarioName::All if args.preset == Preset::Dense => &["cpu", "state"],
         ScenarioName::All | ScenarioName::Private => &["cpu", "mem", "msg"],
         ScenarioName::Mixed => &wramp_workloads::MIXED,
         ScenarioName::Pinned => &["cpu"],

@@ -304,11 +304,7 @@ const INSTANCES: &[Column] = &[
     column("message", "message", Words),
 ];
 
-const PARTS: &[Column] = &[
-    column("part", "part", Word),
-    column("bytes", "bytes", Count),
-    column("blocks", "blocks", Count),
-];
+const PARTS: &[Column] = &[column("part", "part", Word), column("bytes", "bytes", Count)];
 
 /// Which table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

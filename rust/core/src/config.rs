@@ -126,6 +126,9 @@ pub struct Config {
     pub slot_stack: Bytes,
     /// Bytes of an interpreter stack.
     pub wasm_stack: Bytes,
+    /// Whether each workload gets the interpreter stack that its first call needs, and a
+    /// margin, in place of all of `wasm_stack`.
+    pub fit_wasm_stack: bool,
     /// Instances added a rung; at least 1.
     pub step: u32,
     /// Milliseconds for the newest instances to settle.
@@ -153,6 +156,7 @@ impl Config {
         slots: 24,
         slot_stack: Bytes(4096),
         wasm_stack: Bytes(4096),
+        fit_wasm_stack: false,
         step: 1,
         settle_ms: 200,
         dwell_ms: 1000,
@@ -162,6 +166,22 @@ impl Config {
         pin: Pin::Free,
         budget: None,
         slo: None,
+    };
+
+    /// The bytes of the published geometry's arena and stacks together, spent densely: a
+    /// pool of four workers, fitted interpreter stacks, and the rest for the arena.
+    pub const DENSE: Self = {
+        let published = Self::PUBLISHED;
+        let budget = published.arena.0 + published.slots * published.slot_stack.0;
+        Self {
+            arena: Bytes(budget - DENSE_WORKERS * published.slot_stack.0),
+            slots: DENSE_WORKERS,
+            mode: Mode::Pool { workers: DENSE_WORKERS },
+            fit_wasm_stack: true,
+            step: 20,
+            pause_ms: 0,
+            ..published
+        }
     };
 
     /// Refuses what no machine can run; the knob and the least it must be.
@@ -190,6 +210,9 @@ impl Config {
         }
     }
 }
+
+/// Workers of [`Config::DENSE`].
+pub const DENSE_WORKERS: u32 = 4;
 
 /// An arena below this holds no allocator, let alone an engine; what the engine
 /// needs is found out by asking it.

@@ -256,7 +256,9 @@ pub struct Demand {
 ///
 /// `limit` is `arena` where the arena ends it before the slots do. It assumes that
 /// free bytes are usable wherever they lie; that this holds is checked, not assumed:
-/// the end record sets the measured peak beside it.
+/// the end record sets the measured peak beside it. It can be one too many where less
+/// is left over than lies outside the largest hole (measured: 14 of 6,628 geometries
+/// that went through every remainder); to count the largest hole alone is wrong more often.
 #[must_use]
 pub fn predict(free: Bytes, demand: Demand, slots: u32) -> Outcome {
     let more = if free.0 < demand.need.0 {

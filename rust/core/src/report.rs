@@ -334,6 +334,15 @@ records! {
         /// Arena bytes free afterwards.
         arena_free_bytes: Bytes,
     }
+    /// The interpreter stack that a workload was given.
+    Fit<'a> = "fit" {
+        /// The workload.
+        workload: Word<'a>,
+        /// Least stack that its first call ran in, to 8 bytes.
+        needed_bytes: Bytes,
+        /// Stack that its instances get: that and a margin.
+        wasm_stack_bytes: Bytes,
+    }
     /// What the first instance says about the rest.
     Predict<'a> = "predict" {
         /// The workload.

@@ -87,10 +87,10 @@ impl ArenaGuard {
         // Even an arena of nothing is one: the engine then says that it is too small.
         let region = Region::new(size.max(UNIT)).ok_or(ArenaError::NoMemory)?;
         let mut heap = Heap::empty();
-        // SAFETY: the region is `size` bytes of our own, aligned to a page, and lives until
-        // the guard is dropped, which takes the heap away first. It holds the two words that
-        // the allocator asks for, or it is left empty.
         if size >= UNIT {
+            // SAFETY: the region is `size` bytes of our own, aligned to a page, and lives until
+            // the guard is dropped, which takes the heap away first. It holds the two words
+            // that the allocator asks for.
             unsafe { heap.init(region.at.as_ptr(), size) };
         }
         *arena = Arena { low_water: heap.free(), heap, region: Some(region), blocks: 0 };

@@ -49,12 +49,15 @@ impl Display for SetupError {
 
 impl std::error::Error for SetupError {}
 
+/// Where records go, a line at a time, without the line end.
+pub type Sink<'a> = Box<dyn FnMut(&dyn Display) + Send + 'a>;
+
 /// What a machine is made with.
 pub struct Setup<'a> {
     /// The knobs.
     pub config: Config,
-    /// Where records go, a line at a time, without the line end.
-    pub sink: Box<dyn FnMut(&dyn Display) + Send + 'a>,
+    /// Where records go.
+    pub sink: Sink<'a>,
     /// Set by whoever hears Ctrl-C.
     pub interrupted: &'a AtomicBool,
 }
@@ -66,7 +69,7 @@ pub struct Machine<'a> {
     slots: Slots,
     clock: Clock,
     cpus: Vec<usize>,
-    sink: Mutex<Box<dyn FnMut(&dyn Display) + Send + 'a>>,
+    sink: Mutex<Sink<'a>>,
     interrupted: &'a AtomicBool,
 }
 

@@ -38,18 +38,31 @@ fn the_published_geometry_has_the_published_peaks() {
     let ramps = ramps(&log);
     assert_eq!(ramps.len(), expected.len());
     for (records, (name, peak, limit)) in ramps.iter().zip(expected) {
+        // Where the bytes of an instance go comes before the prediction, and adds up.
+        let parts = |record: &&Record<'_>| record.kind() == "part";
+        let count = records.iter().filter(parts).count();
+        assert!(records[1..=count].iter().all(|record| parts(&record)), "{log}");
+        let sum: u32 = records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Part(part) => Some(part.bytes.0),
+                _ => None,
+            })
+            .sum();
         // load, predict, a step a rung and the last one held again, an instance each, end:
         // the prediction comes with the first instance, before its sample.
         let mut kinds = vec!["load", "predict"];
         kinds.extend(std::iter::repeat_n("step", peak as usize + 1));
         kinds.extend(std::iter::repeat_n("instance", peak as usize));
         kinds.push("end");
-        assert_eq!(records.iter().map(Record::kind).collect::<Vec<_>>(), kinds, "{log}");
+        let without_parts = records.iter().filter(|record| !parts(record));
+        assert_eq!(without_parts.map(Record::kind).collect::<Vec<_>>(), kinds, "{log}");
 
         let Some(Record::End(end)) = records.last() else { unreachable!() };
         assert_eq!((end.workload.0, end.peak, end.limit), (name, peak, limit), "{log}");
         assert_eq!((end.predicted_peak, end.predicted_limit), (Some(peak), Some(limit)), "{log}");
         assert_eq!((end.errors, end.leaked_bytes), (0, 0), "{log}");
+        assert!(count == 0 || end.cost_bytes == Some(Bytes(sum)), "{log}");
         assert!(end.calls >= u64::from(peak));
         assert_eq!(end.error.is_some(), limit == Limit::Arena, "{log}");
     }

@@ -12,7 +12,7 @@ use wramp_core::measure::{ALL_BUCKETS, Bytes, Micros, Ticks};
 use wramp_core::platform::{
     ArenaStats, CpuTime, Crew, Lock, Mark, Pin, Platform, StartError, Work,
 };
-use wramp_core::runtime::{Error, ErrorKind, Parameters, Runtime, Source};
+use wramp_core::runtime::{Error, ErrorKind, Parameters, Parts, Runtime, Source};
 
 /// Arena bytes of a module, an instance and an environment.
 pub(crate) const MODULE: u32 = 1_000;
@@ -178,6 +178,15 @@ impl Runtime for Fake {
         false
     }
 
+    fn note_parts(&self) {}
+    fn parts(
+        &self,
+        _instance: &FakeInstance<'_>,
+        _environment: Option<(&Held<'_>, Bytes)>,
+    ) -> Option<Parts> {
+        None
+    }
+
     fn load<'r>(&'r self, _source: Source<'_>) -> Result<Held<'r>, Error> {
         if let Some(kind) = self.script.load {
             return Err(Error::new(kind, "as the script says"));
@@ -199,7 +208,7 @@ impl Runtime for Fake {
         Ok(FakeInstance { held, id, calls: 0 })
     }
 
-    fn attach<'r>(&'r self) -> Result<(), Error> {
+    fn attach(&self) -> Result<(), Error> {
         Ok(())
     }
 

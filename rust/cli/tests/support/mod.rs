@@ -145,11 +145,9 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
         need_bytes: Bytes(shape.cost),
         arena_free_bytes: free(1),
     }));
-    for (part, bytes, blocks) in
-        [("environment", 5936, 3), ("instance", 520, 4), ("memory", shape.cost - 6456, 1)]
-    {
+    for (part, bytes) in [("environment", 5936), ("instance", 520), ("memory", shape.cost - 6456)] {
         if bytes > 0 {
-            push(Record::from(Part { workload, part: Word(part), bytes: Bytes(bytes), blocks }));
+            push(Record::from(Part { workload, part: Word(part), bytes: Bytes(bytes) }));
         }
     }
     let mut calls = 0;
