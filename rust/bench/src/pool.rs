@@ -30,6 +30,8 @@ struct Resident<I> {
     instance: I,
     judge: Judge,
     calls: u32,
+    /// The dwell that it was last taken in, and its calls until then.
+    dwell: u32,
     calls_before: u32,
     errors: u32,
     over_budget: u32,
@@ -43,6 +45,8 @@ struct Resident<I> {
 struct Queue<I, const M: usize> {
     places: heapless::Vec<Option<Resident<I>>, M>,
     next: usize,
+    /// Number of the dwell that is on.
+    dwell: u32,
     /// Residents whose first call has returned. They are called in the order of their
     /// start, one of them at a time, so this says whose.
     called: usize,
@@ -52,7 +56,7 @@ struct Queue<I, const M: usize> {
 
 impl<I, const M: usize> Queue<I, M> {
     const fn new() -> Self {
-        Self { places: heapless::Vec::new(), next: 0, called: 0, error: None }
+        Self { places: heapless::Vec::new(), next: 0, dwell: 0, called: 0, error: None }
     }
 
     /// Takes the next resident that is not in a call.
@@ -62,7 +66,11 @@ impl<I, const M: usize> Queue<I, M> {
         for _ in 0..count {
             let place = self.next % count;
             self.next = place + 1;
-            if let Some(resident) = self.places[place].take() {
+            if let Some(mut resident) = self.places[place].take() {
+                if resident.dwell != self.dwell {
+                    resident.dwell = self.dwell;
+                    resident.calls_before = resident.calls;
+                }
                 return Some((place, resident));
             }
         }
@@ -174,12 +182,14 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
     /// Reports every resident and gives them back. All workers have been joined.
     fn finish(&self, mut climbed: Climbed) -> Climbed {
         self.queue.with(|queue| {
-            let since = |place: &Option<Resident<_>>| {
-                place.as_ref().map_or(0, |resident| {
-                    u64::from(resident.calls.saturating_sub(resident.calls_before))
-                })
+            // Over the latest dwell, in which all were there. Who was in a call when it began
+            // is counted from the next one.
+            let dwell = queue.dwell;
+            let since = |resident: &Resident<_>| match resident.dwell == dwell {
+                true => u64::from(resident.calls.saturating_sub(resident.calls_before)),
+                false => 0,
             };
-            climbed.fairness = fairness(queue.places.iter().map(since));
+            climbed.fairness = fairness(queue.places.iter().flatten().map(since));
             for (id, resident) in queue.places.iter().enumerate() {
                 let Some(resident) = resident else { continue };
                 climbed.calls += u64::from(resident.calls);
@@ -337,6 +347,7 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
             instance,
             judge: Judge::new(seed_of(id)),
             calls: 0,
+            dwell: 0,
             calls_before: 0,
             errors: 0,
             over_budget: 0,
@@ -426,12 +437,7 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize> Herd
         let pool = self.pool;
         self.serving.begin(&pool.calls, pool.serving.iter().map(|seat| &seat.tally));
         self.turning.begin(&pool.turnarounds, pool.turning.iter().map(|seat| &seat.tally));
-        // Fairness is judged over the latest dwell, in which all were there.
-        pool.queue.with(|queue| {
-            for resident in queue.places.iter_mut().flatten() {
-                resident.calls_before = resident.calls;
-            }
-        });
+        pool.queue.with(|queue| queue.dwell = queue.dwell.wrapping_add(1));
         self.dwell = Dwell::begin(pool.scene.platform);
     }
 

@@ -240,43 +240,60 @@ fn cycles(report: &mut Report) {
 
 /// Calls a second at 24 instances against those at one instance times the cores, and how
 /// fairly they are shared; both without a pause. Medians of runs that take turns.
+///
+/// Whatever else runs on the machine takes from 24 threads what it does not take from one.
+/// Hence the same by the CPU time that we got: what threads, switches and caches cost us.
 fn scaling(report: &mut Report, cores: usize) {
     let base = Config { pause_ms: 0, settle_ms: 200, dwell_ms: 2500, ..Config::PUBLISHED };
-    let (mut ones, mut manys, mut ratios, mut fair) = (vec![], vec![], vec![], vec![]);
+    let (mut ratios, mut by_cpu, mut fair, mut idle) = (vec![], vec![], vec![], vec![]);
     for _ in 0..3 {
-        let (one, _) = rate(report, Config { slots: 1, ..base });
-        let (many, fairness) = rate(report, Config { step: 24, ..base });
-        ones.push(one);
-        manys.push(many);
-        ratios.push(many / (one * cores as f64));
-        fair.push(fairness);
+        let one = rate(report, Config { slots: 1, ..base });
+        let many = rate(report, Config { step: 24, ..base });
+        ratios.push(many.calls / (one.calls * cores as f64));
+        by_cpu.push((many.calls / many.cpus) / (one.calls / one.cpus));
+        fair.push(many.fairness);
+        idle.push(many.cpus);
     }
-    let ratio = median(ratios);
+    let (ratio, by_cpu, fairness) = (median(ratios), median(by_cpu), median(fair));
     report.speed(
         &format!("cpu, calls/s at 24 over {cores} x those at 1"),
-        &format!("{ratio:.3} ({:.0} of {:.0})", median(manys), median(ones) * cores as f64),
+        &format!("{ratio:.3} (had {:.2} cores)", median(idle)),
         ">= 0.97",
         ratio >= 0.97,
     );
-    let fairness = median(fair);
+    let said = "the same by CPU second";
+    report.speed(said, &format!("{by_cpu:.3}"), ">= 0.97", by_cpu >= 0.97);
     report.speed("cpu, fairness at 24", &format!("{fairness:.4}"), ">= 0.99", fairness >= 0.99);
 }
 
-/// Calls a second over the last dwell, and the fairness index.
-fn rate(report: &mut Report, config: Config) -> (f64, f64) {
+/// What the last dwell of a ramp came to.
+#[derive(Default)]
+struct Rate {
+    /// Calls a second.
+    calls: f64,
+    /// Cores that this process had.
+    cpus: f64,
+    fairness: f64,
+}
+
+fn rate(report: &mut Report, config: Config) -> Rate {
     let (lines, exit) = run(config, &["cpu"]);
     if exit != 0 {
         report.exact("cpu without a pause: exit status", &exit.to_string(), "0", false);
     }
-    let (mut rate, mut fairness) = (0.0, 0.0);
+    let (mut rate, mut cores) = (Rate::default(), 0.0);
     for record in records(&lines) {
         match record {
+            Record::Run(run) => cores = f64::from(run.cores),
             Record::Step(step) => {
-                rate = step.dwell_calls as f64 * 1e9 / step.dwell_us.0 as f64;
+                rate.calls = step.dwell_calls as f64 * 1e9 / step.dwell_us.0 as f64;
+                rate.cpus = cores * f64::from(step.cpu_permille.unwrap_or(1000)) / 1000.0;
             }
-            Record::End(end) => fairness = f64::from(end.fairness.map_or(0, |ratio| ratio.0)) / 1e4,
+            Record::End(end) => {
+                rate.fairness = f64::from(end.fairness.map_or(0, |ratio| ratio.0)) / 1e4;
+            }
             _ => {}
         }
     }
-    (rate, fairness)
+    rate
 }
