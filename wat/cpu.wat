@@ -13,15 +13,18 @@
 
   (func (export "run") (result i32)
     (local $round i32)
+    (local $acc i32)
+    (local.set $acc (global.get $hash))
     (loop $next
-      (global.set $hash
+      (local.set $acc
         (i32.mul
           (i32.xor
-            (global.get $hash)
+            (local.get $acc)
             (i32.and (local.get $round) (i32.const 0xff)))
           (i32.const 0x01000193)))
       (br_if $next
         (i32.lt_u
           (local.tee $round (i32.add (local.get $round) (i32.const 1)))
           (i32.const 10000))))
-    (global.get $hash)))
+    (global.set $hash (local.get $acc))
+    (local.get $acc)))

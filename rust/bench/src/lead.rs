@@ -41,6 +41,8 @@ pub(crate) struct Climbed {
     pub(crate) errors: u64,
     /// Calls that the budget ended.
     pub(crate) over_budget: u64,
+    /// Most bytes of any slot's stack.
+    pub(crate) stack_used: Option<Bytes>,
     /// Jain's index of the calls in the time in which all ran together.
     pub(crate) fairness: Option<Ratio>,
     /// What kept the last instance from starting, if something did.

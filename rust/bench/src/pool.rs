@@ -173,6 +173,7 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
                 calls: 0,
                 errors: 0,
                 over_budget: 0,
+                stack_used: (0..lead.started).filter_map(|slot| lead.crew.stack_used(slot)).max(),
                 fairness: None,
                 failure,
             })

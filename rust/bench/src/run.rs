@@ -229,6 +229,7 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
             errors: climbed.errors,
             over_budget: (self.runtime.meters() && config.budget.is_some())
                 .then_some(climbed.over_budget),
+            stack_used_bytes: climbed.stack_used,
             fairness: climbed.fairness,
             error: failure.map(|error| Word(error.kind.as_str())),
             message: failure.map(|error| Word(error.message.as_str())),

@@ -61,6 +61,7 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
                 calls,
                 errors,
                 over_budget,
+                stack_used: (0..running.len()).filter_map(|slot| lead.crew.stack_used(slot)).max(),
                 fairness: fairness(running.iter().map(|seat| u64::from(seat.calls_since()))),
                 failure: lead.failure.filter(|_| outcome.limit != Limit::Slots),
             }

@@ -388,14 +388,13 @@ impl Log {
             return Seen::Foreign;
         }
         let text = String::from_utf8_lossy(line);
-        match Record::parse(&text) {
+        match Record::locate(&text) {
             Ok(None) => {
                 self.foreign += 1;
                 Seen::Foreign
             }
-            Ok(Some(record)) => {
-                let start = text.rfind(PREFIX).unwrap_or(0);
-                self.take(record, text[start..].trim_ascii_end());
+            Ok(Some((record, own))) => {
+                self.take(record, own);
                 Seen::Record(record.kind())
             }
             Err(error) => {

@@ -18,20 +18,20 @@ pub const FORMAT_VERSION: u32 = 1;
 /// What every record begins with.
 pub const PREFIX: &str = "wramp ";
 
-/// CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xFFFF), bit by bit: a record
-/// is short and rare.
+/// CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xFFFF), a byte at a time and
+/// without a table: the polynomial's four terms, shifted in. A device pays no flash for
+/// it, and a host's parser is as fast as with a table of 256.
 #[must_use]
-pub const fn crc16(mut crc: u16, byte: u8) -> u16 {
-    crc ^= (byte as u16) << 8;
-    let mut bit = 0;
-    while bit < 8 {
-        crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
-        bit += 1;
-    }
-    crc
+pub const fn crc16(crc: u16, byte: u8) -> u16 {
+    let high = (crc >> 8) ^ byte as u16;
+    let high = high ^ (high >> 4);
+    (crc << 8) ^ (high << 12) ^ (high << 5) ^ high
 }
 
 const CRC_START: u16 = 0xFFFF;
+
+/// Characters of a record's last word and the space before it: ` crc=xxxx`.
+const CRC_CHARS: usize = 9;
 
 /// A word in a record: printable ASCII without spaces. Encoding maps a space to `_`
 /// and anything else that does not fit to `?`; an empty word becomes `-`.
@@ -143,11 +143,58 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     }
 }
 
-/// The value of `key` among the `key=value` words of a record.
-fn find<'a>(words: &'a str, key: &str) -> Option<&'a str> {
-    words
-        .split_ascii_whitespace()
-        .find_map(|word| word.split_once('=').filter(|(k, _)| *k == key).map(|(_, value)| value))
+/// The `key=value` words of a record, taken key by key.
+///
+/// Keys come in the order in which they are asked for, so the next word is nearly always
+/// the right one. What lies behind was asked for already; an unknown or repeated key
+/// stays ahead, and is stepped over at each look.
+#[derive(Clone)]
+struct Words<'a> {
+    ahead: &'a str,
+}
+
+/// The first word and what follows it.
+fn split_word(text: &str) -> (&str, &str) {
+    let text = text.trim_ascii_start();
+    let end = text.bytes().position(|byte| byte.is_ascii_whitespace());
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+impl<'a> Words<'a> {
+    /// The value of the first word of that key.
+    fn take(&mut self, key: &str) -> Option<&'a str> {
+        let value_of = |word: &'a str| word.strip_prefix(key)?.strip_prefix('=');
+        let (word, mut rest) = split_word(self.ahead);
+        if let Some(value) = value_of(word) {
+            self.ahead = rest;
+            return Some(value);
+        }
+        while !rest.is_empty() {
+            let word;
+            (word, rest) = split_word(rest);
+            if let Some(value) = value_of(word) {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+/// The text without what a console puts behind a line: white space and escape sequences
+/// (`ESC [ ... letter`), as a logger that colours its lines ends them with.
+fn without_tail(text: &str) -> &str {
+    let mut text = text.trim_ascii_end();
+    while let Some(start) = text.rfind("\x1b[") {
+        let is_whole = match text.as_bytes()[start + 2..].split_last() {
+            Some((0x40..=0x7E, middle)) => middle.iter().all(|byte| matches!(byte, 0x20..=0x3F)),
+            _ => false,
+        };
+        if !is_whole {
+            break;
+        }
+        text = text[..start].trim_ascii_end();
+    }
+    text
 }
 
 /// Why a line is not a record.
@@ -214,9 +261,12 @@ macro_rules! records {
                 }
 
                 /// `Err` names the key that is missing or not of its type.
-                fn read(words: & $($life)? str) -> Result<Self, &'static str> {
+                fn read<'w>(mut words: Words<'w>) -> Result<Self, &'static str>
+                where
+                    $('w: $life)?
+                {
                     Ok(Self {
-                        $( $field: <$type as Value>::read(find(words, stringify!($field)))
+                        $( $field: <$type as Value>::read(words.take(stringify!($field)))
                             .ok_or(stringify!($field))?, )*
                     })
                 }
@@ -247,7 +297,7 @@ macro_rules! records {
                 match self { $( Self::$name(record) => record.write(out), )* }
             }
 
-            fn read(kind: &'a str, words: &'a str) -> Result<Self, ParseError<'a>> {
+            fn read(kind: &'a str, words: Words<'a>) -> Result<Self, ParseError<'a>> {
                 match kind {
                     $( $kind => $name::read(words)
                         .map(Self::$name)
@@ -463,7 +513,9 @@ records! {
         errors: u64,
         /// Calls that the instruction budget ended.
         over_budget: Option<u64>,
-        /// Jain's index of calls by time alive.
+        /// Most bytes that any slot's stack held, where the machine can tell.
+        stack_used_bytes: Option<Bytes>,
+        /// Jain's index of calls in the time in which all ran together.
         fairness: Option<Ratio>,
         /// Kind of what ended it, where that was a failure.
         error: Option<Word<'a>>,
@@ -540,42 +592,59 @@ impl fmt::Display for Record<'_> {
 impl<'a> Record<'a> {
     /// Reads one line. `Ok(None)` where it is no record of ours but someone else's
     /// line. What stands before the record (a log's time stamp, half a boot message)
-    /// is passed over; anything but white space behind it makes it garbled. Of several
-    /// records on one line it is the last.
+    /// is passed over, and so are white space and escape sequences behind it; anything
+    /// else there makes it garbled. Of several records on one line it is the last.
     ///
     /// # Errors
     /// See [`ParseError`]. Never panics, whatever the line.
     pub fn parse(line: &'a str) -> Result<Option<Self>, ParseError<'a>> {
-        let line = line.trim_ascii();
-        let Some(first) = line.find(PREFIX) else {
+        Ok(Self::locate(line)?.map(|(record, _)| record))
+    }
+
+    /// As [`parse`](Self::parse), with the record's own text: from its prefix to its CRC.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn locate(line: &'a str) -> Result<Option<(Self, &'a str)>, ParseError<'a>> {
+        let line = without_tail(line);
+        // By bytes: std's search for a string costs more than all the rest of a parse.
+        let windows = || line.as_bytes().windows(PREFIX.len());
+        let Some(first) = windows().position(|window| window == PREFIX.as_bytes()) else {
             return Ok(None);
         };
         let line = &line[first..];
         // The last one: a line that broke off may be continued by the next record. But a
         // value may end in our name ("board=wramp os=..."): then a key follows, no kind.
-        let record = line.rmatch_indices(PREFIX).map(|(start, _)| &line[start..]).find(|record| {
-            let kind = record[PREFIX.len()..].split(' ').next();
-            kind.is_some_and(|kind| !kind.contains('='))
+        let is_start = |&start: &usize| {
+            let rest = &line.as_bytes()[start..];
+            let Some(rest) = rest.strip_prefix(PREFIX.as_bytes()) else { return false };
+            !rest.iter().take_while(|byte| **byte != b' ').any(|byte| *byte == b'=')
+        };
+        let record = (0..line.len()).rev().find(is_start).map(|start| &line[start..]);
+        let sealed = record.and_then(|record| {
+            let (body, tail) = record.split_at_checked(record.len().checked_sub(CRC_CHARS)?)?;
+            Some((record, body, tail.strip_prefix(" crc=")?))
         });
-        let Some((body, crc)) = record.and_then(|record| record.rsplit_once(" crc=")) else {
+        let Some((record, body, crc)) = sealed else {
             // Prose may contain our name; only what looks like a record is garbled, be it
             // the one that stood before this one on the line.
             return if line.contains('=') { Err(ParseError::Garbled) } else { Ok(None) };
         };
         let sum = body.bytes().fold(CRC_START, crc16);
         // `from_str_radix` takes a plus sign and capitals; the encoder writes neither.
-        let spelt = crc.len() == 4 && crc.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let spelt = crc.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !spelt || u16::from_str_radix(crc, 16) != Ok(sum) {
             return Err(ParseError::Garbled);
         }
-        let rest = &body[PREFIX.len()..];
+        let rest = body.get(PREFIX.len()..).ok_or(ParseError::Garbled)?;
         let (kind, words) = rest.split_once(' ').unwrap_or((rest, ""));
+        let words = Words { ahead: words };
         if kind == "run"
-            && let Some(format) = find(words, "format").and_then(|text| text.parse().ok())
+            && let Some(format) = words.clone().take("format").and_then(|text| text.parse().ok())
             && format > FORMAT_VERSION
         {
             return Err(ParseError::Newer { format });
         }
-        Self::read(kind, words).map(Some)
+        Self::read(kind, words).map(|read| Some((read, record)))
     }
 }

@@ -9,8 +9,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Instance, Load, PREFIX, ParseError, Part, Predict, Record,
-    Run, Step, Word, crc16,
+    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, PREFIX, ParseError, Part, Plan, Predict,
+    Record, Run, Step, Word, crc16,
 };
 
 const GOLDEN: &str = include_str!("golden/format-1.log");
@@ -27,7 +27,7 @@ struct Kind {
     optional: &'static [&'static str],
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 11] = [
     Kind {
         name: "run",
         keys: Run::KEYS,
@@ -62,6 +62,7 @@ const KINDS: [Kind; 9] = [
         name: "instance",
         keys: Instance::KEYS,
         optional: &[
+            "slot",
             "latency_p50_us",
             "latency_p99_us",
             "latency_max_us",
@@ -78,6 +79,7 @@ const KINDS: [Kind; 9] = [
             "predicted_limit",
             "cost_bytes",
             "over_budget",
+            "stack_used_bytes",
             "fairness",
             "error",
             "message",
@@ -85,6 +87,8 @@ const KINDS: [Kind; 9] = [
     },
     Kind { name: "fault", keys: Fault::KEYS, optional: &["workload"] },
     Kind { name: "done", keys: Done::KEYS, optional: &[] },
+    Kind { name: "fit", keys: Fit::KEYS, optional: &[] },
+    Kind { name: "plan", keys: Plan::KEYS, optional: &[] },
 ];
 
 /// Appends the CRC: what a writer of any version would do.
@@ -203,9 +207,12 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
         "instance" => record!(Instance: workload id slot alive_ms calls errors latency_p50_us
             latency_p99_us latency_max_us stack_used_bytes result error message),
         "end" => record!(End: workload peak limit predicted_peak predicted_limit cost_bytes
-            arena_free_bytes leaked_bytes calls errors over_budget fairness error message),
+            arena_free_bytes leaked_bytes calls errors over_budget stack_used_bytes fairness error message),
         "fault" => record!(Fault: workload error knob message),
         "done" => record!(Done: workloads errors exit),
+        "fit" => record!(Fit: workload needed_bytes wasm_stack_bytes),
+        "plan" => record!(Plan: workload peak limit mode arena_bytes slots slot_stack_bytes
+            wasm_stack_bytes cost_bytes need_bytes),
         kind => unreachable!("{kind}"),
     }
 }
@@ -485,7 +492,7 @@ fn golden() -> Vec<&'static str> {
 }
 
 /// What the golden log says, by hand.
-fn golden_records() -> [Record<'static>; 9] {
+fn golden_records() -> [Record<'static>; 11] {
     [
         Run {
             format: 1,
@@ -588,6 +595,7 @@ fn golden_records() -> [Record<'static>; 9] {
             calls: 31_415,
             errors: 2,
             over_budget: Some(1),
+            stack_used_bytes: Some(Bytes(1084)),
             fairness: Some(Ratio(9987)),
             error: Some(Word("out-of-memory")),
             message: Some(Word("-")),
@@ -603,6 +611,25 @@ fn golden_records() -> [Record<'static>; 9] {
         }
         .into(),
         Done { workloads: 10, errors: 2, exit: 1 }.into(),
+        Fit {
+            workload: Word("checksum"),
+            needed_bytes: Bytes(264),
+            wasm_stack_bytes: Bytes(336),
+        }
+        .into(),
+        Plan {
+            workload: Word("checksum"),
+            peak: 640,
+            limit: Limit::Arena,
+            mode: Word("pool"),
+            arena_bytes: Bytes(278_528),
+            slots: 4,
+            slot_stack_bytes: Bytes(4096),
+            wasm_stack_bytes: Bytes(512),
+            cost_bytes: Bytes(416),
+            need_bytes: Bytes(424),
+        }
+        .into(),
     ]
 }
 
@@ -775,7 +802,7 @@ fn what_a_console_adds_is_passed_over() {
             "wramp step crc=12",
             "level=3 board=wramp ",
         ] {
-            for after in ["", "\r", "\r\n", "  \t"] {
+            for after in ["", "\r", "\r\n", "  \t", "\u{1b}[0m\r\n", " \u{1b}[1;31m\u{1b}[K "] {
                 let line = format!("{before}{line}{after}");
                 assert_eq!(Record::parse(&line), Ok(Some(record)), "{line}");
             }
@@ -786,7 +813,7 @@ fn what_a_console_adds_is_passed_over() {
 /// What follows a record on its line is not known to be none of it.
 #[test]
 fn what_stands_behind_garbles() {
-    for after in ["0", ".", " uart:~$", "[00:00:01.000] <inf> x", "é", " x=1"] {
+    for after in ["0", ".", " uart:~$", "[00:00:01.000] <inf> x", "é", " x=1", "\u{1b}[", "\u{1b}[0;"] {
         let line = format!("{}{after}", golden()[8]);
         assert_eq!(Record::parse(&line), Err(ParseError::Garbled), "{line}");
     }
@@ -823,6 +850,18 @@ fn a_word_may_end_in_our_name() {
     let line = Record::from(fault).to_string();
     let fault = Fault { message: Word("cannot_read_/home/me/wramp"), ..fault };
     assert_eq!(Record::parse(&line), Ok(Some(fault.into())));
+}
+
+/// What a reader keeps of a line is the record and nothing else, so that it can be read
+/// again: also where a value ends in our name.
+#[test]
+fn a_record_is_located_in_its_line() {
+    let part = Part { workload: Word("wramp"), part: Word("wramp"), bytes: Bytes(1) };
+    for text in golden().into_iter().map(str::to_owned).chain([Record::from(part).to_string()]) {
+        let line = format!("wramp step uart:~$ {text}\u{1b}[0m\r");
+        let (record, own) = Record::locate(&line).unwrap().unwrap();
+        assert_eq!((own, Ok(Some(record))), (&*text, Record::parse(&text)));
+    }
 }
 
 /// Found by reading: the CRC of the bare name is right, and nothing is behind it.

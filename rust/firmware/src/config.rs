@@ -1,6 +1,5 @@
 //! Kconfig's symbols as a `Config`: the one place where Rust reads them.
 
-use heapless::Vec;
 use wramp_bench::{Check, Guest};
 use wramp_core::config::{Config, Mode, Scenario};
 use wramp_core::measure::{Bytes, Nanos};
@@ -94,19 +93,62 @@ const CHOICE: [(&str, bool); 10] = [
     ("popcount", cfg!(CONFIG_WRAMP_WORKLOAD_POPCOUNT)),
 ];
 
-/// The guests of the run, in the order of the choice.
-pub(crate) fn guests() -> Vec<Guest<'static>, { CHOICE.len() }> {
+/// How many guests the run has, and at most so many.
+const CHOSEN: (usize, [Guest<'static>; CHOICE.len()]) = {
+    let mut guests = [TRAP; CHOICE.len()];
+    let mut count = 0;
     if cfg!(CONFIG_WRAMP_PROVOKE_TRAP) {
-        return core::iter::once(TRAP).collect();
+        count = 1;
+    } else if cfg!(CONFIG_WRAMP_SCENARIO_MIXED) {
+        while count < wramp_workloads::MIXED.len() {
+            guests[count] = guest(wramp_workloads::MIXED[count]);
+            count += 1;
+        }
+    } else {
+        let mut choice = 0;
+        while choice < CHOICE.len() {
+            let (name, chosen) = CHOICE[choice];
+            if chosen {
+                guests[count] = guest(name);
+                count += 1;
+            }
+            choice += 1;
+        }
     }
-    let mixed = cfg!(CONFIG_WRAMP_SCENARIO_MIXED);
-    CHOICE
-        .iter()
-        .filter(|(name, chosen)| {
-            if mixed { wramp_workloads::MIXED.contains(name) } else { *chosen }
-        })
-        .filter_map(|(name, _)| wramp_workloads::find(name).map(Guest::from))
-        .collect()
+    (count, guests)
+};
+
+/// The guests of the run. A table in flash: the controller's stack is short.
+pub(crate) fn guests() -> &'static [Guest<'static>] {
+    const { CHOSEN.1.split_at(CHOSEN.0).0 }
+}
+
+/// The workload of that name; none is a typing error, which the compiler reports.
+const fn guest(name: &str) -> Guest<'static> {
+    let mut place = 0;
+    while place < wramp_workloads::ALL.len() {
+        let workload = &wramp_workloads::ALL[place];
+        if same(workload.name.as_bytes(), name.as_bytes()) {
+            return Guest {
+                name: workload.name,
+                source: Source::Static(workload.wasm),
+                export: workload.export,
+                parameters: workload.parameters,
+                check: Check::Reference { next: workload.reference, varies: workload.varies },
+            };
+        }
+        place += 1;
+    }
+    panic!("no such workload");
+}
+
+/// `==` for a constant.
+const fn same(one: &[u8], other: &[u8]) -> bool {
+    match (one, other) {
+        ([], []) => true,
+        ([a, one @ ..], [b, other @ ..]) => *a == *b && same(one, other),
+        _ => false,
+    }
 }
 
 /// A guest whose every call traps.

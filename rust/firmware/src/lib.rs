@@ -19,6 +19,6 @@ use machine::Machine;
 #[unsafe(no_mangle)]
 extern "C" fn rust_main() {
     let machine = Machine::new();
-    let summary = machine.run(&config::guests());
+    let summary = machine.run(config::guests());
     machine::exit(summary.exit());
 }

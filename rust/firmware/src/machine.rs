@@ -75,7 +75,8 @@ impl Machine {
         }
     }
 
-    /// The `run` record.
+    /// The `run` record. Not inlined: its frame must not stay on the stack for the run.
+    #[inline(never)]
     fn describe(&self) {
         let config = &self.config;
         let os = concat!("zephyr-", env!("WRAMP_ZEPHYR_VERSION"));

@@ -1,0 +1,184 @@
+//! Density: pools, fitted stacks, budgets of instructions, promises; on 32 bits to the byte.
+
+mod common;
+
+use common::{Log, QUICK, built_in, guest, run, wasm};
+use wramp_bench::{Check, Guest};
+use wramp_core::config::{Config, Mode, Scenario};
+use wramp_core::measure::{Bytes, Nanos};
+use wramp_core::ramp::Limit;
+use wramp_core::report::{End, Record};
+
+/// The dense preset at a pace for tests.
+const DENSE: Config = Config { settle_ms: 0, dwell_ms: 20, step: 100, ..Config::DENSE };
+
+/// Whether this WAMR lends an environment to every instance of its module: not that of 2020.
+fn lends() -> bool {
+    !wramp_wamr::VERSION.starts_with("2020")
+}
+
+fn ends(log: &Log) -> Vec<End<'_>> {
+    log.records()
+        .into_iter()
+        .filter_map(|record| match record {
+            Record::End(end) => Some(end),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_pool_runs_as_many_as_the_arena_holds_and_verifies_them_all() {
+    let log = run(DENSE, &built_in(&["cpu", "state"]));
+    if !lends() {
+        // Refused with the reason, not run in some other way.
+        assert_eq!(log.summary.exit(), 2, "{log}");
+        assert!(log.lines.iter().any(|line| line.contains("knob=--mode")), "{log}");
+        return;
+    }
+    log.right();
+    let ends = ends(&log);
+    assert_eq!(ends.len(), 2, "{log}");
+    for end in &ends {
+        assert_eq!(end.limit, Limit::Arena, "{log}");
+        assert_eq!(end.predicted_peak, Some(end.peak), "{log}");
+        assert!(end.calls >= u64::from(end.peak), "every resident is called: {log}");
+    }
+    // 32 bits is what the promise is about; twice as wide pointers cost what they cost.
+    let wanted = if usize::BITS == 32 { [640, 100] } else { [400, 90] };
+    assert!(ends[0].peak >= wanted[0] && ends[1].peak >= wanted[1], "{log}");
+}
+
+#[test]
+fn a_hundred_preemptive_ones_fit_into_the_published_bytes() {
+    // 294,912 bytes in stacks of 2 KiB and the rest for the arena: a thread an instance.
+    let slots = 97;
+    let config = Config {
+        arena: Bytes(294_912 - slots * 2048),
+        slots,
+        slot_stack: Bytes(2048),
+        fit_wasm_stack: true,
+        step: slots,
+        ..QUICK
+    };
+    let log = run(config, &built_in(&["cpu"]));
+    log.right();
+    let dense = lends() && wramp_wamr::INTERPRETER == "fast";
+    let ends = ends(&log);
+    assert_eq!(ends[0].predicted_peak, Some(ends[0].peak), "{log}");
+    assert_eq!(ends[0].peak == slots, dense, "{log}");
+}
+
+#[test]
+fn thirty_two_bit_figures_are_those_of_the_boards() {
+    if usize::BITS != 32 || !lends() {
+        return; // scripts/test says in one line whether the 32-bit host was there.
+    }
+    // Measured on mps2/an385 (results/mps2_an385): 4 KiB wasm stack, no AOT.
+    let expected = match wramp_wamr::INTERPRETER {
+        "fast" => 4592,
+        _ => 6128,
+    };
+    let log = run(Config { slots: 2, ..QUICK }, &built_in(&["cpu"]));
+    log.right();
+    assert_eq!(ends(&log)[0].cost_bytes, Some(Bytes(expected)), "{log}");
+}
+
+#[test]
+fn the_parts_of_an_instance_add_up_in_both_modes() {
+    let modes: &[Mode] =
+        if lends() { &[Mode::Threads, Mode::Pool { workers: 2 }] } else { &[Mode::Threads] };
+    for &mode in modes {
+        for scenario in [Scenario::All, Scenario::Private] {
+            if mode != Mode::Threads && scenario == Scenario::Private {
+                continue;
+            }
+            let config = Config { mode, scenario, slots: 2, ..QUICK };
+            let log = run(config, &built_in(&["cpu", "mem", "isolation", "state"]));
+            log.right();
+            for end in ends(&log) {
+                let parts: u32 = log
+                    .records()
+                    .iter()
+                    .filter_map(|record| match record {
+                        Record::Part(part) if part.workload == end.workload => Some(part.bytes.0),
+                        _ => None,
+                    })
+                    .sum();
+                assert_eq!(Some(Bytes(parts)), end.cost_bytes, "{mode:?} {scenario:?} {log}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fitted_stack_is_the_least_that_runs_and_a_margin() {
+    let config = Config { fit_wasm_stack: true, slots: 1, ..QUICK };
+    for name in ["cpu", "mem", "msg", "isolation", "state"] {
+        let log = run(config, &built_in(&[name]));
+        log.right();
+        let fits: Vec<_> = log
+            .records()
+            .into_iter()
+            .filter_map(|record| match record {
+                Record::Fit(fit) => Some((fit.needed_bytes, fit.wasm_stack_bytes)),
+                _ => None,
+            })
+            .collect();
+        let [(needed, stack)] = fits[..] else { panic!("{log}") };
+        assert!(stack >= Bytes(needed.0 + 64) && stack.0 <= needed.0 + needed.0 / 4 + 72, "{log}");
+        // Byte by byte down from there: right until the edge, and a clean refusal below it.
+        for bytes in (needed.0 - 24..=needed.0 + 8).rev() {
+            let config = Config { wasm_stack: Bytes(bytes), slots: 1, ..QUICK };
+            let log = run(config, &built_in(&[name]));
+            if bytes >= needed.0 {
+                log.right();
+            } else if bytes <= needed.0 - 8 {
+                assert_eq!(log.summary.exit(), 2, "{name} in {bytes}: {log}");
+                assert!(log.lines.iter().any(|l| l.contains("knob=--wasm-stack-bytes")), "{log}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_guest_without_end_is_ended_by_its_budget_and_counted() {
+    if !wramp_wamr::METERING {
+        return; // The run record says budget=unsupported, which the next test looks at.
+    }
+    let wasm = wasm("(module (func (export \"run\") (result i32) (loop (br 0)) (i32.const 0)))");
+    let agreement = wramp_bench::Agreement::new();
+    let guests = [guest(wasm, Check::Agreement(&agreement))];
+    let config = Config {
+        budget: Some(100_000),
+        mode: Mode::Pool { workers: 2 },
+        slots: 2,
+        step: 50,
+        arena: Bytes(64 * 1024),
+        ..QUICK
+    };
+    let log = run(config, &guests);
+    assert_eq!(log.summary.exit(), 1, "{log}");
+    let end = ends(&log)[0];
+    assert!(end.errors > 0 && end.over_budget == Some(end.errors), "{log}");
+}
+
+#[test]
+fn the_first_record_says_whether_calls_are_metered() {
+    let log = run(Config { slots: 1, budget: Some(1 << 30), ..QUICK }, &built_in(&["add"]));
+    let word = if wramp_wamr::METERING { " budget=1073741824 " } else { " budget=unsupported " };
+    assert!(log.lines[0].contains(word), "{log}");
+}
+
+#[test]
+fn a_promise_ends_the_ramp_at_the_last_rung_that_kept_it() {
+    // One nanosecond is broken by the first rung; a minute by none.
+    for (slo, peak, limit) in [(1, 0, Limit::Slo), (60_000_000_000, 3, Limit::Slots)] {
+        let config = Config { slo: Some(Nanos(slo)), slots: 3, ..QUICK };
+        let guests: Vec<Guest<'_>> = built_in(&["cpu"]);
+        let log = run(config, &guests);
+        let end = ends(&log)[0];
+        assert_eq!((end.peak, end.limit), (peak, limit), "{log}");
+        assert_eq!(end.leaked_bytes, 0, "{log}");
+    }
+}
