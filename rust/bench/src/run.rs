@@ -91,8 +91,8 @@ fn check<P: Platform>(platform: &P, config: &Config, guests: &[Guest<'_>]) -> bo
 /// Runs the scenario and ends with the `done` record. The `run` record, which only the
 /// platform can fill in, comes before.
 ///
-/// `N` is the buckets of a histogram, `M` the most residents of a pool; a pool takes two
-/// seats a worker.
+/// `N` is the buckets of a histogram, `M` the most residents of a pool (0: no pool); a pool
+/// takes two seats a worker.
 pub fn run<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>(
     platform: &P,
     runtime: &R,
@@ -102,7 +102,7 @@ pub fn run<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>(
 ) -> Summary {
     let mut bench =
         Bench { platform, runtime, seats, began: platform.now(), summary: Summary::default() };
-    if check(platform, config, guests) && bench.check_pool(config) {
+    if check(platform, config, guests) && bench.check_pool::<M>(config) {
         bench.scenario::<M>(config, guests);
     } else {
         bench.summary.refused = true;
@@ -131,7 +131,7 @@ struct Bench<'b, P, R, C, const N: usize> {
 
 impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> {
     /// Refuses a pool that cannot be: of this engine, with these slots, in this scenario.
-    fn check_pool(&self, config: &Config) -> bool {
+    fn check_pool<const M: usize>(&self, config: &Config) -> bool {
         let Mode::Pool { workers } = config.mode else { return true };
         let platform = self.platform;
         let no = |knob, message| {
@@ -140,6 +140,9 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         };
         let seats = self.seats.len() / 2;
         let slots = platform.slots().min(seats);
+        if M == 0 {
+            return no(Knob::Mode, format_args!("this build has no places for residents"));
+        }
         if !self.runtime.shares_environment() {
             let (name, version) = (self.runtime.name(), self.runtime.version());
             return no(Knob::Mode, format_args!("{name} {version} lends no environment to a pool"));
@@ -265,7 +268,10 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         }
         let scene = Scene { platform: self.platform, config, name, began: self.began, stacks };
         let (runtime, seats) = (self.runtime, self.seats);
-        if let (Mode::Pool { workers }, [guest], Some(module)) = (config.mode, guests, &modules[0])
+        // Where there are no places a microcontroller carries none of a pool's code.
+        if M > 0
+            && let (Mode::Pool { workers }, [guest], Some(module)) =
+                (config.mode, guests, &modules[0])
         {
             let workers = workers as usize;
             let pool = Pool::<_, _, _, N, M>::new(scene, runtime, guest, module, seats, workers);

@@ -46,6 +46,7 @@ pub(crate) fn config(arena: Bytes) -> Config {
         slots: number(k::CONFIG_WRAMP_SLOTS),
         slot_stack: Bytes(number(k::CONFIG_WRAMP_SLOT_STACK_SIZE)),
         wasm_stack: Bytes(number(k::CONFIG_WRAMP_WASM_STACK_SIZE)),
+        fit_wasm_stack: cfg!(CONFIG_WRAMP_FIT_WASM_STACK),
         step: number(k::CONFIG_WRAMP_STEP),
         settle_ms: number(k::CONFIG_WRAMP_SETTLE_MS),
         dwell_ms: number(k::CONFIG_WRAMP_DWELL_MS),

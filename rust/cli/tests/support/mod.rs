@@ -215,6 +215,7 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
         calls,
         errors: 0,
         over_budget: None,
+        stack_used_bytes: Some(Bytes(1384)),
         fairness: Some(Ratio(9991)),
         error: None,
         message: None,
