@@ -23,6 +23,7 @@ pub mod plot;
 pub mod published;
 pub mod run;
 pub mod save;
+pub mod shrink;
 pub mod source;
 pub mod table;
 pub mod view;
@@ -52,6 +53,8 @@ pub enum Command {
     Compare(compare::CompareArgs),
     /// Predict peak and limit of a geometry that was not run
     Plan(plan::PlanArgs),
+    /// Make a module that declares whole pages take the bytes it uses
+    Shrink(shrink::ShrinkArgs),
     /// List the built-in workloads
     Workloads(workloads::WorkloadsArgs),
 }
@@ -109,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Plot(args) => plot::execute(&args),
         Command::Compare(args) => compare::execute(&args),
         Command::Plan(args) => plan::execute(&args),
+        Command::Shrink(args) => shrink::execute(&args),
         Command::Workloads(args) => workloads::execute(&args),
     };
     done.unwrap_or_else(|problem| problem.report())

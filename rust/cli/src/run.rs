@@ -1,7 +1,7 @@
 //! `wramp run`: the ramp on this machine, with the real engine and real threads.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -256,23 +256,27 @@ fn read(path: &str, geometry: &Geometry) -> Result<Module, Problem> {
     let export = geometry.export.clone().ok_or_else(|| {
         Problem::new("--module needs --export NAME: the function that each call enters")
     })?;
-    let bytes =
-        std::fs::read(path).map_err(|error| Problem::new(format!("--module {path}: {error}")))?;
-    let path = PathBuf::from(path);
-    let is_text = path.extension().is_some_and(|extension| extension == "wat");
-    let wasm = if is_text {
-        wat::parse_bytes(&bytes)
-            .map_err(|mut error| {
-                error.set_path(&path);
-                Problem::new(format!("--module is not valid text: {error}"))
-            })?
-            .into_owned()
-    } else {
-        bytes
-    };
+    let wasm = module_bytes(Path::new(path))
+        .map_err(|problem| Problem::new(format!("--module {path}: {problem}")))?;
     let parameters = parameters(&wasm, &export);
-    let name = Path::new(&path).file_stem().map_or("module".into(), |stem| stem.to_string_lossy());
+    let name = Path::new(path).file_stem().map_or("module".into(), |stem| stem.to_string_lossy());
     Ok(Module { name: name.into_owned(), wasm, export, parameters })
+}
+
+/// A module's bytes, compiled where it is text.
+///
+/// # Errors
+/// Where there is no such file, or its text is not valid.
+pub fn module_bytes(path: &Path) -> Result<Vec<u8>, Problem> {
+    let bytes = std::fs::read(path).map_err(|error| Problem::new(error.to_string()))?;
+    if path.extension().is_none_or(|extension| extension != "wat") {
+        return Ok(bytes);
+    }
+    let wasm = wat::parse_bytes(&bytes).map_err(|mut error| {
+        error.set_path(path);
+        Problem::new(format!("not valid text: {error}"))
+    })?;
+    Ok(wasm.into_owned())
 }
 
 /// What the export takes: one i32, or nothing. A module that cannot be read, or an export

@@ -45,7 +45,7 @@ fn what_cannot_be_read_ends_with_2() {
 
 #[test]
 fn every_subcommand_shows_an_example() {
-    for command in ["run", "capture", "table", "plot", "compare", "plan", "workloads"] {
+    for command in ["run", "capture", "table", "plot", "compare", "plan", "shrink", "workloads"] {
         let output = wramp(&[command, "--help"]);
         assert!(output.status.success());
         let text = stdout(&output);

