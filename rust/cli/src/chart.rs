@@ -333,23 +333,17 @@ impl Chart {
     }
 
     fn legend(&self) -> Markup {
-        let mut x = 16.0;
-        let mut places = Vec::new();
-        for series in &self.series {
-            places.push(x);
-            x += 24.0 + width_of(&series.name) + 14.0;
-        }
+        let names = self.series.iter().map(|series| &*series.name);
         html! {
-            @for (series, x) in self.series.iter().zip(places) {
+            @for (series, (x, y)) in self.series.iter().zip(legend_places(names, WIDTH)) {
                 @if self.bars {
-                    rect class={ "f" (series.colour % COLOURS.len()) } x=(x) y="37" width="11" height="11" rx="2" {}
-                    text.soft x=(at(x + 17.0)) y="47" { (series.name) }
+                    (swatch(x, y, series.colour, &series.name))
                 } @else {
-                    path class=(line_class(series)) d={ "M" (at(x)) " 43h18" } {}
+                    path class=(line_class(series)) d={ "M" (at(x)) " " (at(y)) "h18" } {}
                     @if series.stroke == Stroke::Solid {
-                        path class={ "f" (series.colour % COLOURS.len()) } d=(marker(series.colour, x + 9.0, 43.0)) {}
+                        path class={ "f" (series.colour % COLOURS.len()) } d=(marker(series.colour, x + 9.0, y)) {}
                     }
-                    text.soft x=(at(x + 24.0)) y="47" { (series.name) }
+                    text.soft x=(at(x + 24.0)) y=(at(y + 4.0)) { (series.name) }
                 }
             }
         }
@@ -451,6 +445,126 @@ fn line(series: &Series, scale: &Scale) -> String {
         let _ = write!(d, "{letter}{} {}", at(scale.x(x)), at(scale.y(y)));
     }
     d
+}
+
+/// Where the names of a legend go: from left to right, then in the next row.
+fn legend_places<'n>(names: impl Iterator<Item = &'n str>, wide: f64) -> Vec<(f64, f64)> {
+    let (mut x, mut y) = (16.0, 43.0);
+    let mut places = Vec::new();
+    for name in names {
+        let room = 24.0 + width_of(name);
+        if x > 16.0 && x + room > wide {
+            (x, y) = (16.0, y + 16.0);
+        }
+        places.push((x, y));
+        x += room + 14.0;
+    }
+    places
+}
+
+/// A colour and its name.
+fn swatch(x: f64, y: f64, colour: usize, name: &str) -> Markup {
+    html! {
+        rect class={ "f" (colour % COLOURS.len()) } x=(at(x)) y=(at(y - 6.0)) width="11" height="11" rx="2" {}
+        text.soft x=(at(x + 17.0)) y=(at(y + 4.0)) { (name) }
+    }
+}
+
+/// What something consists of, one stacked bar a row: the largest first, if so given.
+#[derive(Clone, Debug)]
+pub struct Stacks {
+    /// What it shows.
+    pub title: String,
+    /// What the bars are made of; the index is the colour.
+    pub parts: Vec<String>,
+    /// A row's name and the bytes of each part, in the order of `parts`.
+    pub rows: Vec<(String, Vec<u32>)>,
+}
+
+const ROW: f64 = 30.0;
+const STACKS_WIDTH: f64 = 2.0 * WIDTH;
+
+impl Stacks {
+    fn height(&self) -> f64 {
+        self.top() + ROW * self.rows.len() as f64 + 14.0
+    }
+
+    fn places(&self) -> Vec<(f64, f64)> {
+        legend_places(self.parts.iter().map(String::as_str), STACKS_WIDTH - 16.0)
+    }
+
+    fn top(&self) -> f64 {
+        self.places().last().map_or(43.0, |place| place.1) + 20.0
+    }
+
+    /// The panel, its upper left corner at 0, 0.
+    fn panel(&self) -> Markup {
+        let total = |bytes: &[u32]| bytes.iter().map(|&bytes| f64::from(bytes)).sum::<f64>();
+        let shown = |bytes: f64| format!("{} B", crate::table::grouped(&format!("{bytes:.0}")));
+        let most = self.rows.iter().map(|(_, bytes)| total(bytes)).fold(1.0, f64::max);
+        let left = self.rows.iter().map(|(name, _)| width_of(name)).fold(0.0, f64::max).min(320.0);
+        let (left, right) = (left + 28.0, width_of(&shown(most)) + 24.0);
+        let scale = (STACKS_WIDTH - left - right) / most;
+        let segments = |bytes: &[u32]| {
+            let mut x = left;
+            let mut all = Vec::new();
+            for (part, &bytes) in bytes.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
+                let wide = f64::from(bytes) * scale;
+                all.push((part, bytes, x, wide));
+                x += wide;
+            }
+            (all, x)
+        };
+        html! {
+            text.title.ink x="16" y="27" { (self.title) }
+            @for (part, (x, y)) in self.places().into_iter().enumerate() {
+                (swatch(x, y, part, &self.parts[part]))
+            }
+            @for (row, (name, bytes)) in self.rows.iter().enumerate() {
+                @let y = self.top() + ROW * row as f64;
+                @let (segments, end) = segments(bytes);
+                text.ink x=(at(left - 12.0)) y=(at(y + 17.0)) text-anchor="end" { (name) }
+                @for (part, bytes, x, wide) in segments {
+                    // A hair's breadth of paper tells neighbours apart without their colours.
+                    rect class={ "f" (part % COLOURS.len()) } x=(at(x)) y=(at(y)) height=(at(ROW - 6.0))
+                        width=(at((wide - 1.0).max(0.6))) {
+                        title { (name) ": " (self.parts[part]) " " (shown(bytes.into())) }
+                    }
+                    @let text = crate::table::grouped(&bytes.to_string());
+                    @if wide > width_of(&text) + 10.0 {
+                        text.paper x=(at(x + wide / 2.0)) y=(at(y + 17.0)) text-anchor="middle" { (text) }
+                    }
+                }
+                text.ink x=(at(end + 8.0)) y=(at(y + 17.0)) style="font-weight:bold" { (shown(total(bytes))) }
+            }
+        }
+    }
+
+    /// The panel as a picture of a page.
+    #[must_use]
+    pub fn inline(&self) -> Markup {
+        html! {
+            svg.chart viewBox={ "0 0 " (STACKS_WIDTH) " " (at(self.height())) } role="img" aria-label=(self.title) {
+                (self.panel())
+            }
+        }
+    }
+
+    /// The panel as a picture of its own.
+    #[must_use]
+    pub fn sheet(&self) -> String {
+        let (wide, high) = (STACKS_WIDTH + 16.0, self.height() + 8.0);
+        let sheet = html! {
+            svg.chart xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (wide) " " (at(high)) }
+                width=(wide) height=(at(high)) role="img" {
+                title { (self.title) }
+                style { (PreEscaped(style())) }
+                rect.paper x="0" y="0" width=(wide) height=(at(high)) {}
+                g transform="translate(8)" { (self.panel()) }
+            }
+        };
+        format!("{}\n", sheet.into_string())
+    }
 }
 
 /// All panels on one sheet, two in a row, with a heading.

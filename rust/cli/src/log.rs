@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use memchr::{memchr, memmem};
 use wramp_core::report::{
-    Done, End, Fault, Instance, Load, PREFIX, ParseError, Part, Predict, Record, Run, Step,
+    Done, End, Fault, Fit, Instance, Load, PREFIX, ParseError, Part, Predict, Record, Run, Step,
 };
 
 use crate::Problem;
@@ -62,6 +62,8 @@ kinds! {
     RunKind = Run;
     /// `wramp load`.
     LoadKind = Load;
+    /// `wramp fit`.
+    FitKind = Fit;
     /// `wramp predict`.
     PredictKind = Predict;
     /// `wramp part`.
@@ -198,6 +200,8 @@ pub struct Ramp {
     pub workload: String,
     /// Modules that were loaded for it; none where each instance loads its own.
     pub loads: Vec<Kept<LoadKind>>,
+    /// Interpreter stacks that were fitted to the modules.
+    pub fits: Vec<Kept<FitKind>>,
     /// What the first instance said about the rest.
     pub predict: Option<Kept<PredictKind>>,
     /// What an instance's cost consists of.
@@ -236,7 +240,15 @@ pub struct RunLog {
     pub done: Option<Done>,
     /// Number of the line in which the board began again before this run was done.
     pub reset: Option<u64>,
-    pending: Vec<Kept<LoadKind>>,
+    pending: Pending,
+}
+
+/// What comes before a ramp is named: its modules may bear other names than it does.
+#[derive(Clone, Debug, Default)]
+struct Pending {
+    loads: Vec<Kept<LoadKind>>,
+    fits: Vec<Kept<FitKind>>,
+    parts: Vec<Kept<PartKind>>,
 }
 
 impl RunLog {
@@ -251,8 +263,9 @@ impl RunLog {
         let open =
             self.ramps.last().is_some_and(|ramp| ramp.end.is_none() && ramp.workload == workload);
         if !open {
-            let loads = std::mem::take(&mut self.pending);
-            self.ramps.push(Ramp { workload: workload.into(), loads, ..Ramp::default() });
+            let Pending { loads, fits, parts } = std::mem::take(&mut self.pending);
+            let workload = workload.into();
+            self.ramps.push(Ramp { workload, loads, fits, parts, ..Ramp::default() });
         }
         let newest = self.ramps.len() - 1;
         &mut self.ramps[newest]
@@ -261,7 +274,7 @@ impl RunLog {
     /// The ramp that goes on, where one does: the record may be of one of its modules.
     fn open(&mut self, workload: &str) -> &mut Ramp {
         let going_on =
-            self.pending.is_empty() && self.ramps.last().is_some_and(|r| r.end.is_none());
+            self.pending.loads.is_empty() && self.ramps.last().is_some_and(|r| r.end.is_none());
         if going_on {
             let newest = self.ramps.len() - 1;
             return &mut self.ramps[newest];
@@ -271,7 +284,7 @@ impl RunLog {
 
     /// A module was loaded and nothing came after: a ramp all the same.
     fn settle(&mut self) {
-        if let Some(load) = self.pending.last() {
+        if let Some(load) = self.pending.loads.last() {
             let workload = load.get().workload.0.to_owned();
             self.ramp(&workload);
         }
@@ -337,7 +350,7 @@ impl Log {
     /// Takes bytes as they come; whole lines are read and shown to `each`.
     pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(&Self, &[u8], &Seen)) {
         self.bytes += bytes.len() as u64;
-        self.noise += bytes.iter().filter(|&&byte| is_noise(byte)).count() as u64;
+        self.noise += bytes.chunks(255).map(noise).sum::<u64>();
         while let Some(end) = memchr(b'\n', bytes) {
             let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
             if self.partial.is_empty() {
@@ -439,13 +452,13 @@ impl Log {
         let newest = self.runs.len() - 1;
         let run = &mut self.runs[newest];
         let kept = match record {
-            Record::Load(_) if full || run.pending.len() >= 64 => {
+            Record::Load(_) if full || run.pending.loads.len() >= 64 => {
                 self.beyond += 1;
                 0
             }
             Record::Load(_) => {
                 // The ramp before it did not end: its loads are not this one's.
-                if run.pending.is_empty()
+                if run.pending.loads.is_empty()
                     && let Some(ramp) = run.ramps.last_mut()
                     && ramp.end.is_none()
                     && ramp.steps.is_empty()
@@ -453,7 +466,7 @@ impl Log {
                 {
                     ramp.loads.push(Kept::new(line));
                 } else {
-                    run.pending.push(Kept::new(line));
+                    run.pending.loads.push(Kept::new(line));
                 }
                 line.len()
             }
@@ -480,12 +493,21 @@ impl Log {
             }
             Record::Step(step) => run.ramp(step.workload.0).steps.push(line),
             Record::Instance(instance) => run.open(instance.workload.0).instances.push(line),
+            Record::Fit(fit) => {
+                let pending = !run.pending.loads.is_empty();
+                let fits = match pending {
+                    true => &mut run.pending.fits,
+                    false => &mut run.open(fit.workload.0).fits,
+                };
+                push_few(fits, line)
+            }
             Record::Part(part) => {
-                let parts = &mut run.open(part.workload.0).parts;
-                if parts.len() < 1024 {
-                    parts.push(Kept::new(line));
-                }
-                line.len()
+                let pending = !run.pending.loads.is_empty();
+                let parts = match pending {
+                    true => &mut run.pending.parts,
+                    false => &mut run.open(part.workload.0).parts,
+                };
+                push_few(parts, line)
             }
             Record::End(end) => {
                 run.ramp(end.workload.0).end = Some(Kept::new(line));
@@ -647,6 +669,16 @@ impl Log {
     }
 }
 
+/// Keeps a record of which a ramp has a handful, and no more than a thousand. Returns the
+/// bytes that are kept more than before.
+fn push_few<K: Kind>(kept: &mut Vec<Kept<K>>, line: &str) -> usize {
+    if kept.len() >= 1024 {
+        return 0;
+    }
+    kept.push(Kept::new(line));
+    line.len()
+}
+
 /// The log file itself, where a saved run's directory was named.
 fn file_of(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("run.log") } else { path.into() }
@@ -667,9 +699,15 @@ fn name_of(path: &Path) -> String {
     }
 }
 
-/// Bytes that stand in no line a board prints on purpose.
-fn is_noise(byte: u8) -> bool {
-    !(byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | 0x1b))
+/// Bytes that stand in no line a board prints on purpose. Of at most 255, each judged
+/// without a branch: every byte of a log goes through here.
+fn noise(bytes: &[u8]) -> u64 {
+    let is_noise = |byte: u8| {
+        let is_text = (byte >= b' ') & (byte < 0x7f);
+        let is_control = (byte == b'\t') | (byte == b'\r') | (byte == b'\n') | (byte == 0x1b);
+        u8::from(!(is_text | is_control))
+    };
+    u64::from(bytes.iter().fold(0_u8, |sum, &byte| sum + is_noise(byte)))
 }
 
 /// A foreign line made safe for a terminal, and cut.

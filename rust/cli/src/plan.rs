@@ -13,10 +13,11 @@ use wramp_core::config::{Config, MIN_ARENA_BYTES, Mode};
 use wramp_core::measure::Bytes;
 use wramp_core::ramp::{Demand, Limit, predict};
 use wramp_core::report::{Plan, Record, Run, Word};
+use wramp_host::machine::MAX_RESIDENTS;
 
-use crate::geometry::{Geometry, WORKERS, bytes};
+use crate::geometry::{Geometry, ModeName, WORKERS, WasmStack, bytes};
 use crate::log::{Log, Ramp, RunLog};
-use crate::table::{Column, Show, Table, column, grouped};
+use crate::table::{Column, Show, Table, column, grouped, parts, stack_used};
 use crate::{Outcome, Problem, print};
 
 /// How to write a prediction.
@@ -60,7 +61,7 @@ pub struct PlanArgs {
         default_value = "64K,96K,128K,192K,256K,384K,512K"
     )]
     pub sweep_arenas: Vec<u32>,
-    /// Slots of the sweep
+    /// Slots of the sweep; of a pool, its workers
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "4,8,16,24,32,48,64")]
     pub sweep_slots: Vec<u32>,
     /// The smallest geometry that reaches this peak
@@ -69,6 +70,27 @@ pub struct PlanArgs {
     /// How to write it
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// One execution environment: a block of the arena.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment {
+    /// Bytes in it, its interpreter stack among them.
+    pub content: u32,
+    /// Bytes of that stack.
+    pub stack: u32,
+    /// What the allocator rounds a block to.
+    pub round: u32,
+}
+
+impl Environment {
+    /// Bytes of the block, its header of 8 included, with this or another stack.
+    fn block(&self, stack: Option<u32>) -> i64 {
+        let more = align8(stack.unwrap_or(self.stack)) - align8(self.stack);
+        let bytes = (i64::from(self.content) + 8 + more).max(0);
+        let round = i64::from(self.round.max(1));
+        (bytes + round - 1) / round * round
+    }
 }
 
 /// What a log measured of one workload.
@@ -84,8 +106,10 @@ pub struct Measured {
     pub free: Bytes,
     /// Modules side by side: instances come in sets of so many.
     pub set: u32,
-    /// Bytes of an environment, where the log says what a cost consists of.
-    pub environment: Option<u32>,
+    /// Environments of a set, where the log says what a cost consists of.
+    pub environments: Vec<Environment>,
+    /// Most residents that a pool's queue holds there.
+    pub residents: u32,
     /// Most bytes any slot's stack held.
     pub stack_used: Option<u32>,
     /// Bytes of a slot's stack as reserved there, where that is more than the geometry's.
@@ -125,67 +149,90 @@ impl Measured {
     #[must_use]
     pub fn of(run: &Run<'_>, ramp: &Ramp) -> Option<Self> {
         let predict = ramp.predict.as_ref()?.get();
-        let environment: u32 = ramp
-            .parts
-            .iter()
-            .map(|part| part.get())
-            .filter(|part| ["environment", "block-cache", "wasm-stack"].contains(&part.part.0))
-            .map(|part| part.bytes.0)
-            .sum();
+        let mut config = config_of(run);
+        if let [fit] = ramp.fits.as_slice() {
+            config.wasm_stack = fit.get().wasm_stack_bytes;
+        }
+        // One block each: 8 bytes of header, rounded to what the allocator rounds to.
+        let is_here = run.board.0 == "linux";
+        let round = if is_here { run.pointer_bits / 4 } else { 8 }.max(8);
+        let mut environments = Vec::new();
+        for (_, parts) in parts(ramp) {
+            let bytes =
+                |name| parts.iter().filter(|(part, _)| *part == name).map(|(_, b)| *b).sum();
+            let stack: u32 = bytes("wasm-stack");
+            let content = bytes("environment") + bytes("block-cache") + stack;
+            if content > 0 {
+                let stack = if stack > 0 { stack } else { config.wasm_stack.0 };
+                environments.push(Environment { content, stack, round });
+            }
+        }
+        // A pool's are no part of an instance: they came between the load and the first one.
+        if let (Mode::Pool { workers }, true, [load]) =
+            (config.mode, environments.is_empty(), ramp.loads.as_slice())
+        {
+            let resident = predict.arena_free_bytes.0 + predict.cost_bytes.0;
+            let all = load.get().arena_free_bytes.0.checked_sub(resident)?;
+            if let Some(content) = (all / workers.max(1)).checked_sub(8).filter(|bytes| *bytes > 0)
+            {
+                environments.push(Environment { content, stack: config.wasm_stack.0, round });
+            }
+        }
         Some(Self {
             workload: ramp.workload.clone(),
-            config: config_of(run),
+            config,
             demand: Demand { cost: predict.cost_bytes, need: predict.need_bytes },
             free: predict.arena_free_bytes,
             set: u32::try_from(ramp.loads.len()).unwrap_or(1).max(1),
-            // One block: 8 bytes of header, rounded to what the allocator rounds to.
-            environment: (environment > 0).then(|| {
-                let unit = if run.board.0 == "linux" { run.pointer_bits / 4 } else { 8 };
-                (environment + 8).next_multiple_of(unit.max(8))
-            }),
-            stack_used: ramp
-                .instances
-                .iter()
-                .filter_map(|instance| instance.get().stack_used_bytes)
-                .map(|bytes| bytes.0)
-                .max(),
+            environments,
+            residents: if is_here { MAX_RESIDENTS as u32 } else { u32::MAX },
+            stack_used: stack_used(ramp),
             stack_real: run.slot_stack_real_bytes.map(|bytes| bytes.0),
         })
     }
 
+    /// Bytes of a set's environments as they were and as they would be; `None` where the
+    /// log does not say.
+    fn environments(&self, config: &Config) -> Option<(i64, i64)> {
+        let changed = config.wasm_stack != self.config.wasm_stack;
+        let new = changed.then_some(config.wasm_stack.0);
+        let all = &self.environments;
+        let was = all.iter().map(|environment| environment.block(None)).sum();
+        let is = all.iter().map(|environment| environment.block(new)).sum();
+        (!all.is_empty()).then_some((was, is))
+    }
+
     /// Demand and free bytes in another geometry, the arena's size aside.
     fn costs(&self, config: &Config) -> Result<(i64, i64, i64), Problem> {
-        let (mut cost, mut need) = (i64::from(self.demand.cost.0), i64::from(self.demand.need.0));
-        let mut free = i64::from(self.free.0);
+        let (cost, need) = (i64::from(self.demand.cost.0), i64::from(self.demand.need.0));
+        let free = i64::from(self.free.0);
         let more = align8(config.wasm_stack.0) - align8(self.config.wasm_stack.0);
-        match (workers(self.config.mode), workers(config.mode)) {
-            (None, None) => {
-                let set = i64::from(self.set);
-                (cost, need, free) = (cost + set * more, need + set * more, free - set * more);
+        let known = self.environments(config);
+        Ok(match (workers(self.config.mode), workers(config.mode), known) {
+            (None, None, _) => {
+                let more = known.map_or(i64::from(self.set) * more, |(was, is)| is - was);
+                (cost + more, need + more, free - more)
             }
-            (Some(was), Some(is)) => {
-                let own = self.environment.map(i64::from);
-                let grown = match own {
-                    _ if was == is => is * more,
-                    Some(own) => is * (own + more) - was * own,
-                    None => return Err(self.unlike("workers")),
-                };
-                free -= grown;
+            (Some(before), Some(now), Some((was, is))) => {
+                (cost, need, free + before * was - now * is)
             }
-            (None, Some(is)) => {
-                let own = self.environment.map(i64::from).ok_or_else(|| self.unlike("mode"))?;
-                cost -= own;
-                need -= own;
-                free = free + own - is * (own + more);
+            (Some(before), Some(now), None) if before == now => (cost, need, free - now * more),
+            (None, Some(now), Some((was, is))) => (cost - was, need - was, free + was - now * is),
+            (Some(before), None, Some((was, is))) => {
+                (cost + is, need + is, free + before * was - is)
             }
-            (Some(was), None) => {
-                let own = self.environment.map(i64::from).ok_or_else(|| self.unlike("mode"))?;
-                cost += own + more;
-                need += own + more;
-                free = free + was * own - (own + more);
-            }
+            (Some(_), Some(_), None) => return Err(self.unlike("workers")),
+            (_, _, None) => return Err(self.unlike("mode")),
+        })
+    }
+
+    /// How many may be there at most, whatever the arena.
+    fn places(&self, config: &Config) -> u32 {
+        match config.mode {
+            Mode::Threads => (config.slots / self.set).max(1),
+            // They cost no stack: the arena alone ends a pool, or its queue is full.
+            Mode::Pool { .. } => self.residents,
         }
-        Ok((cost, need, free))
     }
 
     fn unlike(&self, knob: &str) -> Problem {
@@ -204,7 +251,7 @@ impl Measured {
         let (cost, need, free) = self.costs(config)?;
         let free = free + i64::from(config.arena.0) - i64::from(self.config.arena.0);
         let demand = Demand { cost: clamped(cost), need: clamped(need) };
-        let slots = (config.slots / self.set).max(1);
+        let slots = self.places(config);
         if free < 0 || free + cost < need {
             return Ok(Prediction { peak: 0, limit: Limit::Arena, free, demand });
         }
@@ -243,12 +290,11 @@ impl Measured {
             Mode::Pool { .. } => 1,
         };
         for slots in 1..=most {
-            let (stacks, slots) = match config.mode {
-                Mode::Threads => (slots, slots),
-                // Places of a pool cost no stack: the arena alone ends it.
-                Mode::Pool { workers } => (workers, u32::MAX),
+            let slots = match config.mode {
+                Mode::Threads => slots,
+                Mode::Pool { workers } => workers,
             };
-            let Some(arena) = arena_beside(stacks) else { break };
+            let Some(arena) = arena_beside(slots) else { break };
             let tried = Config { arena: Bytes(arena), slots, ..*config };
             let prediction = self.predict(&tried)?;
             if best.is_none_or(|(_, best)| prediction.peak > best.peak) {
@@ -287,8 +333,10 @@ impl Measured {
             let _ = write!(text, " {sign} {} of environment", number(other.abs()));
         }
         let _ = writeln!(text, " = {}", number(prediction.free));
-        let sets = (config.slots / self.set).max(1);
-        let places = if config.slots == u32::MAX { "places".into() } else { number(sets.into()) };
+        let places = match self.places(config) {
+            u32::MAX => "places".into(),
+            places => number(places.into()),
+        };
         if prediction.peak == 0 {
             let _ = writeln!(
                 text,
@@ -407,6 +455,7 @@ const COLUMNS: &[Column] = &[
     column("mode", "mode", Show::Word),
     column("arena_bytes", "arena", Show::Number),
     column("slots", "slots", Show::Number),
+    column("workers", "workers", Show::Number),
     column("slot_stack_bytes", "slot stack", Show::Number),
     column("wasm_stack_bytes", "wasm stack", Show::Number),
     column("cost_bytes", "bytes each", Show::Number),
@@ -431,15 +480,19 @@ impl Row<'_> {
 
     fn cells(&self) -> Vec<Option<String>> {
         let Self { config, prediction, .. } = self;
-        let slots = if config.slots == u32::MAX { None } else { Some(config.slots.to_string()) };
         let stacks = u64::from(self.stacks()) * u64::from(config.slot_stack.0);
+        let (slots, workers) = match config.mode {
+            Mode::Threads => (Some(config.slots), None),
+            Mode::Pool { workers } => (None, Some(workers)),
+        };
         vec![
             Some(self.measured.workload.clone()),
             Some(prediction.peak.to_string()),
             Some(prediction.limit.to_string()),
             Some(self.mode().to_owned()),
             Some(config.arena.to_string()),
-            slots,
+            slots.map(|slots| slots.to_string()),
+            workers.map(|workers| workers.to_string()),
             Some(config.slot_stack.to_string()),
             Some(config.wasm_stack.to_string()),
             Some(prediction.demand.cost.to_string()),
@@ -456,7 +509,7 @@ impl Row<'_> {
             limit: prediction.limit,
             mode: Word(self.mode()),
             arena_bytes: config.arena,
-            slots: config.slots,
+            slots: self.stacks(),
             slot_stack_bytes: config.slot_stack,
             wasm_stack_bytes: config.wasm_stack,
             cost_bytes: prediction.demand.cost,
@@ -470,7 +523,11 @@ fn pivot(measured: &Measured, rows: &[Row<'_>], args: &PlanArgs) -> Table {
     let mut columns = vec![column("arena_bytes", "arena", Show::Number)];
     columns.extend(args.sweep_slots.iter().map(|slots| Column {
         key: slots.to_string().into(),
-        heading: format!("{slots} slots").into(),
+        heading: match measured.config.mode {
+            _ if args.geometry.mode == Some(ModeName::Pool) => format!("{slots} workers").into(),
+            Mode::Pool { .. } if args.geometry.mode.is_none() => format!("{slots} workers").into(),
+            _ => format!("{slots} slots").into(),
+        },
         show: Show::Number,
     }));
     let line = |&arena: &u32| {
@@ -483,7 +540,7 @@ fn pivot(measured: &Measured, rows: &[Row<'_>], args: &PlanArgs) -> Table {
                         && row.config.slots == slots
                 })
                 .map(|row| {
-                    let full = row.prediction.limit == Limit::Slots;
+                    let full = row.prediction.limit != Limit::Arena;
                     format!("{}{}", row.prediction.peak, if full { " " } else { "*" })
                 })
         }));
@@ -504,6 +561,14 @@ fn pivot(measured: &Measured, rows: &[Row<'_>], args: &PlanArgs) -> Table {
 pub fn execute(args: &PlanArgs) -> Outcome {
     let log = Log::open(&args.from)?;
     let all = measured(&log, &args.geometry)?;
+    if args.geometry.wasm_stack_bytes == Some(WasmStack::Fit)
+        && !log.best().is_some_and(|run| run.ramps.iter().any(|ramp| !ramp.fits.is_empty()))
+    {
+        return Err(Problem::new(format!(
+            "--wasm-stack-bytes fit: {} does not say what fits; make it with the same option",
+            log.name
+        )));
+    }
     let mut rows = Vec::new();
     for measured in &all {
         let config = args.geometry.config(measured.config)?;
@@ -526,7 +591,11 @@ pub fn execute(args: &PlanArgs) -> Outcome {
         } else if args.sweep {
             for &arena in &args.sweep_arenas {
                 for &slots in &args.sweep_slots {
-                    push(Config { arena: Bytes(arena), slots, ..config })?;
+                    let mode = match config.mode {
+                        Mode::Threads => Mode::Threads,
+                        Mode::Pool { .. } => Mode::Pool { workers: slots },
+                    };
+                    push(Config { arena: Bytes(arena), slots, mode, ..config })?;
                 }
             }
         } else {

@@ -8,7 +8,7 @@ use clap::Args;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use resvg::{tiny_skia, usvg};
 
-use crate::chart::{self, Chart, Series, Stroke, Unit};
+use crate::chart::{self, Chart, Series, Stacks, Stroke, Unit};
 use crate::log::{Log, Ramp, RunLog};
 use crate::table::{self, grouped, open_all};
 use crate::{Outcome, Problem, print, save};
@@ -19,6 +19,7 @@ use crate::{Outcome, Problem, print, save};
 Examples:
   wramp plot run.log -o ramp.svg
   wramp plot results/linux/2026-01-31-1a2b3c4 -o ramp.png
+  wramp plot published/run.log fast/run.log --parts --workload cpu -o bytes.svg
   wramp plot old.log new.log -o ramp.html      one page with all pictures and tables; no network
   wramp run --format records | wramp plot - -o - > ramp.svg")]
 pub struct PlotArgs {
@@ -28,6 +29,13 @@ pub struct PlotArgs {
     /// The picture: .svg, .png or .html; - writes SVG to stdout
     #[arg(short, long, value_name = "FILE")]
     pub output: String,
+    /// Only what the bytes of one instance are for, one bar a log and workload (the HTML page
+    /// has it among the others)
+    #[arg(long)]
+    pub parts: bool,
+    /// Only this workload (may be given again; all)
+    #[arg(long, value_name = "NAME")]
+    pub workload: Vec<String>,
     /// Pixels of a PNG for each unit of the SVG
     #[arg(long, default_value_t = 2.0, value_parser = scale)]
     pub scale: f32,
@@ -146,21 +154,98 @@ pub fn charts(logs: &[Log]) -> Vec<Chart> {
 }
 
 fn latency(drawn: &Drawn<'_>) -> Chart {
-    let strokes = [("p50", Stroke::Solid), ("p99", Stroke::Dashed), ("max", Stroke::Dotted)];
-    let series = strokes.map(|(name, stroke)| Series {
-        name: name.into(),
-        colour: drawn.colour,
-        stroke,
-        points: curve(drawn.ramp, &format!("latency_{name}_us"), |micros| micros),
-    });
+    const STROKES: [(&str, Stroke); 3] =
+        [("p50", Stroke::Solid), ("p99", Stroke::Dashed), ("max", Stroke::Dotted)];
+    let of = |what: &str, colour: usize| {
+        let series = STROKES.map(|(name, stroke)| Series {
+            name: name.into(),
+            colour,
+            stroke,
+            points: curve(drawn.ramp, &format!("{what}_{name}_us"), |micros| micros),
+        });
+        series.into_iter().filter(|series| !series.points.is_empty()).collect::<Vec<_>>()
+    };
+    let mut series = of("latency", drawn.colour);
+    // Of a pool: what an instance waits for its turn comes on top of its call.
+    let turnaround = of("turnaround", drawn.colour + 1);
+    let waits = !turnaround.is_empty();
+    if waits {
+        for series in &mut series {
+            series.name = format!("call {}", series.name);
+        }
+    }
+    series.extend(turnaround.into_iter().map(|series| {
+        let name = format!("turnaround {}", series.name);
+        Series { name, ..series }
+    }));
     Chart {
-        title: format!("{}: time of a call", drawn.name),
+        title: if waits {
+            format!("{}: time of a call, and from call to call", drawn.name)
+        } else {
+            format!("{}: time of a call", drawn.name)
+        },
         across: "instances",
         unit: Unit::Micros,
         bars: false,
-        series: series.into_iter().filter(|series| !series.points.is_empty()).collect(),
+        series,
         ceilings: Vec::new(),
     }
+}
+
+/// Parts in the order in which they are drawn, the largest of the published build first. Three
+/// tables of a few bytes each are one, so that every part has a colour of its own.
+const PARTS: [(&str, &[&str]); 8] = [
+    ("interpreter stack", &["wasm-stack"]),
+    ("block cache", &["block-cache"]),
+    ("module instance", &["module-instance", "instance"]),
+    ("environment", &["environment"]),
+    ("argument buffer", &["argument-buffer"]),
+    ("linear memory", &["linear-memory", "memory"]),
+    ("tables and globals", &["function-table", "export-table", "globals"]),
+    ("allocator and other", &[]),
+];
+
+/// What the bytes of one instance are for, a row each log and workload; `None` where no log
+/// says.
+#[must_use]
+pub fn stacks(logs: &[Log]) -> Option<Stacks> {
+    let mut rows = Vec::new();
+    let all = |log: &Log| {
+        let ramps = log.best().map_or(&[][..], |run| &run.ramps);
+        ramps.iter().flat_map(table::parts).map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+    };
+    let mut workloads: Vec<String> = logs.iter().flat_map(all).collect();
+    workloads.sort();
+    workloads.dedup();
+    for log in logs {
+        for (workload, parts) in
+            log.best().map_or(&[][..], |run| &run.ramps).iter().flat_map(table::parts)
+        {
+            let mut bytes = vec![0; PARTS.len()];
+            for (part, own) in parts {
+                let place = PARTS.iter().position(|(_, names)| names.contains(&part));
+                bytes[place.unwrap_or(PARTS.len() - 1)] += own;
+            }
+            let run = log.name.rsplit('/').next().unwrap_or(&log.name).trim_end_matches(".log");
+            let name = match (logs.len(), workloads.len()) {
+                (1, _) => workload.to_owned(),
+                (_, 1) => run.to_owned(),
+                _ => format!("{run}: {workload}"),
+            };
+            rows.push((name, bytes));
+        }
+    }
+    let used = |part: &usize| rows.iter().any(|(_, bytes)| bytes[*part] > 0);
+    let kept: Vec<usize> = (0..PARTS.len()).filter(used).collect();
+    for (_, bytes) in &mut rows {
+        *bytes = kept.iter().map(|&part| bytes[part]).collect();
+    }
+    let of = if let [only] = workloads.as_slice() { format!(" {only}") } else { String::new() };
+    (!rows.is_empty()).then(|| Stacks {
+        title: format!("Bytes of one{of} instance"),
+        parts: kept.iter().map(|&part| PARTS[part].0.to_owned()).collect(),
+        rows,
+    })
 }
 
 fn calls(drawn: &Drawn<'_>) -> Chart {
@@ -209,7 +294,7 @@ fn heading(logs: &[Log]) -> String {
 fn machine(run: &RunLog) -> Option<String> {
     let header = run.header.as_ref()?.get();
     Some(format!(
-        "{} ({}, {} bits, {} cores), {} {} {}, arena {} B, {} slots of {} B",
+        "{} ({}, {} bits, {} cores), {} {} {}, arena {} B, {}",
         header.board.0,
         header.os.0,
         header.pointer_bits,
@@ -218,8 +303,7 @@ fn machine(run: &RunLog) -> Option<String> {
         header.runtime_version.0,
         header.interpreter.0,
         grouped(&header.arena_bytes.to_string()),
-        header.slots,
-        grouped(&header.slot_stack_bytes.to_string()),
+        table::places(&header),
     ))
 }
 
@@ -247,7 +331,7 @@ p{margin:.2rem 0;color:var(--soft);overflow-wrap:anywhere}\
 .peak{padding:14px 16px}.peak b{display:block;font-size:2.4rem;line-height:1.1;font-variant-numeric:tabular-nums}\
 .peak span{color:var(--soft);font-size:.9rem}.peak .name{color:var(--ink);font-weight:600;overflow-wrap:anywhere}\
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(460px,100%),1fr));gap:14px}\
-.card{padding:4px;overflow:hidden}.chart{display:block;width:100%;height:auto}\
+.card{padding:4px;overflow:hidden}.wide{margin:0 0 14px;overflow-x:auto}.wide .chart{min-width:640px}.chart{display:block;width:100%;height:auto}\
 .remarks{background:var(--warn-paper);color:var(--warn);padding:10px 16px;margin:16px 0;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.9rem}\
 .scroll{overflow-x:auto;background:var(--card);border:1px solid var(--edge);border-radius:12px;margin:0 0 14px;max-height:70vh}\
 table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums}\
@@ -287,6 +371,7 @@ pub fn page(logs: &[Log], charts: &[Chart]) -> String {
                     div.remarks role="note" { (log.name) ": " (remark) }
                 } }
                 (peaks(logs))
+                @if let Some(stacks) = stacks(logs) { div.card.wide { (stacks.inline()) } }
                 div.charts { @for chart in charts { div.card { (chart.inline()) } } }
                 h2 { "Tables" }
                 @for table in &tables { (table.html()) }
@@ -375,7 +460,19 @@ pub fn execute(args: &PlotArgs) -> Outcome {
             args.output
         )));
     }
-    let logs = open_all(&args.logs)?;
+    let mut logs = open_all(&args.logs)?;
+    if !args.workload.is_empty() {
+        choose(&mut logs, &args.workload)?;
+    }
+    if args.parts && extension != "html" {
+        let stacks = stacks(&logs).ok_or_else(|| {
+            Problem::new(format!(
+                "nothing to plot: {} does not say what an instance's bytes are for",
+                names(&logs)
+            ))
+        })?;
+        return write(args, &extension, &stacks.sheet());
+    }
     let charts = charts(&logs);
     if charts.is_empty() {
         return Err(Problem::new(format!(
@@ -383,11 +480,33 @@ pub fn execute(args: &PlotArgs) -> Outcome {
             names(&logs)
         )));
     }
-    let sheet = || chart::sheet(&heading(&logs), &subtitle(&logs), &charts);
-    let bytes = match &*extension {
-        "html" => page(&logs, &charts).into_bytes(),
-        "png" => png(&sheet(), args.scale)?,
-        _ => sheet().into_bytes(),
+    write(
+        args,
+        &extension,
+        &match &*extension {
+            "html" => page(&logs, &charts),
+            _ => chart::sheet(&heading(&logs), &subtitle(&logs), &charts),
+        },
+    )
+}
+
+/// Leaves only the ramps of these workloads.
+fn choose(logs: &mut [Log], workloads: &[String]) -> Result<(), Problem> {
+    let known =
+        |logs: &[Log], name: &str| logs.iter().any(|l| l.ramps().any(|r| r.workload == name));
+    if let Some(missing) = workloads.iter().find(|name| !known(logs, name)) {
+        return Err(Problem::new(format!("no ramp of {missing} in {}", names(logs))));
+    }
+    for run in logs.iter_mut().flat_map(|log| &mut log.runs) {
+        run.ramps.retain(|ramp| workloads.contains(&ramp.workload));
+    }
+    Ok(())
+}
+
+fn write(args: &PlotArgs, extension: &str, picture: &str) -> Outcome {
+    let bytes = match extension {
+        "png" => png(picture, args.scale)?,
+        _ => picture.as_bytes().to_vec(),
     };
     if args.output == "-" {
         print(&String::from_utf8_lossy(&bytes))?;

@@ -13,12 +13,13 @@ use wramp_core::config::{Config, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::platform::Pin;
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Record, Step};
+use wramp_core::report::{Part, Record, Step, Word};
 use wramp_core::runtime::{Parameters, Source};
 use wramp_host::{Machine, Setup};
 
 use crate::Problem;
 use crate::geometry::Geometry;
+use crate::table::{grouped, places};
 
 /// Which ramps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -324,6 +325,8 @@ struct Show {
     slots: u32,
     csv_begun: bool,
     table_begun: bool,
+    is_pool: bool,
+    parts: Vec<(String, Vec<String>, u32)>,
     ends: Vec<String>,
 }
 
@@ -341,7 +344,16 @@ impl Show {
         {
             bar.set_style(style.progress_chars("=> "));
         }
-        Self { format, bar, slots, csv_begun: false, table_begun: false, ends: Vec::new() }
+        Self {
+            format,
+            bar,
+            slots,
+            csv_begun: false,
+            table_begun: false,
+            is_pool: false,
+            parts: Vec::new(),
+            ends: Vec::new(),
+        }
     }
 
     fn print(&self, text: &str) {
@@ -391,24 +403,26 @@ impl Show {
 
     fn table(&mut self, record: &Record<'_>) {
         match record {
-            Record::Run(run) => self.print(&format!(
-                "{} {} ({}) on {}, {} bits, {} cores\narena {} B, {} slots of {} B ({} B here), wasm stack {} B, \
-                 settle {} ms, dwell {} ms, pause {} ms",
-                run.runtime,
-                run.runtime_version,
-                run.interpreter,
-                run.os,
-                run.pointer_bits,
-                run.cores,
-                run.arena_bytes,
-                run.slots,
-                run.slot_stack_bytes,
-                run.slot_stack_real_bytes.unwrap_or(run.slot_stack_bytes),
-                run.wasm_stack_bytes,
-                run.settle_ms,
-                run.dwell_ms,
-                run.pause_ms,
-            )),
+            Record::Run(run) => {
+                self.is_pool = run.workers.is_some();
+                self.print(&format!(
+                    "{} {} ({}) on {}, {} bits, {} cores\narena {} B, {} ({} B here), wasm stack \
+                     {} B, settle {} ms, dwell {} ms, pause {} ms",
+                    run.runtime,
+                    run.runtime_version,
+                    run.interpreter,
+                    run.os,
+                    run.pointer_bits,
+                    run.cores,
+                    run.arena_bytes,
+                    places(run),
+                    run.slot_stack_real_bytes.unwrap_or(run.slot_stack_bytes),
+                    run.wasm_stack_bytes,
+                    run.settle_ms,
+                    run.dwell_ms,
+                    run.pause_ms,
+                ));
+            }
             Record::Load(load) => {
                 self.table_begun = false;
                 self.print(&format!(
@@ -416,10 +430,21 @@ impl Show {
                     load.workload, load.module_bytes, load.arena_bytes, load.arena_free_bytes
                 ));
             }
-            Record::Predict(predict) => self.print(&format!(
-                "  predicted: peak {}, limit {} (one more takes {} B of {} B free)",
-                predict.peak, predict.limit, predict.cost_bytes, predict.arena_free_bytes
+            Record::Fit(fit) => self.print(&format!(
+                "  {}: its first call needs {} B of interpreter stack, each gets {} B",
+                fit.workload, fit.needed_bytes, fit.wasm_stack_bytes
             )),
+            Record::Part(part) => self.part(part),
+            Record::Predict(predict) => {
+                for (workload, parts, sum) in std::mem::take(&mut self.parts) {
+                    let sum = grouped(&sum.to_string());
+                    self.print(&format!("  one {workload}: {sum} B = {}", parts.join(" + ")));
+                }
+                self.print(&format!(
+                    "  predicted: peak {}, limit {} (one more takes {} B of {} B free)",
+                    predict.peak, predict.limit, predict.cost_bytes, predict.arena_free_bytes
+                ));
+            }
             Record::Step(step) => self.step(step),
             Record::End(end) => {
                 let wrong = end.predicted_peak.is_some_and(|peak| peak != end.peak)
@@ -438,7 +463,7 @@ impl Show {
                     end.fairness.map_or("-".into(), |fairness| fairness.to_string()),
                 );
                 if let Some(message) = end.message {
-                    self.print(&format!("  stopped by: {message}"));
+                    self.print(&format!("  stopped by: {}", spaced(message)));
                 }
                 self.ends.push(row);
             }
@@ -447,15 +472,26 @@ impl Show {
                 instance.id,
                 instance.errors,
                 instance.calls,
-                instance.message.map_or("-".into(), |message| message.to_string())
+                instance.message.map_or("-".into(), spaced)
             )),
             Record::Fault(fault) => self.print(&format!(
                 "  cannot run{}: {} (change {})",
                 fault.workload.map_or(String::new(), |workload| format!(" {workload}")),
-                fault.message.to_string().replace('_', " "),
+                spaced(fault.message),
                 fault.knob
             )),
             _ => {}
+        }
+    }
+
+    fn part(&mut self, part: &Part<'_>) {
+        let words = format!("{} {}", part.part, grouped(&part.bytes.to_string()));
+        match self.parts.last_mut() {
+            Some((workload, parts, sum)) if workload == part.workload.0 => {
+                parts.push(words);
+                *sum += part.bytes.0;
+            }
+            _ => self.parts.push((part.workload.0.to_owned(), vec![words], part.bytes.0)),
         }
     }
 
@@ -463,7 +499,7 @@ impl Show {
         if !self.table_begun {
             self.table_begun = true;
             self.print(&format!(
-                "{:>10} {:>9} {:>9} {:>7} {:>5} {:>9} {:>6} {:>10} {:>10} {:>10}",
+                "{:>10} {:>9} {:>9} {:>7} {:>5} {:>9} {:>6} {:>10} {:>10} {:>14}",
                 "instances",
                 "free B",
                 "low B",
@@ -473,7 +509,7 @@ impl Show {
                 "errors",
                 "p50 us",
                 "p99 us",
-                "max us"
+                if self.is_pool { "turnaround p99" } else { "max us" },
             ));
         }
         let latency = |nanos: Option<wramp_core::measure::Nanos>| {
@@ -481,8 +517,9 @@ impl Show {
         };
         let rate = (step.dwell_calls * 1_000_000_000).checked_div(step.dwell_us.0).unwrap_or(0);
         let cpu = step.cpu_permille.map_or("-".into(), |cpu| format!("{}%", cpu / 10));
+        let last = if self.is_pool { step.turnaround_p99_us } else { step.latency_max_us };
         self.print(&format!(
-            "{:>10} {:>9} {:>9} {:>7} {:>5} {:>9} {:>6} {:>10} {:>10} {:>10}",
+            "{:>10} {:>9} {:>9} {:>7} {:>5} {:>9} {:>6} {:>10} {:>10} {:>14}",
             step.instances,
             step.arena_free_bytes.0,
             step.arena_low_bytes.0,
@@ -492,7 +529,7 @@ impl Show {
             step.errors,
             latency(step.latency_p50_us),
             latency(step.latency_p99_us),
-            latency(step.latency_max_us),
+            latency(last),
         ));
     }
 
@@ -516,6 +553,11 @@ impl Show {
             }
         }
     }
+}
+
+/// A sentence as a person reads it: a record joins its words with underscores.
+fn spaced(words: Word<'_>) -> String {
+    words.to_string().replace('_', " ")
 }
 
 /// The keys and values of a record's line, without its CRC.

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use maud::{Markup, html};
 use serde_json::{Map, Number, Value};
+use wramp_core::report::Run;
 
 use crate::log::{Kept, Kind, Log, Ramp, Rows, RunLog};
 use crate::{Outcome, Problem, print};
@@ -257,10 +258,13 @@ const SUMMARY: &[Column] = &[
     column("predicted_limit", "", Word),
     column("cost_bytes", "bytes each", Count),
     column("module_arena_bytes", "module bytes", Count),
+    column("needed_bytes", "stack needed", Count),
+    column("wasm_stack_bytes", "stack given", Count),
     column("calls", "calls", Count),
     column("errors", "errors", Count),
     column("over_budget", "over budget", Count),
     column("leaked_bytes", "leaked bytes", Count),
+    column("stack_used_bytes", "slot stack used", Count),
     column("fairness", "fairness", Count),
     column("arena_free_bytes", "", Count),
     column("error", "failure", Word),
@@ -284,9 +288,9 @@ const STEPS: &[Column] = &[
     column("latency_p50_us", "p50 us", Micros),
     column("latency_p99_us", "p99 us", Micros),
     column("latency_max_us", "max us", Micros),
-    column("turnaround_p50_us", "", Micros),
-    column("turnaround_p99_us", "turnaround p99 us", Micros),
-    column("turnaround_max_us", "", Micros),
+    column("turnaround_p50_us", "turnaround p50 us", Micros),
+    column("turnaround_p99_us", "p99 us", Micros),
+    column("turnaround_max_us", "max us", Micros),
 ];
 
 const INSTANCES: &[Column] = &[
@@ -374,12 +378,33 @@ impl Which {
             Self::Steps => records(&ramp.steps, own, push),
             Self::Instances => records(&ramp.instances, own, push),
             Self::Parts => {
-                for part in &ramp.parts {
-                    push(part.value("workload").unwrap_or(&ramp.workload), cells(part, own));
+                for (workload, parts) in parts(ramp) {
+                    let sum: u32 = parts.iter().map(|(_, bytes)| bytes).sum();
+                    let rows = parts.into_iter().chain([(SUM, sum)]);
+                    for (part, bytes) in rows {
+                        push(workload, vec![Some(part.to_owned()), Some(bytes.to_string())]);
+                    }
                 }
             }
         }
     }
+}
+
+/// The row under an instance's parts.
+pub const SUM: &str = "sum";
+
+/// Parts of an instance, workload by workload, in their order.
+#[must_use]
+pub fn parts(ramp: &Ramp) -> Vec<(&str, Vec<(&str, u32)>)> {
+    let mut all: Vec<(&str, Vec<(&str, u32)>)> = Vec::new();
+    for record in ramp.parts.iter().map(|part| part.get()) {
+        let part = (record.part.0, record.bytes.0);
+        match all.last_mut() {
+            Some((workload, parts)) if *workload == record.workload.0 => parts.push(part),
+            _ => all.push((record.workload.0, vec![part])),
+        }
+    }
+    all
 }
 
 fn records<K: Kind>(
@@ -413,6 +438,12 @@ fn summary(ramp: &Ramp) -> Vec<Option<String>> {
                     let bytes = ramp.loads.iter().map(|load| u64::from(load.get().arena_bytes.0));
                     bytes.sum::<u64>().to_string()
                 }),
+                // Of several modules side by side each has its own.
+                key @ ("needed_bytes" | "wasm_stack_bytes") => match ramp.fits.as_slice() {
+                    [fit] => fit.value(key).map(text),
+                    _ => None,
+                },
+                "stack_used_bytes" => stack_used(ramp).map(|bytes| bytes.to_string()),
                 // An unfinished ramp still says what its newest rung knew.
                 key @ ("calls" | "errors" | "cost_bytes") => end
                     .and_then(|e| e.value(key))
@@ -424,19 +455,36 @@ fn summary(ramp: &Ramp) -> Vec<Option<String>> {
         .collect()
 }
 
+/// Most bytes that any slot's stack held.
+#[must_use]
+pub fn stack_used(ramp: &Ramp) -> Option<u32> {
+    let each = ramp.instances.iter().filter_map(|instance| instance.get().stack_used_bytes);
+    let all = ramp.end.as_ref().and_then(|end| end.get().stack_used_bytes);
+    each.chain(all).map(|bytes| bytes.0).max()
+}
+
+/// `24 slots of 4,096 B`, `4 workers of 4,096 B`.
+#[must_use]
+pub fn places(run: &Run<'_>) -> String {
+    let stack = grouped(&run.slot_stack_bytes.to_string());
+    match run.workers {
+        Some(workers) => format!("{workers} workers of {stack} B"),
+        None => format!("{} slots of {stack} B", run.slots),
+    }
+}
+
 /// `: linux, wamr 2.4.5 classic, arena 196,608 B, 24 slots of 4,096 B`.
 fn machine(run: Option<&RunLog>) -> String {
     let Some(header) = run.and_then(|run| run.header.as_ref()) else { return String::new() };
     let header = header.get();
     format!(
-        ": {}, {} {} {}, arena {} B, {} slots of {} B",
+        ": {}, {} {} {}, arena {} B, {}",
         header.board.0,
         header.runtime.0,
         header.runtime_version.0,
         header.interpreter.0,
         grouped(&header.arena_bytes.to_string()),
-        header.slots,
-        grouped(&header.slot_stack_bytes.to_string()),
+        places(&header),
     )
 }
 

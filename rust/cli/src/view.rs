@@ -144,7 +144,7 @@ fn draw_gauges(frame: &mut Frame<'_>, area: Rect, run: Option<&RunLog>, ramp: Op
 }
 
 fn draw_steps(frame: &mut Frame<'_>, area: Rect, ramp: Option<&Ramp>) {
-    const KEYS: [(&str, &str, Show); 7] = [
+    const KEYS: [(&str, &str, Show); 8] = [
         ("instances", "inst", Show::Number),
         ("arena_free_bytes", "free B", Show::Number),
         ("dwell_calls", "calls", Show::Number),
@@ -152,6 +152,7 @@ fn draw_steps(frame: &mut Frame<'_>, area: Rect, ramp: Option<&Ramp>) {
         ("latency_p50_us", "p50 us", Show::Micros),
         ("latency_p99_us", "p99 us", Show::Micros),
         ("latency_max_us", "max us", Show::Micros),
+        ("turnaround_p99_us", "turn us", Show::Micros),
     ];
     let title = match ramp {
         None => " steps ".to_owned(),
@@ -179,7 +180,7 @@ fn draw_steps(frame: &mut Frame<'_>, area: Rect, ramp: Option<&Ramp>) {
     });
     let header = Row::new(KEYS.map(|(_, heading, _)| Line::raw(heading).right_aligned()))
         .style(Style::new().add_modifier(Modifier::BOLD));
-    let widths = [4, 8, 7, 6, 8, 8, 8].map(Constraint::Length);
+    let widths = [4, 8, 7, 6, 8, 8, 8, 8].map(Constraint::Length);
     let table = Table::new(lines, widths).header(header).block(Block::bordered().title(title));
     frame.render_widget(table, area);
 }

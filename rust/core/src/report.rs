@@ -30,6 +30,43 @@ pub const fn crc16(crc: u16, byte: u8) -> u16 {
 
 const CRC_START: u16 = 0xFFFF;
 
+/// Bytes that a reader sums at once.
+const LANES: usize = 8;
+
+/// What a byte does to the CRC when so many others follow it.
+static CRC_LANES: [[u16; 256]; LANES] = {
+    let mut lanes = [[0; 256]; LANES];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = crc16(0, byte as u8);
+        let mut behind = 0;
+        while behind < LANES {
+            lanes[behind][byte] = crc;
+            crc = crc16(crc, 0);
+            behind += 1;
+        }
+        byte += 1;
+    }
+    lanes
+};
+
+/// The CRC of a record's text, eight bytes at a time: byte by byte it is half the time of
+/// a parse. A device only writes records, so its linker leaves the 4 KiB of tables out.
+fn crc16_of(text: &[u8]) -> u16 {
+    let mut chunks = text.chunks_exact(LANES);
+    let mut crc = CRC_START;
+    for chunk in &mut chunks {
+        let [high, low] = crc.to_be_bytes();
+        let first = [chunk[0] ^ high, chunk[1] ^ low];
+        let lane = |at: usize, byte: u8| CRC_LANES[LANES - 1 - at][usize::from(byte)];
+        crc = lane(0, first[0]) ^ lane(1, first[1]);
+        for (at, &byte) in chunk.iter().enumerate().skip(2) {
+            crc ^= lane(at, byte);
+        }
+    }
+    chunks.remainder().iter().fold(crc, |crc, &byte| crc16(crc, byte))
+}
+
 /// Characters of a record's last word and the space before it: ` crc=xxxx`.
 const CRC_CHARS: usize = 9;
 
@@ -156,7 +193,7 @@ struct Words<'a> {
 /// The first word and what follows it.
 fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim_ascii_start();
-    let end = text.bytes().position(|byte| byte.is_ascii_whitespace());
+    let end = text.bytes().position(|byte| byte <= b' ' && byte.is_ascii_whitespace());
     text.split_at(end.unwrap_or(text.len()))
 }
 
@@ -184,13 +221,11 @@ impl<'a> Words<'a> {
 /// (`ESC [ ... letter`), as a logger that colours its lines ends them with.
 fn without_tail(text: &str) -> &str {
     let mut text = text.trim_ascii_end();
-    while let Some(start) = text.rfind("\x1b[") {
-        let is_whole = match text.as_bytes()[start + 2..].split_last() {
-            Some((0x40..=0x7E, middle)) => middle.iter().all(|byte| matches!(byte, 0x20..=0x3F)),
-            _ => false,
-        };
-        if !is_whole {
-            break;
+    while let Some(start) = text.rfind('\x1b') {
+        match text.as_bytes()[start + 1..] {
+            [b'[', ref middle @ .., 0x40..=0x7E]
+                if middle.iter().all(|byte| matches!(byte, 0x20..=0x3F)) => {}
+            _ => break,
         }
         text = text[..start].trim_ascii_end();
     }
@@ -607,20 +642,20 @@ impl<'a> Record<'a> {
     /// As [`parse`](Self::parse).
     pub fn locate(line: &'a str) -> Result<Option<(Self, &'a str)>, ParseError<'a>> {
         let line = without_tail(line);
-        // By bytes: std's search for a string costs more than all the rest of a parse.
-        let windows = || line.as_bytes().windows(PREFIX.len());
-        let Some(first) = windows().position(|window| window == PREFIX.as_bytes()) else {
+        // By its first letter: a search for the whole of it costs more than all the rest.
+        let mut starts = line
+            .match_indices('w')
+            .map(|(at, _)| &line[at..])
+            .filter(|text| text.starts_with(PREFIX));
+        let Some(line) = starts.next() else {
             return Ok(None);
         };
-        let line = &line[first..];
         // The last one: a line that broke off may be continued by the next record. But a
         // value may end in our name ("board=wramp os=..."): then a key follows, no kind.
-        let is_start = |&start: &usize| {
-            let rest = &line.as_bytes()[start..];
-            let Some(rest) = rest.strip_prefix(PREFIX.as_bytes()) else { return false };
-            !rest.iter().take_while(|byte| **byte != b' ').any(|byte| *byte == b'=')
+        let has_kind = |text: &&str| {
+            !text[PREFIX.len()..].bytes().take_while(|byte| *byte != b' ').any(|byte| byte == b'=')
         };
-        let record = (0..line.len()).rev().find(is_start).map(|start| &line[start..]);
+        let record = core::iter::once(line).chain(starts).rfind(has_kind);
         let sealed = record.and_then(|record| {
             let (body, tail) = record.split_at_checked(record.len().checked_sub(CRC_CHARS)?)?;
             Some((record, body, tail.strip_prefix(" crc=")?))
@@ -630,7 +665,7 @@ impl<'a> Record<'a> {
             // the one that stood before this one on the line.
             return if line.contains('=') { Err(ParseError::Garbled) } else { Ok(None) };
         };
-        let sum = body.bytes().fold(CRC_START, crc16);
+        let sum = crc16_of(body.as_bytes());
         // `from_str_radix` takes a plus sign and capitals; the encoder writes neither.
         let spelt = crc.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !spelt || u16::from_str_radix(crc, 16) != Ok(sum) {

@@ -611,12 +611,8 @@ fn golden_records() -> [Record<'static>; 11] {
         }
         .into(),
         Done { workloads: 10, errors: 2, exit: 1 }.into(),
-        Fit {
-            workload: Word("checksum"),
-            needed_bytes: Bytes(264),
-            wasm_stack_bytes: Bytes(336),
-        }
-        .into(),
+        Fit { workload: Word("checksum"), needed_bytes: Bytes(264), wasm_stack_bytes: Bytes(336) }
+            .into(),
         Plan {
             workload: Word("checksum"),
             peak: 640,
@@ -813,7 +809,9 @@ fn what_a_console_adds_is_passed_over() {
 /// What follows a record on its line is not known to be none of it.
 #[test]
 fn what_stands_behind_garbles() {
-    for after in ["0", ".", " uart:~$", "[00:00:01.000] <inf> x", "é", " x=1", "\u{1b}[", "\u{1b}[0;"] {
+    for after in
+        ["0", ".", " uart:~$", "[00:00:01.000] <inf> x", "é", " x=1", "\u{1b}[", "\u{1b}[0;"]
+    {
         let line = format!("{}{after}", golden()[8]);
         assert_eq!(Record::parse(&line), Err(ParseError::Garbled), "{line}");
     }
