@@ -703,7 +703,7 @@ fn name_of(path: &Path) -> String {
 /// without a branch: every byte of a log goes through here.
 fn noise(bytes: &[u8]) -> u64 {
     let is_noise = |byte: u8| {
-        let is_text = (byte >= b' ') & (byte < 0x7f);
+        let is_text = (b' '..0x7f).contains(&byte);
         let is_control = (byte == b'\t') | (byte == b'\r') | (byte == b'\n') | (byte == 0x1b);
         u8::from(!(is_text | is_control))
     };
