@@ -232,7 +232,7 @@ const GUEST: &str = r#"(module
     (func (export "last") (result i32) (i32.load (i32.const 2044)))
     (func (export "beyond") (result i32) (i32.load (i32.const 2048)))
     (func (export "across") (result i32) (i32.load (i32.const 2045)))
-    (func (export "store") (i32.store8 (i32.const 2048) (i32.const 1))))"#;
+    (func (export "store") (result i32) (i32.store8 (i32.const 2048) (i32.const 1)) (i32.const 1)))"#;
 
 fn run(directory: &Path, module: &str, export: &str) -> String {
     let output = wramp_in(
