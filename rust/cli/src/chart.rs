@@ -14,7 +14,7 @@ pub const HEIGHT: f64 = 300.0;
 
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 18.0;
-const TOP: f64 = 66.0;
+const TOP: f64 = 76.0;
 const BOTTOM: f64 = 44.0;
 /// Beyond so many points of a series there is no room for markers.
 const MARKED: usize = 64;
@@ -335,7 +335,7 @@ impl Chart {
     fn legend(&self) -> Markup {
         let names = self.series.iter().map(|series| &*series.name);
         html! {
-            @for (series, (x, y)) in self.series.iter().zip(legend_places(names, WIDTH)) {
+            @for (series, (x, y)) in self.series.iter().zip(legend_places(names, 24.0, WIDTH)) {
                 @if self.bars {
                     (swatch(x, y, series.colour, &series.name))
                 } @else {
@@ -447,12 +447,16 @@ fn line(series: &Series, scale: &Scale) -> String {
     d
 }
 
-/// Where the names of a legend go: from left to right, then in the next row.
-fn legend_places<'n>(names: impl Iterator<Item = &'n str>, wide: f64) -> Vec<(f64, f64)> {
+/// Where the names of a legend go, each behind a sign: from left to right, then in the next row.
+fn legend_places<'n>(
+    names: impl Iterator<Item = &'n str>,
+    sign: f64,
+    wide: f64,
+) -> Vec<(f64, f64)> {
     let (mut x, mut y) = (16.0, 43.0);
     let mut places = Vec::new();
     for name in names {
-        let room = 24.0 + width_of(name);
+        let room = sign + width_of(name);
         if x > 16.0 && x + room > wide {
             (x, y) = (16.0, y + 16.0);
         }
@@ -470,7 +474,7 @@ fn swatch(x: f64, y: f64, colour: usize, name: &str) -> Markup {
     }
 }
 
-/// What something consists of, one stacked bar a row: the largest first, if so given.
+/// What something consists of: one stacked bar a row, in the order given.
 #[derive(Clone, Debug)]
 pub struct Stacks {
     /// What it shows.
@@ -490,7 +494,7 @@ impl Stacks {
     }
 
     fn places(&self) -> Vec<(f64, f64)> {
-        legend_places(self.parts.iter().map(String::as_str), STACKS_WIDTH - 16.0)
+        legend_places(self.parts.iter().map(String::as_str), 17.0, STACKS_WIDTH - 16.0)
     }
 
     fn top(&self) -> f64 {

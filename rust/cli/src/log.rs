@@ -9,6 +9,7 @@
 //! where the kept records would pass [`KEPT_BYTES`] every second step and instance is
 //! let go (and [`Log::remarks`] says so).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Read};
 use std::marker::PhantomData;
@@ -396,11 +397,14 @@ impl Log {
     fn line(&mut self, line: &[u8]) -> Seen {
         self.lines += 1;
         let line = &line[line.len().saturating_sub(LINE_BYTES)..];
-        if memmem::find(line, PREFIX.as_bytes()).is_none() {
+        let prefix = PREFIX.as_bytes();
+        if !line.starts_with(prefix) && memmem::find(line, prefix).is_none() {
             self.foreign += 1;
             return Seen::Foreign;
         }
-        let text = String::from_utf8_lossy(line);
+        // `from_utf8_lossy` goes byte by byte even where all is ASCII.
+        let text =
+            std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
         match Record::locate(&text) {
             Ok(None) => {
                 self.foreign += 1;

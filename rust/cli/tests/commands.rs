@@ -109,6 +109,80 @@ fn plots_are_files_of_their_kind_and_need_nothing_else() {
 }
 
 #[test]
+fn the_bytes_of_an_instance_are_one_picture_and_add_up() {
+    let esp = golden("esp32s3.log");
+    let table = stdout(&wramp(&["table", &esp, "--show", "parts", "--format", "csv"]));
+    let rows = || table.lines().skip(1).map(|row| row.split(',').skip(3).collect::<Vec<_>>());
+    for workload in ["cpu", "mem", "msg"] {
+        let bytes = |is_sum: bool| {
+            let own = rows().filter(|row| row[0] == workload && (row[1] == "sum") == is_sum);
+            own.map(|row| row[2].parse::<u32>().unwrap()).sum::<u32>()
+        };
+        assert_eq!(bytes(true), if workload == "cpu" { 6456 } else { 72_120 });
+        assert_eq!(bytes(true), bytes(false));
+    }
+    let one = wramp(&["plot", &esp, "--parts", "--workload", "cpu", "-o", "-"]);
+    let svg = stdout(&one);
+    for words in ["Bytes of one cpu instance", "environment", "module instance", "6,456 B"] {
+        assert!(svg.contains(words), "{words}: {}", stderr(&one));
+    }
+    assert!(!svg.contains("linear memory") && !svg.contains("72,120"));
+    let both = stdout(&wramp(&["plot", &esp, &esp, "--parts", "-o", "-"]));
+    assert!(both.contains("esp32s3: mem") && both.contains("linear memory"));
+    refused(&["plot", &esp, "--workload", "fib", "-o", "-"], &["no ramp of fib"]);
+    refused(&["plot", &golden("nothing-ran.log"), "--parts", "-o", "-"], &["bytes are for"]);
+}
+
+/// What a pool reports on top: environments are the workers', turnaround is shown.
+#[test]
+fn a_pool_is_shown_as_one() {
+    use wramp_core::measure::{Bytes, Nanos};
+    use wramp_core::report::{Fit, Record, Word};
+
+    let mut log = String::new();
+    let whole = support::header("mps2/an385", 32)
+        + &support::ramp(&support::PUBLISHED[0]).concat()
+        + &support::done();
+    for line in whole.lines() {
+        let record = match Record::parse(line).unwrap().unwrap() {
+            Record::Run(mut run) => {
+                (run.mode, run.workers, run.slots) = (Word("pool"), Some(4), 4);
+                run.into()
+            }
+            Record::Step(mut step) => {
+                step.running = Some(4.min(step.instances));
+                step.turnaround_p50_us = Some(Nanos(5_000_000));
+                step.turnaround_p99_us = Some(Nanos(6_000_000));
+                step.turnaround_max_us = Some(Nanos(7_000_000));
+                step.into()
+            }
+            other => other,
+        };
+        log += &format!("{record}\n");
+        if record.kind() == "load" {
+            let fit = Fit {
+                workload: Word("cpu"),
+                needed_bytes: Bytes(264),
+                wasm_stack_bytes: Bytes(336),
+            };
+            log += &format!("{}\n", Record::from(fit));
+        }
+    }
+    let file = scratch("pool").join("pool.log");
+    std::fs::write(&file, log).unwrap();
+    let file = file.to_string_lossy();
+    let text = stdout(&wramp(&["table", &file]));
+    for words in ["4 workers of 4,096 B", "stack needed", "336", "turnaround p50 us", "7,000"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let svg = stdout(&wramp(&["plot", &file, "-o", "-"]));
+    assert!(svg.contains("call p99") && svg.contains("turnaround p99"), "{svg}");
+    let plan = stdout(&wramp(&["plan", "--from", &file, "--format", "records"]));
+    assert!(plan.contains("mode=pool") && plan.contains("slots=4 "), "{plan}");
+    assert!(plan.contains("wasm_stack_bytes=336"), "{plan}");
+}
+
+#[test]
 fn compare_gates_on_what_got_worse() {
     let host = golden("host.log");
     let same = wramp(&["compare", &host, &host]);

@@ -66,3 +66,42 @@ fn peak_and_limit_are_exact_in_every_geometry() {
     assert!(geometries >= 40);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// From threads to pools and back, where the engine lends environments (WAMR 2.4.5 does,
+/// that of 2020 refuses the mode).
+#[test]
+fn pools_are_predicted_from_threads_and_back() {
+    let directory = scratch("plan-pool");
+    let ramps = ["--workload", "cpu", "--workload", "state", "--step", "8"];
+    for mode in ["threads", "pool"] {
+        let run =
+            wramp_in(directory.clone(), &[&["run", "--mode", mode][..], &FAST, &ramps].concat());
+        if stdout(&run).contains("lends_no_environment") {
+            eprintln!("not tested: this engine has no pool");
+            return;
+        }
+        std::fs::write(directory.join(mode), &run.stdout).unwrap();
+    }
+    let mut wrong = Vec::new();
+    for (from, geometry) in [
+        ("threads", "--mode pool --workers 4"),
+        ("threads", "--mode pool --workers 2 --wasm-stack-bytes 1000"),
+        ("threads", "--mode pool --workers 1 --arena-bytes 64K"),
+        ("threads", "--mode pool --workers 8 --arena-bytes 96K --wasm-stack-bytes 1016"),
+        ("threads", "--mode pool --budget-bytes 120K"),
+        ("pool", "--mode pool --workers 2"),
+        ("pool", "--mode pool --workers 7 --arena-bytes 100000"),
+        ("pool", "--mode threads --slots 60 --arena-bytes 128K"),
+        ("pool", "--mode threads --slots 60 --wasm-stack-bytes 1000 --arena-bytes 64K"),
+    ] {
+        let geometry: Vec<&str> = geometry.split(' ').collect();
+        let plan = ["plan", "--from", from, "--format", "records"];
+        let plan = wramp_in(directory.clone(), &[&plan[..], &geometry].concat());
+        let run = wramp_in(directory.clone(), &[&["run"][..], &FAST, &ramps, &geometry].concat());
+        let (planned, measured) = (peaks(&plan, "plan"), peaks(&run, "end"));
+        if planned.len() != 2 || planned != measured {
+            wrong.push(format!("{from} {geometry:?}: {planned:?} but {measured:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -50,8 +50,8 @@ static CRC_LANES: [[u16; 256]; LANES] = {
     lanes
 };
 
-/// The CRC of a record's text, eight bytes at a time: byte by byte it is half the time of
-/// a parse. A device only writes records, so its linker leaves the 4 KiB of tables out.
+/// The CRC of a record's text, eight bytes at a time, as byte by byte each waits for the
+/// one before it. A device only writes records: its linker leaves the 4 KiB of tables out.
 fn crc16_of(text: &[u8]) -> u16 {
     let mut chunks = text.chunks_exact(LANES);
     let mut crc = CRC_START;

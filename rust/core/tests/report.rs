@@ -649,6 +649,17 @@ fn golden_log_stands_still() {
 fn crc_is_the_catalogues() {
     // CRC-16/IBM-3740 (alias CCITT-FALSE) in the catalogue of parametrised CRC algorithms.
     assert_eq!(b"123456789".iter().fold(0xFFFF, |crc, &byte| crc16(crc, byte)), 0x29B1);
+    // The parser sums eight bytes at a time: bodies of every length beside that.
+    for length in 0..40 {
+        let fault = Fault {
+            workload: None,
+            error: Word("e"),
+            knob: Word("k"),
+            message: Word(&"azAZ09~!"[..1 + length % 8].repeat(1 + length / 8)),
+        };
+        let line = seal(body(&Record::from(fault).to_string()));
+        assert!(is_record(&line), "{line}");
+    }
 }
 
 /// Each character of each golden line, changed to every other one.
