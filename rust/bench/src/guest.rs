@@ -132,16 +132,17 @@ impl Guest<'_> {
 /// Judges one instance's results, call by call. Small: a pool keeps one an instance.
 pub(crate) struct Judge {
     state: State,
-    /// The one result of a workload that does not vary, once it was computed.
-    constant: Option<i32>,
-    digest: u32,
+    /// A user's module: the digest of its results so far. A workload that does not vary:
+    /// its one result, once it is `known`.
+    memo: u32,
+    known: bool,
     strayed: bool,
 }
 
 impl Judge {
     /// For an instance that was given `seed`.
     pub(crate) fn new(seed: u32) -> Self {
-        Self { state: State::new(seed), constant: None, digest: 0x811c_9dc5, strayed: false }
+        Self { state: State::new(seed), memo: 0x811c_9dc5, known: false, strayed: false }
     }
 
     /// Whether the result of call number `calls` (from 1) is right; `first` is the
@@ -157,19 +158,22 @@ impl Judge {
         match *check {
             Check::Reference { next, varies: true } => result == Ok(next(&mut self.state)),
             Check::Reference { next, varies: false } => {
-                let expected = *self.constant.get_or_insert_with(|| next(&mut self.state));
-                result == Ok(expected)
+                if !self.known {
+                    self.memo = next(&mut self.state).cast_unsigned();
+                    self.known = true;
+                }
+                result == Ok(self.memo.cast_signed())
             }
             Check::Agreement(agreement) => {
                 // FNV-1a over the result, or over the kind of the failure.
                 let word = result.unwrap_or_else(|error| !(error.kind as i32));
                 for byte in word.to_le_bytes() {
-                    self.digest = (self.digest ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+                    self.memo = (self.memo ^ u32::from(byte)).wrapping_mul(0x0100_0193);
                 }
                 if first {
-                    agreement.publish(calls, self.digest);
+                    agreement.publish(calls, self.memo);
                 } else if !self.strayed {
-                    self.strayed = !agreement.agrees(calls, self.digest);
+                    self.strayed = !agreement.agrees(calls, self.memo);
                     return result.is_ok() && !self.strayed;
                 }
                 result.is_ok()

@@ -25,7 +25,8 @@ use crate::lead::{
 use crate::seat::{Phase, Seat};
 use crate::threads::{failed, start_error, wrong_result};
 
-/// An instance without a thread.
+/// An instance without a thread. wramp's own share of it is 72 bytes on 32 bits, beside the
+/// arena, on the controller's stack.
 struct Resident<I> {
     instance: I,
     judge: Judge,
@@ -37,8 +38,8 @@ struct Resident<I> {
     over_budget: u32,
     from_ms: u32,
     until_ms: u32,
-    /// End of its latest call.
-    ended: Option<Ticks>,
+    /// End of its latest call; of no meaning before the first.
+    ended: Ticks,
 }
 
 /// All residents, in the order of their start. An empty place's resident is in a call.
@@ -256,7 +257,9 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
         call: impl FnOnce(&mut R::Instance<'s>, i32) -> Result<i32, Error>,
     ) {
         let platform = self.scene.platform;
-        self.pause(resident.ended);
+        if resident.calls > 0 {
+            self.pause(resident.ended);
+        }
         let argument = self.guest.argument(&resident.judge, resident.calls);
 
         let mark = platform.mark();
@@ -265,10 +268,11 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
 
         let now = platform.now();
         self.calls.record(&self.serving[worker].tally, took);
-        if let Some(before) = resident.ended.replace(now) {
-            let turnaround = now.saturating_sub(before);
+        if resident.calls > 0 {
+            let turnaround = now.saturating_sub(resident.ended);
             self.turnarounds.record(&self.turning[worker].tally, turnaround);
         }
+        resident.ended = now;
         resident.calls = resident.calls.saturating_add(1);
         if !resident.judge.accepts(&self.guest.check, place == 0, resident.calls, result) {
             let error = result.err().unwrap_or_else(wrong_result);
@@ -284,17 +288,15 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
 
     /// Waits until the instance's pause since its latest call is over. The queue is in the
     /// order in which they ended, so whoever comes next is due even later.
-    fn pause(&self, ended: Option<Ticks>) {
+    fn pause(&self, ended: Ticks) {
         let pause = Micros(u64::from(self.scene.config.pause_ms) * 1000);
         if pause == Micros(0) {
             return;
         }
         let platform = self.scene.platform;
-        if let Some(ended) = ended {
-            let gone = platform.now().saturating_sub(ended).to_micros(platform.clock_hz());
-            if gone < pause {
-                platform.sleep(pause.saturating_sub(gone));
-            }
+        let gone = platform.now().saturating_sub(ended).to_micros(platform.clock_hz());
+        if gone < pause {
+            platform.sleep(pause.saturating_sub(gone));
         }
     }
 }
@@ -354,7 +356,7 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
             over_budget: 0,
             from_ms,
             until_ms: from_ms,
-            ended: None,
+            ended: Ticks(0),
         };
         pool.queue
             .with(|queue| queue.add(resident))
