@@ -78,7 +78,7 @@ impl<W: Work> Crew for Threads<'_, W> {
 
     fn stack_used(&self, slot: usize) -> Option<Bytes> {
         // native_sim's threads run on stacks of the host.
-        let known = !cfg!(CONFIG_ARCH_POSIX) && slot < config::SLOTS;
+        let known = !cfg!(CONFIG_ARCH_POSIX) && self.running.get(slot).is_some();
         // SAFETY: the bench asks for slots only that it started once, whose thread object
         // stays as it was when its thread ended.
         known.then(|| bytes(unsafe { wramp_stack_used(slot) }))
