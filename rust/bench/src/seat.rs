@@ -9,7 +9,7 @@ use wramp_core::measure::{Counter, Tally};
 use wramp_core::runtime::{Error, ErrorKind, Message};
 
 /// Bytes of an error's text that a seat keeps.
-const TEXT_BYTES: usize = 64;
+const TEXT_BYTES: usize = 56;
 
 /// Where an instance's life has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

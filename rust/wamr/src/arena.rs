@@ -63,7 +63,7 @@ impl Watch {
 }
 
 /// Blocks that a [`Ledger`] has room for; an instance has about ten.
-const ENTRIES: usize = 48;
+const ENTRIES: usize = 40;
 
 /// The live blocks of one instance and their sizes as asked for, which the arena need
 /// not know. Loads and stores only: it is on while one thread allocates, by contract of
