@@ -25,8 +25,8 @@ use crate::lead::{
 use crate::seat::{Phase, Seat};
 use crate::threads::{failed, start_error, wrong_result};
 
-/// An instance without a thread. wramp's own share of it is 72 bytes on 32 bits, beside the
-/// arena, on the controller's stack.
+/// An instance without a thread. All of this but the instance's memory lies beside the arena,
+/// on the controller's stack: about 72 bytes on 32 bits, by its fields.
 struct Resident<I> {
     instance: I,
     judge: Judge,
