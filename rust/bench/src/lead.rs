@@ -20,11 +20,9 @@ use wramp_core::runtime::{Error, Parts};
 /// Most modules side by side.
 pub const MAX_MODULES: usize = 5;
 
-/// How often a waiting controller looks up: a compromise between a prompt answer
-/// and being the load that it measures.
+/// How soon someone who waits looks up for the first time: a compromise between a prompt
+/// answer and being the load that is measured.
 pub(crate) const GLANCE: Micros = Micros(1_000);
-/// Longest uninterruptible sleep.
-const NAP: Micros = Micros(50_000);
 
 /// How a ramp went.
 #[derive(Clone, Copy, Debug)]
@@ -77,11 +75,23 @@ impl<P: Platform> Scene<'_, P> {
     }
 
     fn hold(&self, millis: u32) {
-        let mut left = Micros(u64::from(millis) * 1000);
-        while left > Micros(0) && !self.platform.interrupted() {
-            let nap = left.min(NAP);
-            self.platform.sleep(nap);
-            left = left.saturating_sub(nap);
+        if millis > 0 && !self.platform.interrupted() {
+            self.platform.sleep(Micros(u64::from(millis) * 1000));
+        }
+    }
+
+    /// Waits for an answer of instances that share the CPU with others: at most twice as
+    /// long as it takes. Each look is after twice the time of the one before. With looks
+    /// at equal intervals, shorter than a time slice, the wait could be for ever: see
+    /// [`Platform::sleep`].
+    pub(crate) fn wait<T>(&self, mut answer: impl FnMut() -> Option<T>) -> T {
+        let mut pause = GLANCE;
+        loop {
+            if let Some(answer) = answer() {
+                return answer;
+            }
+            self.platform.sleep(pause);
+            pause = Micros(pause.0.saturating_mul(2));
         }
     }
 }

@@ -366,16 +366,12 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
     /// Starts all workers, once there is an instance to make their environments of.
     fn start_workers(&mut self) -> Result<(), Error> {
         let pool = self.pool;
-        let platform = pool.scene.platform;
         for (worker, seat) in pool.serving.iter().enumerate() {
             seat.prepare();
             pool.turning[worker].prepare();
             self.crew.start(worker, pool.scene.config.pin).map_err(start_error)?;
             self.started = worker + 1;
-            while seat.phase() == Phase::Starting {
-                platform.sleep(GLANCE);
-            }
-            if seat.phase() == Phase::Failed {
+            if pool.scene.wait(|| seat.started()) == Phase::Failed {
                 let unknown = || Error::new(ErrorKind::Engine, "a worker failed");
                 return Err(seat.error().unwrap_or_else(unknown));
             }
@@ -385,20 +381,13 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
 
     /// Waits for the first call of resident `id`; the error that no call gets past.
     fn first_call(&self, id: usize) -> Option<Error> {
-        let pool = self.pool;
-        loop {
-            let called = pool.queue.with(|queue| {
+        let error = self.pool.scene.wait(|| {
+            self.pool.queue.with(|queue| {
                 (queue.called > id)
                     .then(|| queue.error.filter(|(of, _)| *of == id).map(|(_, error)| error))
-            });
-            if let Some(error) = called {
-                let hopeless = |error: &Error| {
-                    matches!(error.kind, ErrorKind::WasmStack | ErrorKind::NativeStack)
-                };
-                return error.filter(hopeless);
-            }
-            pool.scene.platform.sleep(GLANCE);
-        }
+            })
+        });
+        error.filter(|error| matches!(error.kind, ErrorKind::WasmStack | ErrorKind::NativeStack))
     }
 
     fn try_start(&mut self, id: u32) -> Result<(), Error> {

@@ -96,6 +96,11 @@ impl<C: Counter, const N: usize> Seat<C, N> {
         }
     }
 
+    /// What came of its start, once something did.
+    pub(crate) fn started(&self) -> Option<Phase> {
+        Some(self.phase()).filter(|phase| *phase != Phase::Starting)
+    }
+
     pub(crate) fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Release);
     }

@@ -8,7 +8,7 @@ use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
 use crate::guest::{Guest, Judge, seed_of};
 use crate::lead::{
-    Account, Climbed, Dwell, Figures, GLANCE, Herd, MAX_MODULES, Scale, Scene, Window, drive,
+    Account, Climbed, Dwell, Figures, Herd, MAX_MODULES, Scale, Scene, Window, drive,
     report, report_parts,
 };
 use crate::seat::{Phase, Seat};
@@ -267,10 +267,7 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Herd for Lead<'_, '_, 
             self.failure = Some(start_error(error));
             return failed(self.failure);
         }
-        while seat.phase() == Phase::Starting {
-            scene.platform.sleep(GLANCE);
-        }
-        if seat.phase() == Phase::Failed {
+        if scene.wait(|| seat.started()) == Phase::Failed {
             self.crew.join(slot);
             self.failure = seat.error();
             return failed(self.failure);

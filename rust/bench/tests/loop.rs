@@ -2,6 +2,8 @@
 
 mod fake;
 
+use std::time::Duration;
+
 use fake::{ENVIRONMENT, Fake, GUEST, INSTANCE, MODULE, Script, TICKS_EACH};
 use wramp_bench::{Agreement, Check, Guest, Summary};
 use wramp_core::config::{Config, Mode, Scenario};
@@ -313,6 +315,15 @@ fn an_interrupt_ends_the_ramps_that_follow() {
     let script = Script { interrupt: Some(1), ..Script::default() };
     let log = run_all(CONFIG, script, &[GUEST, GUEST, GUEST]);
     assert_eq!(log.ends().len(), 1, "{log}");
+}
+
+/// The machine is Zephyr, whose time slices begin anew when a thread of higher priority wakes
+/// up: a controller that looked up every millisecond never let the second instance run.
+#[test]
+fn instances_that_never_pause_all_get_their_turn() {
+    let script = Script { slice: Some(Duration::from_millis(10)), ..Script::default() };
+    assert_eq!(run(script).end().peak, 4);
+    assert_eq!(run_all(Config { step: 4, ..CONFIG }, script, &[GUEST]).end().peak, 4);
 }
 
 #[test]

@@ -104,7 +104,10 @@ pub trait Platform: Sync {
     /// document after how long, and no call may take that long.
     fn since(&self, mark: Mark) -> Ticks;
 
-    /// Gives the CPU to others for at least that long.
+    /// Gives the CPU to others for at least that long; for less only where
+    /// [`interrupted`](Self::interrupted) turned true meanwhile. A machine should do so in one
+    /// piece: schedulers give whoever runs a new time slice when a caller of higher priority
+    /// wakes up, so one that wakes up all the time keeps the others from their turn.
     fn sleep(&self, time: Micros);
 
     /// CPU time so far, where the machine accounts for it.

@@ -11,6 +11,10 @@ use zephyr::sync::SpinMutex;
 /// The counter's rate. zephyr-lang-rust refuses targets that find it out at run time.
 pub(crate) const HZ: u64 = zephyr::kconfig::CONFIG_SYS_CLOCK_HW_CYCLES_PER_SEC.unsigned_abs() as u64;
 
+/// A quarter of the time in which the counter wraps: above 1 s up to 1 GHz, and so above the
+/// longest time slice.
+pub(crate) const LONGEST_NAP: Micros = Micros((1 << 30) * 1_000_000 / HZ);
+
 fn cycles() -> u32 {
     // SAFETY: reads a counter.
     unsafe { raw::k_cycle_get_32() }
@@ -18,8 +22,8 @@ fn cycles() -> u32 {
 
 /// A monotonic clock that starts when it is made.
 ///
-/// It must be read more often than the counter wraps. It is: whoever waits sleeps
-/// through [`Machine`](crate::machine::Machine), which reads it, at most 50 ms at a time.
+/// It must be read more often than the counter wraps. It is: the controller waits by
+/// sleeping through [`Machine`](crate::machine::Machine), which reads it after each nap.
 pub(crate) struct Clock {
     /// The counter when it was last read, and the ticks until then.
     state: SpinMutex<(u32, u64)>,

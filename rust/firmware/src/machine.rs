@@ -173,12 +173,17 @@ impl Platform for Machine {
     }
 
     fn sleep(&self, time: Micros) {
-        // Rounded up to the kernel's tick.
-        let micros = i32::try_from(time.0).unwrap_or(i32::MAX);
-        // SAFETY: the calling thread may sleep: it is no interrupt and holds no lock.
-        unsafe { raw::k_usleep(micros) };
-        // Keeps the clock from missing a wrap of the counter.
-        self.clock.now();
+        let mut left = time;
+        while left > Micros(0) {
+            let nap = left.min(clock::LONGEST_NAP);
+            left = left.saturating_sub(nap);
+            // Rounded up to the kernel's tick.
+            let micros = i32::try_from(nap.0).unwrap_or(i32::MAX);
+            // SAFETY: the calling thread may sleep: it is no interrupt and holds no lock.
+            unsafe { raw::k_usleep(micros) };
+            // Keeps the clock from missing a wrap of the counter.
+            self.clock.now();
+        }
     }
 
     fn cpu_time(&self) -> Option<CpuTime> {

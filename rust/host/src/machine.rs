@@ -195,6 +195,9 @@ impl<T: Send> Lock<T> for HostLock<T> {
     }
 }
 
+/// How long a sleep goes on after an interrupt.
+const NAP: Duration = Duration::from_millis(50);
+
 impl Platform for Machine<'_> {
     type Lock<T: Send> = HostLock<T>;
 
@@ -215,7 +218,12 @@ impl Platform for Machine<'_> {
     }
 
     fn sleep(&self, time: Micros) {
-        std::thread::sleep(Duration::from_micros(time.0));
+        let mut left = Duration::from_micros(time.0);
+        while !left.is_zero() {
+            let nap = left.min(NAP);
+            std::thread::sleep(nap);
+            left = if self.interrupted() { Duration::ZERO } else { left - nap };
+        }
     }
 
     fn cpu_time(&self) -> Option<CpuTime> {

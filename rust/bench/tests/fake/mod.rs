@@ -42,6 +42,9 @@ pub(crate) struct Script {
     pub(crate) interrupt: Option<usize>,
     /// The machine tells no CPU time.
     pub(crate) no_cpu_time: bool,
+    /// Threads that never sleep share one core in slices of that length, and each time the
+    /// controller wakes up, the one that runs is given a new slice.
+    pub(crate) slice: Option<Duration>,
 }
 
 /// The machine and the engine on it.
@@ -53,6 +56,8 @@ pub(crate) struct Fake {
     size: u32,
     lines: Mutex<Vec<String>>,
     interrupted: AtomicBool,
+    /// Sleeps of the controller in which a slice ended, and one more.
+    turns: AtomicU32,
     instances: AtomicU32,
     environments: AtomicU32,
     live: AtomicU32,
@@ -61,6 +66,11 @@ pub(crate) struct Fake {
 thread_local! {
     /// What the clock says that the last call of this thread took.
     static TOOK: Cell<u64> = const { Cell::new(1) };
+}
+
+thread_local! {
+    /// Whether this thread is a slot's.
+    static WORKER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Ticks of a call for each instance that lives.
@@ -77,6 +87,7 @@ impl Fake {
             size,
             lines: Mutex::new(Vec::new()),
             interrupted: AtomicBool::new(false),
+            turns: AtomicU32::new(1),
             instances: AtomicU32::new(0),
             environments: AtomicU32::new(0),
             live: AtomicU32::new(0),
@@ -273,8 +284,16 @@ impl<W: Work> Crew for Threads<'_, '_, W> {
             self.fake.interrupted.store(true, SeqCst);
         }
         assert!(self.running[slot].is_none(), "a slot was started before it was joined");
-        let work = self.work;
-        self.running[slot] = Some(self.scope.spawn(move || work.run(slot)));
+        let (fake, work) = (self.fake, self.work);
+        // The first to run has the core at once, and every other when a slice ends.
+        let turn = fake.turns.load(SeqCst) + u32::from(slot > 0);
+        self.running[slot] = Some(self.scope.spawn(move || {
+            WORKER.set(true);
+            while fake.script.slice.is_some() && fake.turns.load(SeqCst) < turn {
+                std::thread::yield_now();
+            }
+            work.run(slot);
+        }));
         Ok(())
     }
     fn join(&mut self, slot: usize) {
@@ -304,7 +323,11 @@ impl Platform for Fake {
         Ticks(TOOK.get())
     }
     fn sleep(&self, time: Micros) {
-        std::thread::sleep(Duration::from_micros(time.0));
+        let time = Duration::from_micros(time.0);
+        std::thread::sleep(time);
+        if !WORKER.get() && self.script.slice.is_some_and(|slice| time >= slice) {
+            self.turns.fetch_add(1, SeqCst);
+        }
     }
     fn cpu_time(&self) -> Option<CpuTime> {
         let total = self.now().to_micros(self.clock_hz());
