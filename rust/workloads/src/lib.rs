@@ -83,7 +83,7 @@ macro_rules! wasm {
 pub static ALL: &[Workload] = &[
     Workload {
         name: "cpu",
-        summary: "FNV-1a over one global, without memory",
+        summary: "an FNV hash over one global, without memory",
         source: "wat/cpu.wat",
         wasm: wasm!("cpu"),
         export: "run",
