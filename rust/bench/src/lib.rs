@@ -19,5 +19,6 @@ mod threads;
 
 pub use guest::{Agreement, Check, Guest};
 pub use lead::MAX_MODULES;
+pub use pool::table_bytes;
 pub use run::{Summary, finish, refuse, run};
 pub use seat::Seat;

@@ -26,8 +26,8 @@ use crate::seat::{Phase, Seat};
 use crate::threads::{failed, start_error, wrong_result};
 
 /// An instance without a thread. All of this but the instance's memory lies beside the arena,
-/// on the controller's stack: about 72 bytes on 32 bits, by its fields.
-struct Resident<I> {
+/// on the controller's stack: [`table_bytes`].
+pub(crate) struct Resident<I> {
     instance: I,
     judge: Judge,
     calls: u32,
@@ -42,10 +42,40 @@ struct Resident<I> {
     ended: Ticks,
 }
 
-/// All residents, in the order of their start. An empty place's resident is in a call.
-struct Queue<I, const M: usize> {
-    places: heapless::Vec<Option<Resident<I>>, M>,
+impl<I> Resident<I> {
+    fn new(instance: I, id: u32, from_ms: u32) -> Self {
+        Self {
+            instance,
+            judge: Judge::new(seed_of(id)),
+            calls: 0,
+            dwell: 0,
+            calls_before: 0,
+            errors: 0,
+            over_budget: 0,
+            from_ms,
+            until_ms: from_ms,
+            ended: Ticks(0),
+        }
+    }
+}
+
+/// Room for `M` residents.
+pub(crate) type Places<I, const M: usize> = heapless::Vec<Option<Resident<I>>, M>;
+
+/// Bytes of the controller's stack that a pool of at most `M` residents takes.
+#[must_use]
+pub const fn table_bytes<R: Runtime + 'static, const M: usize>() -> usize {
+    size_of::<Places<R::Instance<'static>, M>>()
+}
+
+/// All residents, in the order of their start. An empty place's resident is in a call. The
+/// places are borrowed: they are large, and what is built by value is moved.
+struct Queue<'p, I, const M: usize> {
+    places: &'p mut Places<I, M>,
+    /// Where the rotation goes on.
     next: usize,
+    /// A new resident, whose first call comes before the rotation goes on.
+    newest: Option<usize>,
     /// Number of the dwell that is on.
     dwell: u32,
     /// Residents whose first call has returned. They are called in the order of their
@@ -55,27 +85,32 @@ struct Queue<I, const M: usize> {
     error: Option<(usize, Error)>,
 }
 
-impl<I, const M: usize> Queue<I, M> {
-    const fn new() -> Self {
-        Self { places: heapless::Vec::new(), next: 0, dwell: 0, called: 0, error: None }
+impl<'p, I, const M: usize> Queue<'p, I, M> {
+    const fn new(places: &'p mut Places<I, M>) -> Self {
+        Self { places, next: 0, newest: None, dwell: 0, called: 0, error: None }
     }
 
     /// Takes the next resident that is not in a call.
     fn take(&mut self) -> Option<(usize, Resident<I>)> {
         let count = self.places.len();
+        let newest = self.newest.take().and_then(|place| self.take_from(place));
         // No more places are empty than there are workers, so this ends soon.
-        for _ in 0..count {
-            let place = self.next % count;
-            self.next = place + 1;
-            if let Some(mut resident) = self.places[place].take() {
-                if resident.dwell != self.dwell {
-                    resident.dwell = self.dwell;
-                    resident.calls_before = resident.calls;
-                }
-                return Some((place, resident));
-            }
+        newest.or_else(|| {
+            (0..count).find_map(|_| {
+                let place = self.next % count;
+                self.next = place + 1;
+                self.take_from(place)
+            })
+        })
+    }
+
+    fn take_from(&mut self, place: usize) -> Option<(usize, Resident<I>)> {
+        let mut resident = self.places[place].take()?;
+        if resident.dwell != self.dwell {
+            resident.dwell = self.dwell;
+            resident.calls_before = resident.calls;
         }
-        None
+        Some((place, resident))
     }
 
     fn put(&mut self, place: usize, resident: Resident<I>) {
@@ -92,13 +127,13 @@ impl<I, const M: usize> Queue<I, M> {
             Some(resident) => resident,
             None => unreachable!("what was pushed comes back"),
         })?;
-        self.next = place;
+        self.newest = Some(place);
         Ok(())
     }
 }
 
 /// A ramp of residents.
-pub(crate) struct Pool<'s, 'm, P: Platform, R: Runtime + 'm, C, const N: usize, const M: usize>
+pub(crate) struct Pool<'p, 's, 'm, P: Platform, R: Runtime + 'm, C, const N: usize, const M: usize>
 where
     R: 's,
 {
@@ -112,15 +147,15 @@ where
     turning: &'s [Seat<C, N>],
     calls: Scale,
     turnarounds: Scale,
-    queue: P::Lock<Queue<R::Instance<'s>, M>>,
+    queue: P::Lock<Queue<'p, R::Instance<'s>, M>>,
     /// Workers wait until all of them are there.
     open: AtomicBool,
     /// Residents so far.
     residents: AtomicU32,
 }
 
-impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
-    Pool<'s, 'm, P, R, C, N, M>
+impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
+    Pool<'p, 's, 'm, P, R, C, N, M>
 {
     /// A pool of `workers`; `None` without two seats for each.
     pub(crate) fn new(
@@ -130,6 +165,7 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
         module: &'s R::Module<'m>,
         seats: &'s [Seat<C, N>],
         workers: usize,
+        places: &'p mut Places<R::Instance<'s>, M>,
     ) -> Option<Self> {
         let (serving, rest) = seats.split_at_checked(workers)?;
         let (turning, _) = rest.split_at_checked(workers)?;
@@ -142,7 +178,7 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
             turning,
             calls: Scale::new(),
             turnarounds: Scale::new(),
-            queue: P::Lock::new(Queue::new()),
+            queue: P::Lock::new(Queue::new(places)),
             open: AtomicBool::new(false),
             residents: AtomicU32::new(0),
         })
@@ -302,7 +338,7 @@ impl<'s, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize
 }
 
 impl<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize> Work
-    for Pool<'_, '_, P, R, C, N, M>
+    for Pool<'_, '_, '_, P, R, C, N, M>
 {
     fn run(&self, slot: usize) {
         let Some(seat) = self.serving.get(slot) else { return };
@@ -316,8 +352,8 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize> Work
     }
 }
 
-struct Lead<'c, 's, 'm, P: Platform, R: Runtime, C, const N: usize, const M: usize> {
-    pool: &'c Pool<'s, 'm, P, R, C, N, M>,
+struct Lead<'c, 'p, 's, 'm, P: Platform, R: Runtime, C, const N: usize, const M: usize> {
+    pool: &'c Pool<'p, 's, 'm, P, R, C, N, M>,
     crew: &'c mut dyn Crew,
     account: Account,
     /// Workers whose threads were started.
@@ -329,8 +365,8 @@ struct Lead<'c, 's, 'm, P: Platform, R: Runtime, C, const N: usize, const M: usi
     turning: Window<N>,
 }
 
-impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
-    Lead<'_, 's, '_, P, R, C, N, M>
+impl<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
+    Lead<'_, '_, '_, '_, P, R, C, N, M>
 {
     /// Instantiates one more and puts it at the head of the queue.
     fn add(&mut self, id: u32) -> Result<(), Error> {
@@ -346,18 +382,7 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
             self.parts = pool.runtime.parts(&instance, None);
         }
         let from_ms = pool.scene.millis();
-        let resident = Resident {
-            instance,
-            judge: Judge::new(seed_of(id)),
-            calls: 0,
-            dwell: 0,
-            calls_before: 0,
-            errors: 0,
-            over_budget: 0,
-            from_ms,
-            until_ms: from_ms,
-            ended: Ticks(0),
-        };
+        let resident = Resident::new(instance, id, from_ms);
         pool.queue
             .with(|queue| queue.add(resident))
             .map_err(|_| Error::new(ErrorKind::Engine, "the table of residents is full"))
@@ -413,7 +438,7 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
 }
 
 impl<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize> Herd
-    for Lead<'_, '_, '_, P, R, C, N, M>
+    for Lead<'_, '_, '_, '_, P, R, C, N, M>
 {
     fn start(&mut self, id: u32) -> Event {
         match self.try_start(id) {
@@ -461,5 +486,45 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize> Herd
         for worker in 0..self.started {
             self.crew.join(worker);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Places, Queue, Resident};
+
+    fn add(queue: &mut Queue<'_, (), 8>, id: u32) {
+        assert!(queue.add(Resident::new((), id, 0)).is_ok());
+    }
+
+    /// Whose the next calls are.
+    fn turns<const N: usize>(queue: &mut Queue<'_, (), 8>) -> [usize; N] {
+        core::array::from_fn(|_| {
+            let (place, mut resident) = queue.take().unwrap();
+            resident.calls += 1;
+            queue.put(place, resident);
+            place
+        })
+    }
+
+    #[test]
+    fn a_new_resident_is_next_and_the_rotation_goes_on_where_it_was() {
+        let mut places = Places::new();
+        let mut queue = Queue::new(&mut places);
+        (0..4).for_each(|id| add(&mut queue, id));
+        assert_eq!(turns(&mut queue), [3, 0, 1, 2, 3, 0]);
+        add(&mut queue, 4);
+        assert_eq!(turns(&mut queue), [4, 1, 2, 3, 4, 0]);
+    }
+
+    #[test]
+    fn a_resident_in_a_call_is_passed_over() {
+        let mut places = Places::new();
+        let mut queue = Queue::new(&mut places);
+        assert!(queue.take().is_none());
+        (0..3).for_each(|id| add(&mut queue, id));
+        let (place, _in_call) = queue.take().unwrap();
+        assert_eq!(place, 2);
+        assert_eq!(turns(&mut queue), [0, 1, 0, 1]);
     }
 }

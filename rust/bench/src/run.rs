@@ -12,7 +12,7 @@ use wramp_core::runtime::{Error, ErrorKind, Runtime};
 use crate::fit::fit;
 use crate::guest::{Check, Guest};
 use crate::lead::{Climbed, MAX_MODULES, Scale, Scene};
-use crate::pool::Pool;
+use crate::pool::{Places, Pool};
 use crate::seat::Seat;
 use crate::threads::{Modules, Threads};
 
@@ -274,9 +274,10 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
                 (config.mode, guests, &modules[0])
         {
             let workers = workers as usize;
-            let pool = Pool::<_, _, _, N, M>::new(scene, runtime, guest, module, seats, workers);
+            let mut places = Places::<_, M>::new();
+            let pool = Pool::new(scene, runtime, guest, module, seats, workers, &mut places);
             let missing = || Error::new(ErrorKind::Engine, "a pool takes two seats a worker");
-            return Ok(pool.ok_or_else(missing)?.climb());
+            return pool.as_ref().map(Pool::climb).ok_or_else(missing);
         }
         let modules =
             if private { Modules::Private } else { Modules::Shared(&modules[..guests.len()]) };

@@ -8,8 +8,8 @@ use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
 use crate::guest::{Guest, Judge, seed_of};
 use crate::lead::{
-    Account, Climbed, Dwell, Figures, Herd, MAX_MODULES, Scale, Scene, Window, drive,
-    report, report_parts,
+    Account, Climbed, Dwell, Figures, Herd, MAX_MODULES, Scale, Scene, Window, drive, report,
+    report_parts,
 };
 use crate::seat::{Phase, Seat};
 
