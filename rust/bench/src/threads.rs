@@ -89,14 +89,32 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
         match self.modules {
             Modules::Shared(modules) => {
                 let module = modules.get(slot % modules.len().max(1)).and_then(Option::as_ref);
-                let missing = || Error::new(ErrorKind::Engine, "module is not loaded");
-                self.inhabit(slot, module.ok_or_else(missing)?)
+                match module {
+                    Some(module) => self.inhabit(slot, module),
+                    None => not_loaded(),
+                }
             }
-            Modules::Private => {
-                let own = self.runtime.load(self.guest(slot).source)?;
-                self.inhabit(slot, &own)
-            }
+            Modules::Private => self.live_alone(slot),
         }
+    }
+
+    /// Not inlined, as the two below: what it keeps would be on every instance's stack.
+    #[inline(never)]
+    fn live_alone(&self, slot: usize) -> Result<(), Error> {
+        let own = self.runtime.load(self.guest(slot).source)?;
+        self.inhabit(slot, &own)
+    }
+
+    /// Leaves the parts of one of the first instances to the controller.
+    #[inline(never)]
+    fn leave_parts(
+        &self,
+        instance: &R::Instance<'_>,
+        environment: &R::Environment<'_>,
+        stack: Bytes,
+    ) {
+        let parts = self.runtime.parts(instance, Some((environment, stack)));
+        self.parts.with(|shared| *shared = parts);
     }
 
     /// The interpreter stack of the instance in that slot.
@@ -113,8 +131,7 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
             self.runtime.instantiate(module, guest.export, guest.parameters, stack)?;
         let mut environment = self.runtime.environment(&thread, module, &instance, stack)?;
         if slot < self.guests.len() {
-            let parts = self.runtime.parts(&instance, Some((&environment, stack)));
-            self.parts.with(|shared| *shared = parts);
+            self.leave_parts(&instance, &environment, stack);
         }
         let budget = self.scene.config.budget;
         self.serve(slot, |argument| {
@@ -167,6 +184,14 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
     }
 }
 
+#[cold]
+#[inline(never)]
+fn not_loaded() -> Result<(), Error> {
+    Err(Error::new(ErrorKind::Engine, "module is not loaded"))
+}
+
+#[cold]
+#[inline(never)]
 pub(crate) fn wrong_result() -> Error {
     Error::new(ErrorKind::WrongResult, "result differs from the reference")
 }
@@ -174,10 +199,10 @@ pub(crate) fn wrong_result() -> Error {
 impl<P: Platform, R: Runtime, C: Counter, const N: usize> Work for Threads<'_, '_, P, R, C, N> {
     fn run(&self, slot: usize) {
         let Some(seat) = self.seats.get(slot) else { return };
-        match self.live(slot) {
+        match &self.live(slot) {
             Ok(()) => seat.set_phase(Phase::Ended),
             Err(error) => {
-                seat.note(&error);
+                seat.note(error);
                 seat.set_phase(Phase::Failed);
             }
         }
