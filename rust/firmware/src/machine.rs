@@ -25,11 +25,11 @@ const BUCKETS: usize = 9 * BUCKETS_PER_OCTAVE;
 /// What instances did; static, for the main thread's stack is small.
 static SEATS: [Seat<AtomicU16, BUCKETS>; config::SEATS] = [const { Seat::new() }; config::SEATS];
 
-// Where the table of a pool's residents lies. The rest is what a build without a pool has.
+// Where the table of a pool's residents lies, beside what the controller itself takes.
 const _: () = assert!(
     config::RESIDENTS == 0
         || zephyr::kconfig::CONFIG_MAIN_STACK_SIZE as usize
-            >= wramp_bench::table_bytes::<Engine, { config::RESIDENTS }>() + 6144,
+            >= wramp_bench::table_bytes::<Engine, { config::RESIDENTS }>() + 8192,
     "the table of residents does not fit the main thread's stack: raise CONFIG_MAIN_STACK_SIZE \
      or lower CONFIG_WRAMP_RESIDENTS, by 72 bytes a resident on 32 bits"
 );
