@@ -16,6 +16,7 @@ use clap::{Parser, Subcommand};
 pub mod capture;
 pub mod chart;
 pub mod compare;
+pub mod costs;
 pub mod geometry;
 pub mod log;
 pub mod plan;

@@ -11,6 +11,7 @@ use maud::{Markup, html};
 use serde_json::{Map, Number, Value};
 use wramp_core::report::Run;
 
+use crate::costs::costs;
 use crate::log::{Kept, Kind, Log, Ramp, Rows, RunLog};
 use crate::{Outcome, Problem, print};
 
@@ -321,9 +322,11 @@ pub enum Which {
     Instances,
     /// What an instance's bytes are for
     Parts,
+    /// One row a log: bytes of an instance, how many fit, time of a call
+    Costs,
 }
 
-/// All of them, in the order in which they are shown.
+/// Those that are shown where none is asked for, in their order.
 pub const ALL: [Which; 4] = [Which::Summary, Which::Steps, Which::Instances, Which::Parts];
 
 impl Which {
@@ -334,12 +337,16 @@ impl Which {
             Self::Steps => ("steps", "Steps", STEPS),
             Self::Instances => ("instances", "Instances", INSTANCES),
             Self::Parts => ("parts", "Parts of an instance", PARTS),
+            Self::Costs => ("costs", "Costs", &[]),
         }
     }
 
     /// This table of all runs of these logs.
     #[must_use]
     pub fn of(self, logs: &[Log]) -> Table {
+        if self == Self::Costs {
+            return costs(logs);
+        }
         let (name, title, own) = self.shape();
         let mut columns = PLACE.to_vec();
         // A person needs to be told apart only what is more than one.
@@ -377,6 +384,7 @@ impl Which {
             Self::Summary => push(&ramp.workload, summary(ramp)),
             Self::Steps => records(&ramp.steps, own, push),
             Self::Instances => records(&ramp.instances, own, push),
+            Self::Costs => {}
             Self::Parts => {
                 for (workload, parts) in parts(ramp) {
                     let sum: u32 = parts.iter().map(|(_, bytes)| bytes).sum();
@@ -505,6 +513,9 @@ pub struct TableArgs {
     /// Only these tables (all; steps with --format csv)
     #[arg(long, value_enum, value_delimiter = ',')]
     pub show: Vec<Which>,
+    /// Only these workloads
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub workload: Vec<String>,
 }
 
 /// Opens every log that was named.
@@ -530,7 +541,16 @@ pub fn execute(args: &TableArgs) -> Outcome {
         (_, []) => ALL.as_slice(),
         (_, chosen) => chosen,
     };
-    let logs = open_all(&args.logs)?;
+    let mut logs = open_all(&args.logs)?;
+    if !args.workload.is_empty() {
+        let chosen = |name: &String| logs.iter().flat_map(Log::ramps).any(|r| r.workload == *name);
+        if let Some(missing) = args.workload.iter().find(|name| !chosen(name)) {
+            return Err(Problem::new(format!("no ramp of {missing} in these logs (--workload)")));
+        }
+        for run in logs.iter_mut().flat_map(|log| &mut log.runs) {
+            run.ramps.retain(|ramp| args.workload.contains(&ramp.workload));
+        }
+    }
     let mut tables: Vec<Table> = chosen.iter().map(|which| which.of(&logs)).collect();
     if args.show.is_empty() && args.format != Format::Json && args.format != Format::Csv {
         tables.retain(|table| !table.rows.is_empty());

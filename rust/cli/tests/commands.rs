@@ -54,6 +54,23 @@ fn every_subcommand_shows_an_example() {
 }
 
 #[test]
+fn table_sets_builds_side_by_side() {
+    let host = golden("host.log");
+    let costs = ["table", &host, &host, "--show", "costs", "--workload", "mem,cpu"];
+    let json = stdout(&wramp(&[&costs[..], &["--format", "json"]].concat()));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let rows = json["costs"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{json}");
+    // As its records say: 1 + 1 + (188,240 - 7,712) / 7,712, and the same of mem.
+    assert_eq!(rows[0]["cpu_cost_bytes"], 7_712, "{json}");
+    assert_eq!(rows[0]["cpu_fit"], 25, "{json}");
+    assert_eq!(rows[0]["mem_fit"], 2, "{json}");
+    assert!(rows[0]["mem_call_us"].as_f64().unwrap() > 0.0, "{json}");
+    assert!(rows[0].get("msg_fit").is_none(), "{json}");
+    refused(&["table", &host, "--workload", "fib"], &["fib", "--workload"]);
+}
+
+#[test]
 fn table_writes_four_formats() {
     let host = golden("host.log");
     let text = stdout(&wramp(&["table", &host]));
