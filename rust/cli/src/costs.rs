@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use wramp_core::ramp::{Demand, predict};
 
 use crate::log::{Log, Ramp, RunLog};
+use crate::published;
 use crate::table::{Column, Show, Table, column};
 
 /// What is said of a workload: key, heading, and how it is shown.
-const EACH: [(&str, &str, Show); 3] = [
+const EACH: [(&str, &str, Show); 4] = [
+    ("peak", "peak", Show::Number),
     ("cost_bytes", "bytes", Show::Number),
     ("fit", "fit", Show::Number),
     ("call_us", "us a call", Show::Micros),
@@ -16,11 +18,13 @@ const EACH: [(&str, &str, Show); 3] = [
 
 /// One row a log; of a log with several runs, the longest run.
 ///
-/// For each workload: arena bytes of one instance; instances that the run's arena would
+/// For each workload: the run's peak; arena bytes of one instance; instances that the run's arena would
 /// hold, by [`predict`] and without regard to slots; median microseconds of a call on the
 /// first rung. Workloads come in the order in which the logs name them.
+///
+/// Where `article` is true the published benchmark is the first row, with what it published.
 #[must_use]
-pub fn costs(logs: &[Log]) -> Table {
+pub fn costs(logs: &[Log], article: bool) -> Table {
     let runs: Vec<(&str, &RunLog)> =
         logs.iter().filter_map(|log| Some((&*log.name, log.best()?))).collect();
     let mut workloads: Vec<&str> = Vec::new();
@@ -46,7 +50,16 @@ pub fn costs(logs: &[Log]) -> Table {
         });
         std::iter::once(Some(name.to_owned())).chain(cells).collect()
     };
-    let rows = runs.iter().map(row).collect();
+    let rows = article
+        .then(|| {
+            let cells = workloads.iter().flat_map(|&workload| {
+                EACH.map(|(key, _, _)| published::figure(workload, key).map(|n| n.to_string()))
+            });
+            std::iter::once(Some(published::LABEL.to_owned())).chain(cells).collect()
+        })
+        .into_iter()
+        .chain(runs.iter().map(row))
+        .collect();
     Table { name: "costs", title: "What an instance costs".into(), columns, rows }
 }
 
@@ -59,5 +72,5 @@ fn cells(ramp: &Ramp) -> [Option<String>; EACH.len()] {
     });
     let cost = predicted.map(|first| first.cost_bytes.to_string());
     let call = ramp.steps.iter().next().and_then(|step| step.value("latency_p50_us"));
-    [cost, fit, call.map(Into::into)]
+    [Some(ramp.peak().to_string()), cost, fit, call.map(Into::into)]
 }

@@ -7,6 +7,8 @@
 
 /// What the reference is called on the command line.
 pub const NAME: &str = "published";
+/// What it is, where it stands beside runs.
+pub const LABEL: &str = "published, a real ESP32-S3";
 /// The board, in Zephyr's terms.
 pub const BOARD: &str = "esp32s3_devkitc";
 /// Bits of its pointers.
@@ -63,3 +65,10 @@ pub const FIGURES: &[Published] = &[
     exact("msg", "peak", 2.0, ARTICLE),
     exact("msg", "cost_bytes", 72120.0, SIZES),
 ];
+
+/// A figure, if it was published.
+#[must_use]
+pub fn figure(workload: &str, figure: &str) -> Option<f64> {
+    let wanted = |known: &&Published| known.workload == workload && known.figure == figure;
+    FIGURES.iter().find(wanted).map(|known| known.value)
+}

@@ -4,6 +4,7 @@
 //! columns that matter; CSV and JSON hold every key as it stands in the record.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -13,6 +14,7 @@ use wramp_core::report::Run;
 
 use crate::costs::costs;
 use crate::log::{Kept, Kind, Log, Ramp, Rows, RunLog};
+use crate::published;
 use crate::{Outcome, Problem, print};
 
 /// A column: how a program calls it and how a person reads it.
@@ -345,7 +347,7 @@ impl Which {
     #[must_use]
     pub fn of(self, logs: &[Log]) -> Table {
         if self == Self::Costs {
-            return costs(logs);
+            return costs(logs, false);
         }
         let (name, title, own) = self.shape();
         let mut columns = PLACE.to_vec();
@@ -504,7 +506,8 @@ Examples:
   wramp table results/linux/2026-01-31-1a2b3c4 --format markdown --show summary
   wramp run --format records | wramp table - --show steps --format csv > steps.csv")]
 pub struct TableArgs {
-    /// Logs: a file, - for stdin, or the directory of a saved run
+    /// Logs: a file, - for stdin, the directory of a saved run, or, for --show costs,
+    /// `published`: the ESP32-S3 article's figures
     #[arg(required = true, value_name = "LOG")]
     pub logs: Vec<String>,
     /// How to write it
@@ -541,7 +544,13 @@ pub fn execute(args: &TableArgs) -> Outcome {
         (_, []) => ALL.as_slice(),
         (_, chosen) => chosen,
     };
-    let mut logs = open_all(&args.logs)?;
+    let is_article = |path: &&String| **path == published::NAME && !Path::new(path).exists();
+    let article = args.logs.iter().any(|path| is_article(&path));
+    let paths: Vec<String> = args.logs.iter().filter(|path| !is_article(path)).cloned().collect();
+    if article && (chosen != [Which::Costs] || paths.is_empty()) {
+        return Err(Problem::new("`published` stands beside logs, and in --show costs alone"));
+    }
+    let mut logs = open_all(&paths)?;
     if !args.workload.is_empty() {
         let chosen = |name: &String| logs.iter().flat_map(Log::ramps).any(|r| r.workload == *name);
         if let Some(missing) = args.workload.iter().find(|name| !chosen(name)) {
@@ -551,7 +560,10 @@ pub fn execute(args: &TableArgs) -> Outcome {
             run.ramps.retain(|ramp| args.workload.contains(&ramp.workload));
         }
     }
-    let mut tables: Vec<Table> = chosen.iter().map(|which| which.of(&logs)).collect();
+    let mut tables: Vec<Table> = chosen
+        .iter()
+        .map(|which| if article { costs(&logs, true) } else { which.of(&logs) })
+        .collect();
     if args.show.is_empty() && args.format != Format::Json && args.format != Format::Csv {
         tables.retain(|table| !table.rows.is_empty());
         if tables.is_empty() {

@@ -63,11 +63,16 @@ fn table_sets_builds_side_by_side() {
     assert_eq!(rows.len(), 2, "{json}");
     // As its records say: 1 + 1 + (188,240 - 7,712) / 7,712, and the same of mem.
     assert_eq!(rows[0]["cpu_cost_bytes"], 7_712, "{json}");
+    assert_eq!(rows[0]["cpu_peak"], 24, "{json}");
     assert_eq!(rows[0]["cpu_fit"], 25, "{json}");
     assert_eq!(rows[0]["mem_fit"], 2, "{json}");
     assert!(rows[0]["mem_call_us"].as_f64().unwrap() > 0.0, "{json}");
     assert!(rows[0].get("msg_fit").is_none(), "{json}");
     refused(&["table", &host, "--workload", "fib"], &["fib", "--workload"]);
+    let beside = stdout(&wramp(&["table", "published", &host, "--show", "costs"]));
+    assert!(beside.contains("ESP32-S3") && beside.contains("6,456"), "{beside}");
+    refused(&["table", "published", "--show", "costs"], &["beside logs"]);
+    refused(&["table", "published", &host], &["--show costs"]);
 }
 
 #[test]
