@@ -76,8 +76,26 @@ size_t wramp_stack_size(void)
 /* The arena: NULL and 0 bytes where there is none. */
 void *wramp_arena_region(size_t *bytes)
 {
-#if CONFIG_WRAMP_ARENA_SIZE < 0
-	BUILD_ASSERT(!IS_ENABLED(CONFIG_ARCH_POSIX) && !IS_ENABLED(CONFIG_WRAMP_ARENA_PSRAM),
+#if CONFIG_WRAMP_ARENA_SIZE == 0
+	*bytes = 0;
+	return NULL;
+#elif defined(CONFIG_WRAMP_ARENA_PSRAM)
+	BUILD_ASSERT(CONFIG_WRAMP_ARENA_SIZE > 0,
+		     "PSRAM cannot be taken whole: set CONFIG_WRAMP_ARENA_SIZE to a size");
+	void *region = shared_multi_heap_aligned_alloc(SMH_REG_ATTR_EXTERNAL, 8,
+						       CONFIG_WRAMP_ARENA_SIZE);
+	*bytes = region == NULL ? 0 : CONFIG_WRAMP_ARENA_SIZE;
+	return region;
+#elif CONFIG_WRAMP_ARENA_SIZE > 0 && !defined(CONFIG_HAS_ESPRESSIF_HAL)
+	static uint8_t region[CONFIG_WRAMP_ARENA_SIZE] __aligned(8) __noinit;
+
+	*bytes = sizeof(region);
+	return region;
+#else
+	/* After the image. On Espressif's chips that is more than sections may use, by
+	 * the ROM's download buffers; src/arena.ld asserts that a size fits there.
+	 */
+	BUILD_ASSERT(!IS_ENABLED(CONFIG_ARCH_POSIX),
 		     "only RAM that a linker script bounds can be taken whole: "
 		     "set CONFIG_WRAMP_ARENA_SIZE to a size");
 	extern char _end[];
@@ -87,21 +105,8 @@ void *wramp_arena_region(size_t *bytes)
 #else
 	uintptr_t end = CONFIG_SRAM_BASE_ADDRESS + KB(CONFIG_SRAM_SIZE);
 #endif
-	*bytes = end - (uintptr_t)_end;
+	*bytes = CONFIG_WRAMP_ARENA_SIZE > 0 ? CONFIG_WRAMP_ARENA_SIZE : end - (uintptr_t)_end;
 	return _end;
-#elif CONFIG_WRAMP_ARENA_SIZE == 0
-	*bytes = 0;
-	return NULL;
-#elif defined(CONFIG_WRAMP_ARENA_PSRAM)
-	void *region = shared_multi_heap_aligned_alloc(SMH_REG_ATTR_EXTERNAL, 8,
-						       CONFIG_WRAMP_ARENA_SIZE);
-	*bytes = region == NULL ? 0 : CONFIG_WRAMP_ARENA_SIZE;
-	return region;
-#else
-	static uint8_t region[CONFIG_WRAMP_ARENA_SIZE] __aligned(8) __noinit;
-
-	*bytes = sizeof(region);
-	return region;
 #endif
 }
 
