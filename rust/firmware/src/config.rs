@@ -15,6 +15,8 @@ const fn number(value: isize) -> u32 {
 
 /// Slots that src/machine.c reserved.
 pub(crate) const SLOTS: usize = number(k::CONFIG_WRAMP_SLOTS) as usize;
+/// The least stack of a slot with which a run begins.
+pub(crate) const LEAST_SLOT_STACK: Bytes = Bytes(number(k::CONFIG_WRAMP_SLOT_STACK_LEAST));
 /// How instances share threads, and the most residents of a pool.
 #[cfg(CONFIG_WRAMP_MODE_POOL)]
 const POOL: (Mode, usize) = (
@@ -81,12 +83,13 @@ fn budget() -> Option<u32> {
 }
 
 /// The workloads that Kconfig can choose.
-const CHOICE: [(&str, bool); 10] = [
+const CHOICE: [(&str, bool); 11] = [
     ("cpu", cfg!(CONFIG_WRAMP_WORKLOAD_CPU)),
     ("mem", cfg!(CONFIG_WRAMP_WORKLOAD_MEM)),
     ("msg", cfg!(CONFIG_WRAMP_WORKLOAD_MSG)),
     ("isolation", cfg!(CONFIG_WRAMP_WORKLOAD_ISOLATION)),
     ("state", cfg!(CONFIG_WRAMP_WORKLOAD_STATE)),
+    ("nest", cfg!(CONFIG_WRAMP_WORKLOAD_NEST)),
     ("add", cfg!(CONFIG_WRAMP_WORKLOAD_ADD)),
     ("mul", cfg!(CONFIG_WRAMP_WORKLOAD_MUL)),
     ("fib", cfg!(CONFIG_WRAMP_WORKLOAD_FIB)),

@@ -64,6 +64,11 @@ impl Machine {
     /// Sets up the engine and runs every ramp of the scenario: `run` record to `done` record.
     pub(crate) fn run(&self, guests: &[Guest<'_>]) -> Summary {
         self.describe();
+        let (stack, least) = (self.config.slot_stack, config::LEAST_SLOT_STACK);
+        if stack < least {
+            let message = format_args!("a slot's stack of {stack} bytes is below {least}");
+            return self.refuse(ErrorKind::NativeStack, Knob::SlotStack, message);
+        }
         match Engine::new::<ZephyrArena>() {
             Ok(engine) => wramp_bench::run::<_, _, _, _, { config::RESIDENTS }>(
                 self,
@@ -76,12 +81,17 @@ impl Machine {
                 let arena = self.config.arena;
                 let message =
                     format_args!("arena too small for the runtime itself: {arena} bytes: {error}");
-                wramp_bench::refuse(self, None, ErrorKind::OutOfMemory, Knob::Arena, message);
-                let summary = Summary { refused: true, ..Summary::default() };
-                wramp_bench::finish(self, &summary);
-                summary
+                self.refuse(ErrorKind::OutOfMemory, Knob::Arena, message)
             }
         }
+    }
+
+    /// Ends a run that cannot begin.
+    fn refuse(&self, kind: ErrorKind, knob: Knob, message: core::fmt::Arguments<'_>) -> Summary {
+        wramp_bench::refuse(self, None, kind, knob, message);
+        let summary = Summary { refused: true, ..Summary::default() };
+        wramp_bench::finish(self, &summary);
+        summary
     }
 
     /// The `run` record. Not inlined: its frame must not stay on the stack for the run.

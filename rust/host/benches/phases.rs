@@ -16,7 +16,7 @@ use wramp_workloads::{ALL, State, Workload};
 
 const STACK: Bytes = Bytes(4096);
 const NAMES: &[&str] =
-    &["cpu", "mem", "msg", "isolation", "state", "add", "mul", "fib", "checksum", "popcount"];
+    &["cpu", "mem", "msg", "isolation", "state", "nest", "add", "mul", "fib", "checksum", "popcount"];
 
 fn main() {
     assert!(NAMES.iter().eq(ALL.iter().map(|workload| &workload.name)));

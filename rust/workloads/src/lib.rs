@@ -79,7 +79,7 @@ macro_rules! wasm {
     };
 }
 
-/// Every workload: the five that ask a question of their own, then [`MIXED`].
+/// Every workload: the six that ask a question of their own, then [`MIXED`].
 pub static ALL: &[Workload] = &[
     Workload {
         name: "cpu",
@@ -135,6 +135,17 @@ pub static ALL: &[Workload] = &[
         memory_bytes: 2_048,
         reference: reference::state,
         varies: true,
+    },
+    Workload {
+        name: "nest",
+        summary: "40 blocks inside one another, left at another depth each round",
+        source: "wat/nest.wat",
+        wasm: wasm!("nest"),
+        export: "run",
+        parameters: Parameters::None,
+        memory_bytes: 0,
+        reference: reference::nest,
+        varies: false,
     },
     Workload {
         name: "add",

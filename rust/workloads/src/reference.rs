@@ -104,6 +104,14 @@ fn generator_at(mut steps: u32) -> u32 {
     x
 }
 
+/// Round by round, the depths from the round's own outwards.
+pub(crate) fn nest(state: &mut State) -> i32 {
+    let hash = (0..40u32)
+        .flat_map(|round| round..40)
+        .fold(0u32, |hash, depth| hash.wrapping_mul(31).wrapping_add(depth));
+    after_call(state, hash)
+}
+
 /// Gauss: n (n + 1) / 2.
 pub(crate) fn add(state: &mut State) -> i32 {
     after_call(state, 50_000 / 2 * 50_001)
