@@ -15,8 +15,19 @@ use wramp_wamr::Engine;
 use wramp_workloads::{ALL, State, Workload};
 
 const STACK: Bytes = Bytes(4096);
-const NAMES: &[&str] =
-    &["cpu", "mem", "msg", "isolation", "state", "nest", "add", "mul", "fib", "checksum", "popcount"];
+const NAMES: &[&str] = &[
+    "cpu",
+    "mem",
+    "msg",
+    "isolation",
+    "state",
+    "nest",
+    "add",
+    "mul",
+    "fib",
+    "checksum",
+    "popcount",
+];
 
 fn main() {
     assert!(NAMES.iter().eq(ALL.iter().map(|workload| &workload.name)));
