@@ -5,14 +5,15 @@
 //! off its target is marked, and the load of the machine stands above the table.
 
 mod bare;
+mod trial;
 
 use std::hint::black_box;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicU32;
 use std::time::Instant;
 
 use bare::Bare;
-use wramp_bench::Guest;
+use trial::{NOTHING, Rate, Report, Trial, built_in, median};
 use wramp_core::config::Config;
 use wramp_core::measure::{ALL_BUCKETS, Bytes, Tally, window_floor};
 use wramp_core::ramp::Limit;
@@ -20,52 +21,20 @@ use wramp_core::report::Record;
 use wramp_core::runtime::{Parameters, Runtime, Source};
 use wramp_host::arena::{ArenaGuard, HostArena};
 use wramp_host::clock::Clock;
-use wramp_host::{Machine, Setup};
 use wramp_wamr::Engine;
 use wramp_workloads::State;
 
 const STACK: Bytes = Bytes(4096);
 
-/// The table, printed as it grows; what is wrong is counted.
-struct Report {
-    wrong: u32,
-}
-
-impl Report {
-    fn row(&self, figure: &str, value: &str, target: &str, verdict: &str) {
-        println!("{figure:<46} {value:>26}   {target:<22} {verdict}");
-    }
-
-    /// A figure that is right or wrong.
-    fn exact(&mut self, figure: &str, value: &str, target: &str, right: bool) {
-        self.row(figure, value, target, if right { "ok" } else { "WRONG" });
-        self.wrong += u32::from(!right);
-    }
-
-    /// A figure that depends on the machine.
-    fn speed(&self, figure: &str, value: &str, target: &str, reached: bool) {
-        self.row(figure, value, target, if reached { "ok" } else { "off target" });
-    }
-}
-
 fn main() -> ExitCode {
-    // `cargo test --benches` runs it too, without this: it has two minutes better spent.
-    if !std::env::args().any(|argument| argument == "--bench") {
+    if !trial::is_bench() {
         return ExitCode::SUCCESS;
     }
-    let mut report = Report { wrong: 0 };
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    println!(
-        "WAMR {} ({}), {cores} cores, load average before: {}",
-        wramp_wamr::VERSION,
-        wramp_wamr::INTERPRETER,
-        load.split(' ').next().unwrap_or("unknown")
-    );
-    report.row("figure", "measured", "target", "");
-    // Without a name all of them.
-    let named: Vec<_> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
-    let wanted = |name: &str| named.is_empty() || named.iter().any(|one| one == name);
+    let Some(parts) = trial::wanted(&["overhead", "cycles", "scaling", "published"]) else {
+        return ExitCode::from(2);
+    };
+    let wanted = |part: &str| parts.contains(&part);
+    let mut report = Report::open();
     if wanted("overhead") {
         // As a slot does: glibc finds the bounds of the main thread's stack, for which the WAMR
         // of 2020 asks at every call, in /proc/self/maps, and that takes a fifth of a cpu call.
@@ -75,43 +44,22 @@ fn main() -> ExitCode {
         cycles(&mut report);
     }
     if wanted("scaling") {
-        scaling(&mut report, cores);
+        scaling(&mut report);
     }
     if wanted("published") {
         published(&mut report);
     }
-    if report.wrong == 0 {
-        return ExitCode::SUCCESS;
-    }
-    println!("{} wrong", report.wrong);
-    ExitCode::FAILURE
-}
-
-/// Runs with all records on the side.
-fn run(config: Config, names: &[&str]) -> (Vec<String>, u32) {
-    let mut lines = Vec::new();
-    let interrupted = AtomicBool::new(false);
-    let guests: Vec<Guest<'_>> =
-        names.iter().map(|name| wramp_workloads::find(name).unwrap().into()).collect();
-    let sink = Box::new(|line: &dyn std::fmt::Display| lines.push(line.to_string()));
-    let machine = Machine::new(Setup { config, sink, interrupted: &interrupted }).unwrap();
-    let exit = machine.run(&guests).exit();
-    drop(machine);
-    (lines, exit)
-}
-
-fn records(lines: &[String]) -> impl Iterator<Item = Record<'_>> {
-    lines.iter().map(|line| Record::parse(line).unwrap().unwrap())
+    report.exit()
 }
 
 /// The default run: peaks, limits, leaks, errors, predictions, time.
 fn published(report: &mut Report) {
     let began = Instant::now();
-    let (lines, exit) = run(Config::PUBLISHED, &["cpu", "mem", "msg"]);
+    let trial = Trial::run(Config::PUBLISHED, &built_in(&["cpu", "mem", "msg"]));
     let took = began.elapsed();
     let expected = [("cpu", 24, Limit::Slots), ("mem", 2, Limit::Arena), ("msg", 2, Limit::Arena)];
     let mut seen = 0;
-    for record in records(&lines) {
+    for record in trial.records() {
         let Record::End(end) = record else { continue };
         let Some(&(name, peak, limit)) = expected.get(seen) else { break };
         seen += 1;
@@ -125,14 +73,9 @@ fn published(report: &mut Report) {
         report.exact(&format!("{name}: predicted"), &value, &measured, value == measured);
     }
     report.exact("default run: ramps", &seen.to_string(), "3", seen == expected.len());
-    report.exact("default run: exit status", &exit.to_string(), "0", exit == 0);
+    report.exact("default run: exit status", &trial.exit.to_string(), "0", trial.exit == 0);
     let seconds = took.as_secs_f64();
     report.speed("default run: time", &format!("{seconds:.1} s"), "< 60 s", seconds < 60.0);
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 /// Our loop's cost a call over a bare `wasm_runtime_call_wasm`.
@@ -141,8 +84,6 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// `cpu` the difference is below the noise of a shared machine; so it is also taken from a
 /// guest that does nothing, where it is most of the call, and set against a `cpu` call.
 fn overhead(report: &Report) {
-    const NOTHING: &[u8] = b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\
-        \x07\x07\x01\x03run\0\0\x0a\x06\x01\x04\0\x41\x07\x0b";
     let cpu = wramp_workloads::find("cpu").unwrap();
     let (bare, ours) = paired(cpu.wasm, cpu.reference, 1, 1001);
     let percent = 100.0 * (ours - bare) / bare;
@@ -262,14 +203,15 @@ fn cycles(report: &mut Report) {
 ///
 /// Whatever else runs on the machine takes from 24 threads what it does not take from one.
 /// Hence the same by the CPU time that we got: what threads, switches and caches cost us.
-fn scaling(report: &mut Report, cores: usize) {
+fn scaling(report: &mut Report) {
+    let cores = trial::cores();
     let base = Config { pause_ms: 0, settle_ms: 200, dwell_ms: 2500, ..Config::PUBLISHED };
     let (mut ratios, mut by_cpu, mut fair, mut idle) = (vec![], vec![], vec![], vec![]);
     for _ in 0..3 {
         let one = rate(report, Config { slots: 1, ..base });
         let many = rate(report, Config { step: 24, ..base });
         ratios.push(many.calls / (one.calls * cores as f64));
-        by_cpu.push((many.calls / many.cpus) / (one.calls / one.cpus));
+        by_cpu.push(many.by_cpu() / one.by_cpu());
         fair.push(many.fairness);
         idle.push(many.cpus);
     }
@@ -285,34 +227,10 @@ fn scaling(report: &mut Report, cores: usize) {
     report.speed("cpu, fairness at 24", &format!("{fairness:.4}"), ">= 0.99", fairness >= 0.99);
 }
 
-/// What the last dwell of a ramp came to.
-#[derive(Default)]
-struct Rate {
-    /// Calls a second.
-    calls: f64,
-    /// Cores that this process had.
-    cpus: f64,
-    fairness: f64,
-}
-
 fn rate(report: &mut Report, config: Config) -> Rate {
-    let (lines, exit) = run(config, &["cpu"]);
-    if exit != 0 {
-        report.exact("cpu without a pause: exit status", &exit.to_string(), "0", false);
+    let trial = Trial::run(config, &built_in(&["cpu"]));
+    if trial.exit != 0 {
+        report.exact("cpu without a pause: exit status", &trial.exit.to_string(), "0", false);
     }
-    let (mut rate, mut cores) = (Rate::default(), 0.0);
-    for record in records(&lines) {
-        match record {
-            Record::Run(run) => cores = f64::from(run.cores),
-            Record::Step(step) => {
-                rate.calls = step.dwell_calls as f64 * 1e9 / step.dwell_us.0 as f64;
-                rate.cpus = cores * f64::from(step.cpu_permille.unwrap_or(1000)) / 1000.0;
-            }
-            Record::End(end) => {
-                rate.fairness = f64::from(end.fairness.map_or(0, |ratio| ratio.0)) / 1e4;
-            }
-            _ => {}
-        }
-    }
-    rate
+    trial.rate()
 }

@@ -1,0 +1,183 @@
+//! One run with its records kept, and the table that benchmarks print of them.
+#![allow(dead_code, reason = "each benchmark uses a part")]
+
+use std::fmt::Display;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+
+use wramp_bench::{Guest, Seat};
+use wramp_core::config::Config;
+use wramp_core::measure::ALL_BUCKETS;
+use wramp_core::platform::Platform as _;
+use wramp_core::report::{End, Record, Step};
+use wramp_host::arena::HostArena;
+use wramp_host::machine::Sink;
+use wramp_host::{Machine, Setup};
+use wramp_wamr::Engine;
+
+/// A module that does nothing: `run` returns 7.
+pub(crate) const NOTHING: &[u8] = b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\
+    \x07\x07\x01\x03run\0\0\x0a\x06\x01\x04\0\x41\x07\x0b";
+
+/// The table, printed as it grows; what is wrong is counted.
+pub(crate) struct Report {
+    wrong: u32,
+}
+
+impl Report {
+    /// Says what was built, and what else the machine does.
+    pub(crate) fn open() -> Self {
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        println!(
+            "WAMR {} ({}), {} bits, {} cores, load average before: {}",
+            wramp_wamr::VERSION,
+            wramp_wamr::INTERPRETER,
+            usize::BITS,
+            cores(),
+            load.split(' ').next().unwrap_or("unknown")
+        );
+        let report = Self { wrong: 0 };
+        report.row("figure", "measured", "target", "");
+        report
+    }
+
+    pub(crate) fn row(&self, figure: &str, value: &str, target: &str, verdict: &str) {
+        println!("{figure:<46} {value:>26}   {target:<22} {verdict}");
+    }
+
+    /// A figure that is right or wrong.
+    pub(crate) fn exact(&mut self, figure: &str, value: &str, target: &str, right: bool) {
+        self.row(figure, value, target, if right { "ok" } else { "WRONG" });
+        self.wrong += u32::from(!right);
+    }
+
+    /// A figure that depends on the machine.
+    pub(crate) fn speed(&self, figure: &str, value: &str, target: &str, reached: bool) {
+        self.row(figure, value, target, if reached { "ok" } else { "off target" });
+    }
+
+    /// The process's status: nothing was wrong, however slow this machine is.
+    pub(crate) fn exit(&self) -> ExitCode {
+        if self.wrong == 0 {
+            return ExitCode::SUCCESS;
+        }
+        println!("{} wrong", self.wrong);
+        ExitCode::FAILURE
+    }
+}
+
+/// Whether this is a benchmark and not `cargo test --benches`, which has its time better spent.
+pub(crate) fn is_bench() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
+}
+
+/// The parts to measure: those that were named, or all. `None` where a name is none of them.
+pub(crate) fn wanted(parts: &[&'static str]) -> Option<Vec<&'static str>> {
+    let named: Vec<_> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    if let Some(name) = named.iter().find(|name| !parts.contains(&name.as_str())) {
+        eprintln!("no part {name}: there are {}", parts.join(", "));
+        return None;
+    }
+    let all = named.is_empty();
+    Some(parts.iter().copied().filter(|part| all || named.iter().any(|n| n == part)).collect())
+}
+
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Built-in workloads, in the order of their names.
+pub(crate) fn built_in(names: &[&str]) -> Vec<Guest<'static>> {
+    names.iter().map(|name| wramp_workloads::find(name).unwrap().into()).collect()
+}
+
+/// What a run printed and came to.
+pub(crate) struct Trial {
+    lines: Vec<String>,
+    pub(crate) exit: u32,
+    cores: u8,
+}
+
+impl Trial {
+    /// The run that `wramp run` makes.
+    pub(crate) fn run(config: Config, guests: &[Guest<'_>]) -> Self {
+        Self::with(config, |machine| machine.run(guests).exit())
+    }
+
+    /// The same with at most `M` residents in a pool; it has no run record.
+    pub(crate) fn of_residents<const M: usize>(config: Config, guests: &[Guest<'_>]) -> Self {
+        Self::with(config, |machine| {
+            let engine = Engine::new::<HostArena>().unwrap();
+            let seats: Vec<Seat<AtomicU32, ALL_BUCKETS>> =
+                (0..2 * machine.slots()).map(|_| Seat::new()).collect();
+            wramp_bench::run::<_, _, _, _, M>(machine, &engine, &config, guests, &seats).exit()
+        })
+    }
+
+    fn with(config: Config, run: impl FnOnce(&Machine<'_>) -> u32) -> Self {
+        let mut lines = Vec::new();
+        let interrupted = AtomicBool::new(false);
+        let sink: Sink<'_> = Box::new(|line: &dyn Display| lines.push(line.to_string()));
+        let machine = Machine::new(Setup { config, sink, interrupted: &interrupted }).unwrap();
+        let exit = run(&machine);
+        let cores = machine.cores();
+        drop(machine);
+        Self { lines, exit, cores }
+    }
+
+    pub(crate) fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.lines.iter().map(|line| Record::parse(line).unwrap().unwrap())
+    }
+
+    /// How its only ramp ended, if it began.
+    pub(crate) fn end(&self) -> Option<End<'_>> {
+        self.records().find_map(|record| match record {
+            Record::End(end) => Some(end),
+            _ => None,
+        })
+    }
+
+    fn last_step(&self) -> Option<Step<'_>> {
+        let steps = self.records().filter_map(|record| match record {
+            Record::Step(step) => Some(step),
+            _ => None,
+        });
+        steps.last()
+    }
+
+    /// What its last dwell came to.
+    pub(crate) fn rate(&self) -> Rate {
+        let Some(step) = self.last_step() else { return Rate::default() };
+        let share = f64::from(step.cpu_permille.unwrap_or(1000)) / 1000.0;
+        let fairness = self.end().and_then(|end| end.fairness);
+        Rate {
+            calls: step.dwell_calls as f64 * 1e9 / step.dwell_us.0 as f64,
+            cpus: f64::from(self.cores) * share,
+            instances: step.instances,
+            fairness: f64::from(fairness.map_or(0, |ratio| ratio.0)) / 1e4,
+        }
+    }
+}
+
+/// What the last dwell of a ramp came to.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Rate {
+    /// Calls a second.
+    pub(crate) calls: f64,
+    /// Cores that this process had.
+    pub(crate) cpus: f64,
+    pub(crate) instances: u32,
+    pub(crate) fairness: f64,
+}
+
+impl Rate {
+    /// Calls a second of CPU time: what else runs on the machine takes nothing from it.
+    pub(crate) fn by_cpu(&self) -> f64 {
+        self.calls / self.cpus
+    }
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
