@@ -539,7 +539,7 @@ pub fn execute(args: &CompareArgs) -> Outcome {
     });
     let (columns, rows) = (COLUMNS.to_vec(), rows.collect());
     let title = format!("{} against {}", new.name, base.name);
-    let table = Table { name: "compare", title, columns, rows };
+    let table = Table { name: "compare", title, columns, rows, sums: Vec::new() };
     let notes = notes(&base, &new);
     let mut verdict = format!(
         "{}: {worse} worse, {better} better, {} the same, {} not judged",

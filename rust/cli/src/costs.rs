@@ -60,7 +60,7 @@ pub fn costs(logs: &[Log], article: bool) -> Table {
         .into_iter()
         .chain(runs.iter().map(row))
         .collect();
-    Table { name: "costs", title: "What an instance costs".into(), columns, rows }
+    Table { name: "costs", title: "What an instance costs".into(), columns, rows, sums: Vec::new() }
 }
 
 /// In the order of [`EACH`].

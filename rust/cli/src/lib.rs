@@ -21,6 +21,7 @@ pub mod geometry;
 pub mod log;
 pub mod plan;
 pub mod plot;
+pub mod promise;
 pub mod published;
 pub mod run;
 pub mod save;

@@ -551,6 +551,7 @@ fn pivot(measured: &Measured, rows: &[Row<'_>], args: &PlanArgs) -> Table {
         title: format!("Peaks of {} by arena and slots (* the arena ends it)", measured.workload),
         columns,
         rows: args.sweep_arenas.iter().map(line).collect(),
+        sums: Vec::new(),
     }
 }
 
@@ -607,6 +608,7 @@ pub fn execute(args: &PlanArgs) -> Outcome {
         title: format!("Predicted from {}", log.name),
         columns: COLUMNS.to_vec(),
         rows: rows.iter().map(Row::cells).collect(),
+        sums: Vec::new(),
     };
     let text = match args.format {
         Format::Records => rows.iter().map(Row::record).collect(),

@@ -1,4 +1,4 @@
-//! Tables, and `wramp table`: steps, instances, parts and summary of logs.
+//! Tables, and `wramp table`: summary, promises, steps, instances and parts of logs.
 //!
 //! A table for a person is aligned, has separators in its large numbers and shows the
 //! columns that matter; CSV and JSON hold every key as it stands in the record.
@@ -10,12 +10,13 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use maud::{Markup, html};
 use serde_json::{Map, Number, Value};
+use wramp_core::measure::Nanos;
+use wramp_core::ramp::Limit;
 use wramp_core::report::Run;
 
 use crate::costs::costs;
 use crate::log::{Kept, Kind, Log, Ramp, Rows, RunLog};
-use crate::published;
-use crate::{Outcome, Problem, print};
+use crate::{Outcome, Problem, print, promise, published};
 
 /// A column: how a program calls it and how a person reads it.
 #[derive(Clone, Debug)]
@@ -60,6 +61,9 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Its rows, each as long as the columns.
     pub rows: Vec<Vec<Option<String>>>,
+    /// Rows among them, by their index, that add up others: a person sees them, a program
+    /// would add them again.
+    pub sums: Vec<usize>,
 }
 
 /// How to write a table.
@@ -178,13 +182,19 @@ impl Table {
         text
     }
 
+    /// The rows without their sums: what programs see.
+    fn data(&self) -> impl Iterator<Item = &Vec<Option<String>>> {
+        let is_data = |(index, row)| (!self.sums.contains(&index)).then_some(row);
+        self.rows.iter().enumerate().filter_map(is_data)
+    }
+
     /// Comma-separated values with a heading line of keys; an absent value is empty.
     #[must_use]
     pub fn csv(&self) -> String {
         let mut writer = csv::Writer::from_writer(Vec::new());
         // Writing to memory does not fail, nor do rows of equal length.
         let _ = writer.write_record(self.columns.iter().map(|column| &*column.key));
-        for row in &self.rows {
+        for row in self.data() {
             let _ = writer.write_record(row.iter().map(|cell| cell.as_deref().unwrap_or("")));
         }
         String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
@@ -199,7 +209,7 @@ impl Table {
             };
             Value::Object(self.columns.iter().zip(row).map(pair).collect::<Map<_, _>>())
         };
-        Value::Array(self.rows.iter().map(object).collect())
+        Value::Array(self.data().map(object).collect())
     }
 
     /// One JSON object a line.
@@ -274,6 +284,14 @@ const SUMMARY: &[Column] = &[
     column("message", "", Words),
 ];
 
+const SLO: &[Column] = &[
+    column("slo_us", "promised p99 us", Micros),
+    column("of", "of a", Word),
+    column("peak", "peak", Count),
+    column("limit", "limit", Word),
+    column("p99_us", "p99 us", Micros),
+];
+
 const STEPS: &[Column] = &[
     column("instances", "instances", Count),
     column("running", "running", Count),
@@ -318,6 +336,8 @@ const PARTS: &[Column] = &[column("part", "part", Word), column("bytes", "bytes"
 pub enum Which {
     /// One row a ramp: peak, limit, cost, errors, leaks, fairness
     Summary,
+    /// One row a promise: the peak that `wramp run --slo-us` would have ended with
+    Slo,
     /// One row a rung
     Steps,
     /// One row an instance
@@ -329,13 +349,15 @@ pub enum Which {
 }
 
 /// Those that are shown where none is asked for, in their order.
-pub const ALL: [Which; 4] = [Which::Summary, Which::Steps, Which::Instances, Which::Parts];
+pub const ALL: [Which; 5] =
+    [Which::Summary, Which::Slo, Which::Steps, Which::Instances, Which::Parts];
 
 impl Which {
     /// Its name, title and own columns.
     fn shape(self) -> (&'static str, &'static str, &'static [Column]) {
         match self {
             Self::Summary => ("summary", "Summary", SUMMARY),
+            Self::Slo => ("slo", "Promises", SLO),
             Self::Steps => ("steps", "Steps", STEPS),
             Self::Instances => ("instances", "Instances", INSTANCES),
             Self::Parts => ("parts", "Parts of an instance", PARTS),
@@ -346,6 +368,13 @@ impl Which {
     /// This table of all runs of these logs.
     #[must_use]
     pub fn of(self, logs: &[Log]) -> Table {
+        self.under(logs, &[])
+    }
+
+    /// The same; [`Slo`](Self::Slo) under these promises, or where there are none under those
+    /// that each ramp's own range suggests.
+    #[must_use]
+    pub fn under(self, logs: &[Log], promises: &[Nanos]) -> Table {
         if self == Self::Costs {
             return costs(logs, false);
         }
@@ -359,7 +388,7 @@ impl Which {
             columns[1].heading = "".into();
         }
         columns.extend_from_slice(own);
-        let mut rows = Vec::new();
+        let (mut rows, mut sums) = (Vec::new(), Vec::new());
         for log in logs {
             for (number, run) in log.runs.iter().enumerate() {
                 for ramp in &run.ramps {
@@ -367,7 +396,10 @@ impl Which {
                         let number = (number + 1).to_string();
                         [&*log.name, &*number, run.board(), workload].map(|s| Some(s.to_owned()))
                     };
-                    self.rows(ramp, &mut |workload, cells| {
+                    self.rows(ramp, promises, &mut |workload, cells, is_sum| {
+                        if is_sum {
+                            sums.push(rows.len());
+                        }
                         rows.push(place(workload).into_iter().chain(cells).collect());
                     });
                 }
@@ -377,30 +409,41 @@ impl Which {
             [log] => format!("{title} of {}{}", log.name, machine(log.best())),
             _ => title.into(),
         };
-        Table { name, title, columns, rows }
+        Table { name, title, columns, rows, sums }
     }
 
-    fn rows(self, ramp: &Ramp, push: &mut dyn FnMut(&str, Vec<Option<String>>)) {
+    fn rows(self, ramp: &Ramp, promises: &[Nanos], push: &mut Push<'_>) {
         let (_, _, own) = self.shape();
         match self {
-            Self::Summary => push(&ramp.workload, summary(ramp)),
+            Self::Summary => push(&ramp.workload, summary(ramp), false),
+            Self::Slo => {
+                let own = if promises.is_empty() { promise::ladder(ramp) } else { vec![] };
+                for &promise in promises.iter().chain(&own) {
+                    push(&ramp.workload, under(ramp, promise), false);
+                }
+            }
             Self::Steps => records(&ramp.steps, own, push),
             Self::Instances => records(&ramp.instances, own, push),
             Self::Costs => {}
             Self::Parts => {
                 for (workload, parts) in parts(ramp) {
-                    let sum: u32 = parts.iter().map(|(_, bytes)| bytes).sum();
-                    let rows = parts.into_iter().chain([(SUM, sum)]);
-                    for (part, bytes) in rows {
-                        push(workload, vec![Some(part.to_owned()), Some(bytes.to_string())]);
+                    let row = |part: &str, bytes: u32| {
+                        vec![Some(part.to_owned()), Some(bytes.to_string())]
+                    };
+                    for &(part, bytes) in &parts {
+                        push(workload, row(part, bytes), false);
                     }
+                    push(workload, row(SUM, parts.iter().map(|(_, bytes)| bytes).sum()), true);
                 }
             }
         }
     }
 }
 
-/// The row under an instance's parts.
+/// Takes a row: its workload, its own cells, and whether it adds up the rows before it.
+type Push<'p> = dyn FnMut(&str, Vec<Option<String>>, bool) + 'p;
+
+/// The row under an instance's parts, which only a person sees.
 pub const SUM: &str = "sum";
 
 /// Parts of an instance, workload by workload, in their order.
@@ -417,18 +460,26 @@ pub fn parts(ramp: &Ramp) -> Vec<(&str, Vec<(&str, u32)>)> {
     all
 }
 
-fn records<K: Kind>(
-    rows: &Rows<K>,
-    own: &[Column],
-    push: &mut dyn FnMut(&str, Vec<Option<String>>),
-) {
+fn records<K: Kind>(rows: &Rows<K>, own: &[Column], push: &mut Push<'_>) {
     for row in rows.iter() {
-        push(row.value("workload").unwrap_or("?"), cells(row, own));
+        push(row.value("workload").unwrap_or("?"), cells(row, own), false);
     }
 }
 
 fn cells<K: Kind>(record: &Kept<K>, columns: &[Column]) -> Vec<Option<String>> {
     columns.iter().map(|column| record.value(&column.key).map(Into::into)).collect()
+}
+
+/// What a promise's row says.
+fn under(ramp: &Ramp, promise: Nanos) -> Vec<Option<String>> {
+    let kept = promise::kept(ramp, promise);
+    vec![
+        Some((promise.0 / 1000).to_string()),
+        promise::subject(ramp).map(Into::into),
+        Some(kept.peak.to_string()),
+        Some(kept.limit.map_or("unfinished", Limit::as_str).into()),
+        kept.p99.map(|p99| format!("{}.{:03}", p99.0 / 1000, p99.0 % 1000)),
+    ]
 }
 
 fn summary(ramp: &Ramp) -> Vec<Option<String>> {
@@ -504,6 +555,7 @@ fn machine(run: Option<&RunLog>) -> String {
 Examples:
   wramp table run.log
   wramp table results/linux/2026-01-31-1a2b3c4 --format markdown --show summary
+  wramp table run.log --show slo --slo-us 10000,20000    how many can be promised 10 ms, 20 ms?
   wramp run --format records | wramp table - --show steps --format csv > steps.csv")]
 pub struct TableArgs {
     /// Logs: a file, - for stdin, the directory of a saved run, or, for --show costs,
@@ -519,6 +571,9 @@ pub struct TableArgs {
     /// Only these workloads
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub workload: Vec<String>,
+    /// Promises for --show slo (1, 2, 5, 10 ... over the range of each ramp's p99)
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub slo_us: Vec<u64>,
 }
 
 /// Opens every log that was named.
@@ -550,6 +605,11 @@ pub fn execute(args: &TableArgs) -> Outcome {
     if article && (chosen != [Which::Costs] || paths.is_empty()) {
         return Err(Problem::new("`published` stands beside logs, and in --show costs alone"));
     }
+    if !args.slo_us.is_empty() && !chosen.contains(&Which::Slo) {
+        return Err(Problem::new("--slo-us is for the table of promises: add --show slo"));
+    }
+    let promises: Vec<Nanos> =
+        args.slo_us.iter().map(|us| Nanos(us.saturating_mul(1000))).collect();
     let mut logs = open_all(&paths)?;
     if !args.workload.is_empty() {
         let chosen = |name: &String| logs.iter().flat_map(Log::ramps).any(|r| r.workload == *name);
@@ -562,7 +622,7 @@ pub fn execute(args: &TableArgs) -> Outcome {
     }
     let mut tables: Vec<Table> = chosen
         .iter()
-        .map(|which| if article { costs(&logs, true) } else { which.of(&logs) })
+        .map(|which| if article { costs(&logs, true) } else { which.under(&logs, &promises) })
         .collect();
     if args.show.is_empty() && args.format != Format::Json && args.format != Format::Csv {
         tables.retain(|table| !table.rows.is_empty());

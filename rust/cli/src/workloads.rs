@@ -55,6 +55,7 @@ pub fn table() -> Table {
         title: "Workloads (bytes of module and of linear memory an instance)".into(),
         columns: COLUMNS.to_vec(),
         rows: rows.collect(),
+        sums: Vec::new(),
     }
 }
 
