@@ -71,8 +71,8 @@ pub trait Crew {
     /// again. A slot that was never started returns at once.
     fn join(&mut self, slot: usize);
 
-    /// Most bytes the slot's stack ever held since its last start, where the
-    /// machine can tell. MUST be exact or an upper bound, never a guess.
+    /// Most bytes the slot's stack ever held since its last start, where there was one in
+    /// this crew and the machine can tell. MUST be exact or an upper bound, never a guess.
     fn stack_used(&self, slot: usize) -> Option<Bytes>;
 }
 

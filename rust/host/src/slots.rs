@@ -134,7 +134,8 @@ impl Slots {
         lead: impl FnOnce(&mut dyn Crew) -> R,
     ) -> R {
         let threads = (0..self.stacks.len()).map(|_| None).collect();
-        lead(&mut Threads { slots: self, work, cores, threads })
+        let started = vec![false; self.stacks.len()];
+        lead(&mut Threads { slots: self, work, cores, threads, started })
     }
 }
 
@@ -156,6 +157,9 @@ struct Threads<'c, W: Work> {
     work: &'c W,
     cores: &'c [usize],
     threads: Vec<Option<Running<W>>>,
+    /// Whether this crew ever started the slot: until then its stack holds another's traces,
+    /// or was never painted.
+    started: Vec<bool>,
 }
 
 /// A slot's thread begins here.
@@ -240,6 +244,7 @@ impl<W: Work> Crew for Threads<'_, W> {
             if result == 0 { Ok(handle.assume_init()) } else { Err(StartError::Os(result)) }
         };
         self.threads[slot] = Some(Running { handle: result?, _order: order });
+        self.started[slot] = true;
         Ok(())
     }
 
@@ -251,8 +256,8 @@ impl<W: Work> Crew for Threads<'_, W> {
     }
 
     fn stack_used(&self, slot: usize) -> Option<Bytes> {
-        let used = self.slots.stacks.get(slot)?.used();
-        u32::try_from(used).ok().map(Bytes)
+        let stack = self.slots.stacks.get(slot).filter(|_| self.started[slot])?;
+        u32::try_from(stack.used()).ok().map(Bytes)
     }
 }
 

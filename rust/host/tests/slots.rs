@@ -128,6 +128,23 @@ fn the_stack_that_was_used_is_told() {
 }
 
 #[test]
+fn a_stack_that_no_thread_ran_on_used_nothing_that_is_told() {
+    let slots = Slots::new(2, Bytes(4096)).unwrap();
+    for _ in 0..2 {
+        // The second crew finds the stacks as the first one left them.
+        slots.with_crew(&Do(|_| use_stack::<8192>()), &allowed_cpus(), |crew| {
+            assert_eq!((crew.stack_used(0), crew.stack_used(1)), (None, None));
+            assert_eq!(crew.start(0, Pin::Core(u8::MAX)), Err(StartError::NoSuchCore));
+            assert_eq!(crew.stack_used(0), None, "a refusal is no start");
+            crew.start(0, Pin::Free).unwrap();
+            crew.join(0);
+            assert!(crew.stack_used(0) >= Some(Bytes(8192)), "joined, and still told");
+            assert_eq!(crew.stack_used(1), None);
+        });
+    }
+}
+
+#[test]
 fn threads_run_side_by_side() {
     let arrived = AtomicU32::new(0);
     // Ends only if all of them are there at once.
