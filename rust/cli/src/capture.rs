@@ -134,22 +134,20 @@ impl Capture<'_> {
         let mut pass = Vec::new();
         let mut remarks = Vec::new();
         let each = |log: &Log, line: &[u8], seen: &Seen| {
-            match seen {
-                Seen::Record(kind) => {
-                    *heard = Instant::now();
-                    let before = log.runs.len().checked_sub(2).map(|index| &log.runs[index]);
-                    if *kind == "run" && before.is_some_and(|run| run.reset == Some(log.lines)) {
-                        remarks
-                            .push("the board began again before it was done: a reset".to_owned());
-                    }
+            if seen.record {
+                *heard = Instant::now();
+                let before = log.runs.len().checked_sub(2).map(|index| &log.runs[index]);
+                if before.is_some_and(|run| run.reset == Some(log.lines)) {
+                    remarks.push("the board began again before it was done: a reset".to_owned());
                 }
-                Seen::Complaint(why) => remarks.push(format!("line {}: {why}", log.lines)),
-                Seen::Foreign => {}
+            }
+            if let Some(why) = &seen.complaint {
+                remarks.push(format!("line {}: {why}", log.lines));
             }
             if plain {
                 pass.extend_from_slice(line);
                 pass.push(b'\n');
-            } else if !matches!(seen, Seen::Record(_)) {
+            } else if !seen.record || seen.complaint.is_some() {
                 let text = String::from_utf8_lossy(line);
                 if !text.trim().is_empty() {
                     view.line(&text);
@@ -278,7 +276,7 @@ impl Capture<'_> {
         let mut records = Vec::new();
         let mut again = Log::new("raw");
         let mut each = |_: &Log, line: &[u8], seen: &Seen| {
-            if matches!(seen, Seen::Record(_)) {
+            if seen.record {
                 records.extend_from_slice(line.trim_ascii_end());
                 records.push(b'\n');
             }

@@ -303,15 +303,13 @@ pub struct Complaint {
     pub text: String,
 }
 
-/// What a line turned out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// Someone else's line, or an empty one.
-    Foreign,
-    /// A record of this kind.
-    Record(&'static str),
-    /// A record that cannot be read, and why.
-    Complaint(String),
+/// What a line turned out to be: neither where it is someone else's, or empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// A record was read from it; of a line whose end was lost there are several.
+    pub record: bool,
+    /// It holds one that cannot be read, and why.
+    pub complaint: Option<String>,
 }
 
 /// A log.
@@ -325,7 +323,7 @@ pub struct Log {
     pub lines: u64,
     /// Lines of others among them.
     pub foreign: u64,
-    /// Records that could not be read.
+    /// Lines with a record that could not be read.
     pub unread: u64,
     /// The first few of those.
     pub complaints: Vec<Complaint>,
@@ -400,32 +398,39 @@ impl Log {
         let prefix = PREFIX.as_bytes();
         if !line.starts_with(prefix) && memmem::find(line, prefix).is_none() {
             self.foreign += 1;
-            return Seen::Foreign;
+            return Seen::default();
         }
         // `from_utf8_lossy` goes byte by byte even where all is ASCII.
         let text =
             std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
-        match Record::locate(&text) {
-            Ok(None) => {
-                self.foreign += 1;
-                Seen::Foreign
-            }
-            Ok(Some((record, own))) => {
-                self.take(record, own);
-                Seen::Record(record.kind())
-            }
-            Err(error) => {
-                if let ParseError::Newer { format } = error {
-                    self.newer = Some(format);
+        let mut seen = Seen::default();
+        for found in Record::locate_all(&text) {
+            match found {
+                Ok((record, own)) => {
+                    self.take(record, own);
+                    seen.record = true;
                 }
-                let why = error.to_string();
-                self.unread += 1;
-                if self.complaints.len() < SHOWN_COMPLAINTS {
-                    let text = shown(&text);
-                    self.complaints.push(Complaint { line: self.lines, why: why.clone(), text });
+                Err(error) => {
+                    if let ParseError::Newer { format } = error {
+                        self.newer = Some(format);
+                    }
+                    seen.complaint.get_or_insert_with(|| error.to_string());
                 }
-                Seen::Complaint(why)
             }
+        }
+        match &seen.complaint {
+            Some(why) => self.complain(why, &text),
+            None if !seen.record => self.foreign += 1,
+            None => {}
+        }
+        seen
+    }
+
+    fn complain(&mut self, why: &str, text: &str) {
+        self.unread += 1;
+        if self.complaints.len() < SHOWN_COMPLAINTS {
+            let (why, text) = (why.to_owned(), shown(text));
+            self.complaints.push(Complaint { line: self.lines, why, text });
         }
     }
 

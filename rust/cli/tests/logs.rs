@@ -93,6 +93,28 @@ fn a_reset_is_noticed_and_nothing_is_skipped_in_silence() {
     assert_eq!(log.best().unwrap().ramps.len(), 3);
 }
 
+/// A UART that loses a line end loses no record, and what a reset cut short is counted
+/// though a whole record follows it on its line.
+#[test]
+fn records_that_share_a_line_are_read_or_counted() {
+    let text = support::board("mps2/an385", 32);
+    let joined = Log::read("joined", text.replace('\n', "").as_bytes()).unwrap();
+    assert_eq!((joined.lines, joined.unread), (1, 0), "but for what is too long for a line");
+    let pairs: Vec<_> = text.lines().collect();
+    let pairs: String = pairs.chunks(2).map(|pair| pair.concat() + "\n").collect();
+    let log = Log::read("pairs", pairs.as_bytes()).unwrap();
+    assert_eq!((peaks(&log), log.unread), (published(), 0));
+    assert_eq!(log.runs[0].ramps[0].steps.seen(), 24);
+    assert!(log.runs[0].done.is_some());
+
+    let reset = format!("{}{text}", &text[..text.len() / 2]);
+    let log = Log::read("reset", reset.as_bytes()).unwrap();
+    assert_eq!(log.runs.len(), 2);
+    assert!(log.runs[0].reset.is_some() && log.runs[1].done.is_some());
+    assert_eq!(log.unread, 1, "what the reset cut");
+    assert!(log.remarks().join("\n").contains("1 of "), "{:?}", log.remarks());
+}
+
 #[test]
 fn what_is_no_log_is_refused_in_a_sentence() {
     for (name, words) in [
@@ -154,8 +176,10 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
                 bytes
             }),
         3 => proptest::sample::select(records.clone()).prop_map(String::into_bytes),
-        1 => (proptest::sample::select(records), any::<prop::sample::Index>())
+        1 => (proptest::sample::select(records.clone()), any::<prop::sample::Index>())
             .prop_map(|(line, at)| line.as_bytes()[..at.index(line.len())].to_vec()),
+        1 => proptest::collection::vec(proptest::sample::select(records.clone()), 2..4)
+            .prop_map(|lines| lines.concat().into_bytes()),
         1 => "wramp [a-z]{0,9}( [a-z_]{1,9}=[0-9a-z.]{0,5}){0,5}( crc=[0-9a-f]{4})?"
             .prop_map(String::into_bytes),
     ]

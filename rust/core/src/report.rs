@@ -628,7 +628,8 @@ impl<'a> Record<'a> {
     /// Reads one line. `Ok(None)` where it is no record of ours but someone else's
     /// line. What stands before the record (a log's time stamp, half a boot message)
     /// is passed over, and so are white space and escape sequences behind it; anything
-    /// else there makes it garbled. Of several records on one line it is the last.
+    /// else there makes it garbled. Of several records on one line it is the last; see
+    /// [`locate_all`](Self::locate_all) for the others.
     ///
     /// # Errors
     /// See [`ParseError`]. Never panics, whatever the line.
@@ -641,29 +642,26 @@ impl<'a> Record<'a> {
     /// # Errors
     /// As [`parse`](Self::parse).
     pub fn locate(line: &'a str) -> Result<Option<(Self, &'a str)>, ParseError<'a>> {
-        let line = without_tail(line);
-        // By its first letter: a search for the whole of it costs more than all the rest.
-        let mut starts = line
-            .match_indices('w')
-            .map(|(at, _)| &line[at..])
-            .filter(|text| text.starts_with(PREFIX));
-        let Some(line) = starts.next() else {
-            return Ok(None);
-        };
-        // The last one: a line that broke off may be continued by the next record. But a
-        // value may end in our name ("board=wramp os=..."): then a key follows, no kind.
-        let has_kind = |text: &&str| {
-            !text[PREFIX.len()..].bytes().take_while(|byte| *byte != b' ').any(|byte| byte == b'=')
-        };
-        let record = core::iter::once(line).chain(starts).rfind(has_kind);
-        let sealed = record.and_then(|record| {
-            let (body, tail) = record.split_at_checked(record.len().checked_sub(CRC_CHARS)?)?;
-            Some((record, body, tail.strip_prefix(" crc=")?))
+        Self::locate_all(line).last().transpose()
+    }
+
+    /// Every record of a line, with its own text. There is one a line, but a UART that loses
+    /// a line end joins two, and a reset cuts one short that the next goes on behind: each
+    /// has a CRC of its own, so one that is whole is read and one that is not is an error.
+    pub fn locate_all(line: &'a str) -> Located<'a> {
+        Located { rest: without_tail(line), begun: false }
+    }
+
+    /// Reads what begins like a record and goes on to the next one or to the line's end, its
+    /// tail cut off.
+    /// `Ok(None)` where it is prose that contains our name.
+    fn read_sealed(record: &'a str) -> Result<Option<(Self, &'a str)>, ParseError<'a>> {
+        let sealed = record.len().checked_sub(CRC_CHARS).and_then(|at| {
+            let (body, tail) = record.split_at_checked(at)?;
+            Some((body, tail.strip_prefix(" crc=")?))
         });
-        let Some((record, body, crc)) = sealed else {
-            // Prose may contain our name; only what looks like a record is garbled, be it
-            // the one that stood before this one on the line.
-            return if line.contains('=') { Err(ParseError::Garbled) } else { Ok(None) };
+        let Some((body, crc)) = sealed else {
+            return if record.contains('=') { Err(ParseError::Garbled) } else { Ok(None) };
         };
         let sum = crc16_of(body.as_bytes());
         // `from_str_radix` takes a plus sign and capitals; the encoder writes neither.
@@ -681,5 +679,63 @@ impl<'a> Record<'a> {
             return Err(ParseError::Newer { format });
         }
         Self::read(kind, words).map(|read| Some((read, record)))
+    }
+}
+
+/// The records of a line, in their order; see [`Record::locate_all`].
+#[derive(Clone, Debug)]
+pub struct Located<'a> {
+    rest: &'a str,
+    /// Whether there was one already.
+    begun: bool,
+}
+
+/// Where a record begins in the text: at our name, with a kind behind it. A value may end in
+/// our name too ("board=wramp os=..."): then a key follows.
+fn begin_of(text: &str) -> Option<usize> {
+    let has_kind = |at: &usize| {
+        let mut word = text.as_bytes()[at + PREFIX.len()..].iter().take_while(|&&b| b != b' ');
+        !word.any(|&byte| byte == b'=')
+    };
+    names_in(text).find(has_kind)
+}
+
+/// Where our name stands. By its first letter: a search for the whole of it costs more than
+/// all the rest.
+fn names_in(text: &str) -> impl Iterator<Item = usize> {
+    text.match_indices('w').map(|(at, _)| at).filter(|&at| text[at..].starts_with(PREFIX))
+}
+
+impl<'a> Iterator for Located<'a> {
+    type Item = Result<(Record<'a>, &'a str), ParseError<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let Some(begin) = begin_of(self.rest) else {
+                // Our name alone, with keys behind it, is what is left of a record.
+                let rest = core::mem::take(&mut self.rest);
+                let name = names_in(rest).next()?;
+                return rest[name..].contains('=').then_some(Err(ParseError::Garbled));
+            };
+            // The line's own tail is off already.
+            let (text, rest) = match (&self.rest[begin..], begin_of(&self.rest[begin + 1..])) {
+                (text, None) => (text, ""),
+                (text, Some(next)) => (without_tail(&text[..=next]), &text[next + 1..]),
+            };
+            self.rest = rest;
+            match Record::read_sealed(text) {
+                // Prose may contain our name. Behind a record it is one that was cut short.
+                Ok(None) if self.begun => return Some(Err(ParseError::Garbled)),
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    self.begun = true;
+                    return Some(Ok(found));
+                }
+                Err(error) => {
+                    self.begun = true;
+                    return Some(Err(error));
+                }
+            }
+        }
     }
 }

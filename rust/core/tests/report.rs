@@ -405,6 +405,17 @@ proptest! {
     }
 
     #[test]
+    fn records_joined_into_a_line_are_all_read(
+        kinds in prop::collection::vec((kind(), ingredients(token())), 1..5),
+    ) {
+        let records: Vec<_> = kinds.iter().map(|(kind, from)| cooked(*kind, from)).collect();
+        let line: String = records.iter().map(ToString::to_string).collect();
+        let own: String = Record::locate_all(&line).map(|found| found.unwrap().1).collect();
+        prop_assert_eq!(&own, &line);
+        prop_assert!(located(&line).into_iter().eq(records.into_iter().map(Ok)));
+    }
+
+    #[test]
     fn what_stands_before_is_passed_over(
         (kind, from) in (kind(), ingredients(token())),
         before in "[ -~é]{0,40}",
@@ -828,20 +839,48 @@ fn what_stands_behind_garbles() {
     }
 }
 
-/// A line end was lost: the second is read, and if it broke off the line is garbled,
-/// not passed over as if there had been nothing.
+/// What is located in a line, one after another.
+fn located(line: &str) -> Vec<Result<Record<'_>, ParseError<'_>>> {
+    Record::locate_all(line).map(|found| found.map(|(record, _)| record)).collect()
+}
+
+/// A line end was lost: both are read, and what broke off is garbled, not passed over as if
+/// there had been nothing.
 #[test]
 fn two_records_on_one_line() {
     let records = golden_records();
-    for first in golden() {
-        for (second, record) in golden().into_iter().zip(records) {
-            assert_eq!(Record::parse(&format!("{first}{second}")), Ok(Some(record)));
+    let torn = ["wramp ", "wramp s", "wramp step", "wramp step ", "wramp step workload"];
+    for (first, one) in golden().into_iter().zip(records) {
+        for (second, other) in golden().into_iter().zip(records) {
+            for between in ["", "\r", "  ", "\u{1b}[0m"] {
+                let line = format!("{first}{between}{second}");
+                assert_eq!(located(&line), [Ok(one), Ok(other)], "{line}");
+            }
+            let line = format!("{first}{second}");
+            assert_eq!(Record::parse(&line), Ok(Some(other)), "the last");
+            // Cut anywhere, or followed by what may be a part of it.
+            for cut in [first.len() / 2, first.len() - 1] {
+                let line = format!("{}{second}", &first[..cut]);
+                assert_eq!(located(&line), [Err(ParseError::Garbled), Ok(other)], "{line}");
+            }
+            let line = format!("{first}[00:00:01.000] <inf> x: {second}");
+            assert_eq!(located(&line), [Err(ParseError::Garbled), Ok(other)], "{line}");
         }
-        for torn in ["wramp ", "wramp s", "wramp step", "wramp step ", "wramp step workload"] {
+        for torn in torn {
             let line = format!("{first}{torn}");
+            // Cut behind its space, our name seems to stand behind the first one's CRC.
+            if torn != "wramp " {
+                assert_eq!(located(&line), [Ok(one), Err(ParseError::Garbled)], "{line}");
+            }
             assert_eq!(Record::parse(&line), Err(ParseError::Garbled), "{line}");
         }
     }
+    // Before a record our name is prose, as it is in a line of its own.
+    for before in ["wramp ", "wramp is ready; ", "level=3 board=wramp "] {
+        let line = format!("{before}{}", golden()[8]);
+        assert_eq!(located(&line), [Ok(records[8])], "{line}");
+    }
+    assert_eq!(located("wramp is on a board"), []);
 }
 
 /// `wramp` is a fine name for a board, a directory, a module.
