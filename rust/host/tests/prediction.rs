@@ -70,7 +70,9 @@ fn exact_in_every_geometry() {
 /// What is left over at the peak goes through every value that it can have.
 ///
 /// Where so little is left that small holes matter it can be one less than predicted, and no
-/// fewer than the largest hole alone predicts: seldom, and never in any other way.
+/// fewer than the largest hole alone predicts: seldom, and never in any other way. Less seldom
+/// with the fast interpreter, whose loader leaves a hole of a thousand bytes; see
+/// `core::ramp::predict`.
 #[test]
 fn exact_but_for_what_lies_in_small_holes() {
     // In a debug build every seventh: coprime to what blocks are made of.
@@ -100,5 +102,11 @@ fn exact_but_for_what_lies_in_small_holes() {
             }
         }
     }
-    assert!(misses.len() * 100 <= tried, "{} of {tried}:\n{}", misses.len(), misses.join("\n"));
+    let percent = if wramp_wamr::INTERPRETER == "fast" { 8 } else { 1 };
+    assert!(
+        misses.len() * 100 <= tried * percent,
+        "{} of {tried}:\n{}",
+        misses.len(),
+        misses.join("\n")
+    );
 }
