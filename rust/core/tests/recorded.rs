@@ -21,7 +21,14 @@ fn recorded_runs_read_back() {
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../results");
     let mut found = Vec::new();
     logs(&results, &mut found);
-    let boards = ["linux", "native_sim_native_64", "mps2_an385", "mps2_an521_cpu0", "qemu_riscv32"];
+    let boards = [
+        "linux",
+        "native_sim_native_64",
+        "mps2_an385",
+        "mps2_an521_cpu0",
+        "qemu_riscv32",
+        "qemu_riscv64",
+    ];
     for board in boards {
         assert!(found.iter().any(|path| path.starts_with(results.join(board))), "{board}");
     }
