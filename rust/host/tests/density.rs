@@ -57,6 +57,14 @@ fn a_pool_runs_as_many_as_the_arena_holds_and_verifies_them_all() {
     assert!(ends[0].peak >= wanted[0] && ends[1].peak >= wanted[1], "{log}");
 }
 
+/// The controller's table is larger than what a caller may have left of its own stack.
+#[test]
+fn a_pool_runs_whatever_the_callers_stack() {
+    let caller = std::thread::Builder::new().stack_size(256 << 10);
+    let caller = caller.spawn(|| run(DENSE, &built_in(&["cpu"])).summary.exit());
+    assert_eq!(caller.unwrap().join().unwrap(), if lends() { 0 } else { 2 });
+}
+
 #[test]
 fn a_hundred_preemptive_ones_fit_into_the_published_bytes() {
     // 294,912 bytes in stacks of 2 KiB and the rest for the arena: a thread an instance.
