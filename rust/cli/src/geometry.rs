@@ -1,7 +1,7 @@
 //! Options that describe a geometry; `run` and `plan` take the same ones.
 
 use clap::{Args, ValueEnum};
-use wramp_core::config::{Config, Mode};
+use wramp_core::config::{Config, Knob, Mode};
 use wramp_core::measure::{Bytes, Nanos};
 
 use crate::Problem;
@@ -60,7 +60,11 @@ pub struct Geometry {
     /// Worker threads of a pool (of 4)
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
-    /// Promised 99th percentile of a call's time; the ramp ends where it is broken
+    /// Instructions that a call may take, where the runtime meters (the run record says)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub budget_instructions: Option<u32>,
+    /// Promised 99th percentile of a call's time, in a pool of its turnaround; the ramp ends
+    /// where it is broken
     #[arg(long, value_name = "US")]
     pub slo_us: Option<u64>,
     /// Memory to split between stacks and arena: sets both --slots and --arena-bytes
@@ -83,6 +87,11 @@ fn wasm_stack(text: &str) -> Result<WasmStack, String> {
         _ => bytes(text).map(WasmStack::Bytes).map_err(|error| format!("fit, or {error}")),
     }
 }
+
+/// Least stack of a slot in which a guest was seen to run on a board (WAMR 2.4.5 at -Os on a
+/// Cortex-M3). This machine's own stacks are larger, so that here less would run too, and say
+/// of a board what is not so.
+const MIN_SLOT_STACK: Bytes = Bytes(2048);
 
 /// Workers of a pool where none are named.
 pub const WORKERS: u32 = 4;
@@ -127,12 +136,19 @@ impl Geometry {
             dwell_ms: self.dwell_ms.unwrap_or(base.dwell_ms),
             pause_ms: self.pause_ms.unwrap_or(base.pause_ms),
             mode,
+            budget: self.budget_instructions.or(base.budget),
             slo: self.slo_us.map_or(base.slo, |us| Some(Nanos(us.saturating_mul(1000)))),
             ..base
         };
         config.check().map_err(|(knob, least)| {
             Problem::new(format!("{} is too small: at least {least}", knob.option()))
         })?;
+        if config.slot_stack < MIN_SLOT_STACK {
+            return Err(Problem::new(format!(
+                "{} is too small: at least {MIN_SLOT_STACK}, of which the engine keeps 1024 free",
+                Knob::SlotStack.option()
+            )));
+        }
         Ok(config)
     }
 }

@@ -154,7 +154,7 @@ fn try_execute(args: &RunArgs) -> Result<ExitCode, Problem> {
         Some(budget) => spend(config, budget, &guests, &interrupted)?,
         None => config,
     };
-    let mut show = Show::new(args.format, config.slots);
+    let mut show = Show::new(args.format, config.slots, config.budget.is_some());
     let mut log = String::new();
     let summary = {
         let machine = Machine::new(Setup {
@@ -326,12 +326,13 @@ struct Show {
     csv_begun: bool,
     table_begun: bool,
     is_pool: bool,
+    asks_budget: bool,
     parts: Vec<(String, Vec<String>, u32)>,
     ends: Vec<String>,
 }
 
 impl Show {
-    fn new(format: Format, slots: u32) -> Self {
+    fn new(format: Format, slots: u32, asks_budget: bool) -> Self {
         let bar = ProgressBar::new(u64::from(slots));
         // Under the records of a pipe a bar has no business; stderr is a person's.
         bar.set_draw_target(if std::io::stderr().is_terminal() {
@@ -351,6 +352,7 @@ impl Show {
             csv_begun: false,
             table_begun: false,
             is_pool: false,
+            asks_budget,
             parts: Vec::new(),
             ends: Vec::new(),
         }
@@ -422,6 +424,14 @@ impl Show {
                     run.dwell_ms,
                     run.pause_ms,
                 ));
+                match run.budget.0 {
+                    "off" => {}
+                    "unsupported" if self.asks_budget => self.print(
+                        "this build of WAMR does not meter: --budget-instructions is without effect",
+                    ),
+                    "unsupported" => {}
+                    most => self.print(&format!("a call may take {most} instructions")),
+                }
             }
             Record::Load(load) => {
                 self.table_begun = false;

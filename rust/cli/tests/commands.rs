@@ -43,6 +43,33 @@ fn what_cannot_be_read_ends_with_2() {
     refused(&["table", &host, "--format", "csv", "--show", "steps,parts"], &["--show"]);
 }
 
+/// Wrong knobs of a run are refused by their name before anything runs.
+#[test]
+fn knobs_that_no_board_runs_with_are_named() {
+    for bytes in ["0", "100", "2047"] {
+        refused(&["run", "--slot-stack-bytes", bytes], &["--slot-stack-bytes", "at least 2048"]);
+    }
+    let host = golden("host.log");
+    refused(&["plan", "--from", &host, "--slot-stack-bytes", "1K"], &["--slot-stack-bytes"]);
+    refused(&["run", "--budget-instructions", "0"], &["--budget-instructions"]);
+}
+
+/// A budget that this engine cannot keep is said so, in the first record and to a person.
+#[test]
+fn a_budget_without_metering_is_said_to_be_none() {
+    let fast = "run --workload add --slots 1 --settle-ms 0 --dwell-ms 1 --slot-stack-bytes 2K";
+    let fast: Vec<&str> = fast.split(' ').chain(["--budget-instructions", "1000000"]).collect();
+    let output = wramp(&[&fast[..], &["--format", "records"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    let first = text.lines().next().unwrap();
+    let metered = first.contains(" budget=1000000 ");
+    assert!(metered || first.contains(" budget=unsupported "), "{first}");
+    let said = stdout(&wramp(&fast));
+    let words = if metered { "1000000 instructions" } else { "without effect" };
+    assert!(said.contains(words), "{said}");
+}
+
 #[test]
 fn every_subcommand_shows_an_example() {
     for command in ["run", "capture", "table", "plot", "compare", "plan", "shrink", "workloads"] {
