@@ -102,7 +102,12 @@ impl Slots {
         };
         let page = usize::try_from(page).unwrap_or(4096);
         let least = usize::try_from(least).unwrap_or(libc::PTHREAD_STACK_MIN).max(16 * 1024);
-        let real = (size.0 as usize).max(least + ROOM).next_multiple_of(page);
+        let real = (size.0 as usize)
+            .max(least + ROOM)
+            .checked_next_multiple_of(page)
+            // Its guard page is mapped with it.
+            .filter(|real| real.checked_add(page).is_some())
+            .ok_or(std::io::ErrorKind::OutOfMemory)?;
         let stacks =
             (0..count).map(|_| Stack::new(real, page)).collect::<std::io::Result<Vec<_>>>()?;
         Ok(Self { stacks, real: Bytes(u32::try_from(real).unwrap_or(u32::MAX)) })
