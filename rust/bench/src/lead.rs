@@ -62,7 +62,12 @@ pub(crate) struct Scene<'s, P> {
 impl<P: Platform> Scene<'_, P> {
     /// Milliseconds since the run began; stops after 49 days.
     pub(crate) fn millis(&self) -> u32 {
-        let ticks = self.platform.now().saturating_sub(self.began);
+        self.millis_at(self.platform.now())
+    }
+
+    /// The same of another time.
+    pub(crate) fn millis_at(&self, time: Ticks) -> u32 {
+        let ticks = time.saturating_sub(self.began);
         u32::try_from(ticks.to_micros(self.platform.clock_hz()).0 / 1000).unwrap_or(u32::MAX)
     }
 

@@ -37,7 +37,6 @@ pub(crate) struct Resident<I> {
     errors: u32,
     over_budget: u32,
     from_ms: u32,
-    until_ms: u32,
     /// End of its latest call; of no meaning before the first.
     ended: Ticks,
 }
@@ -53,7 +52,6 @@ impl<I> Resident<I> {
             errors: 0,
             over_budget: 0,
             from_ms,
-            until_ms: from_ms,
             ended: Ticks(0),
         }
     }
@@ -238,7 +236,11 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
                     workload: Word(self.guest.name),
                     id: u32::try_from(id).unwrap_or(u32::MAX),
                     slot: None,
-                    alive_ms: u64::from(resident.until_ms.saturating_sub(resident.from_ms)),
+                    alive_ms: match resident.calls {
+                        0 => 0,
+                        _ => self.scene.millis_at(resident.ended).saturating_sub(resident.from_ms),
+                    }
+                    .into(),
                     calls: resident.calls,
                     errors: resident.errors,
                     latency_p50_us: None,
@@ -269,19 +271,27 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
         while !self.open.load(Acquire) && !seat.asked_to_stop() {
             self.scene.platform.sleep(GLANCE);
         }
-        while !seat.asked_to_stop() {
-            match self.queue.with(Queue::take) {
-                Some((place, mut resident)) => {
-                    self.serve(worker, place, &mut resident, |instance, argument| {
+        let mut turn = None;
+        loop {
+            // Back and the next one out: the lock is taken once a call.
+            let stop = seat.asked_to_stop();
+            turn = self.queue.with(|queue| {
+                if let Some((place, resident)) = turn.take() {
+                    queue.put(place, resident);
+                }
+                if stop { None } else { queue.take() }
+            });
+            match &mut turn {
+                Some((place, resident)) => {
+                    self.serve(worker, *place, resident, |instance, argument| {
                         let budget = self.scene.config.budget;
                         self.runtime.call(&mut environment, instance, argument, budget)
                     });
-                    self.queue.with(|queue| queue.put(place, resident));
                 }
+                None if stop => return Ok(()),
                 None => self.scene.platform.sleep(GLANCE),
             }
         }
-        Ok(())
     }
 
     /// One call of one resident.
@@ -311,7 +321,7 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
         resident.ended = now;
         resident.calls = resident.calls.saturating_add(1);
         if !resident.judge.accepts(&self.guest.check, place == 0, resident.calls, result) {
-            let error = result.err().unwrap_or_else(wrong_result);
+            let error = result.err().unwrap_or_else(|| wrong_result(&self.guest.check));
             resident.errors = resident.errors.saturating_add(1);
             if error.kind == ErrorKind::Budget {
                 resident.over_budget = resident.over_budget.saturating_add(1);
@@ -319,7 +329,6 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
             self.serving[worker].tally.error();
             self.queue.with(|queue| queue.error.get_or_insert((place, error)).0);
         }
-        resident.until_ms = self.scene.millis();
     }
 
     /// Waits until the instance's pause since its latest call is over. The queue is in the

@@ -6,7 +6,7 @@ use wramp_core::ramp::{Event, Failure, Limit};
 use wramp_core::report::{Instance, Word};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
-use crate::guest::{Guest, Judge, seed_of};
+use crate::guest::{Check, Guest, Judge, seed_of};
 use crate::lead::{
     Account, Climbed, Dwell, Figures, Herd, MAX_MODULES, Scale, Scene, Window, drive, report,
     report_parts,
@@ -169,7 +169,7 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
             self.scale.record(&seat.tally, took);
             if !judge.accepts(&guest.check, id == 0, calls, result) {
                 seat.tally.error();
-                seat.note(&result.err().unwrap_or_else(wrong_result));
+                seat.note(&result.err().unwrap_or_else(|| wrong_result(&guest.check)));
             }
             if calls == 1 {
                 seat.set_phase(Phase::Alive);
@@ -192,8 +192,14 @@ fn not_loaded() -> Result<(), Error> {
 
 #[cold]
 #[inline(never)]
-pub(crate) fn wrong_result() -> Error {
-    Error::new(ErrorKind::WrongResult, "result differs from the reference")
+pub(crate) fn wrong_result(check: &Check<'_>) -> Error {
+    Error::new(
+        ErrorKind::WrongResult,
+        match check {
+            Check::Reference { .. } => "result differs from the reference",
+            Check::Agreement(_) => "result differs from the first instance",
+        },
+    )
 }
 
 impl<P: Platform, R: Runtime, C: Counter, const N: usize> Work for Threads<'_, '_, P, R, C, N> {
