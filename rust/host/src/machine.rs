@@ -21,9 +21,8 @@ use crate::slots::{Slots, allowed_cpus};
 
 /// Most residents of a pool: their table lies on the controller's stack.
 pub const MAX_RESIDENTS: usize = 2048;
-/// The controller's stack. The table takes a quarter of a MiB, and a build without
-/// optimisation moves it about ten times over: more than a thread of the standard library's
-/// has. Pages that are not touched cost nothing.
+/// The controller's stack: room for the table, a quarter of a MiB, and for what a build
+/// without optimisation copies. Pages that are not touched cost nothing.
 const CONTROLLER_STACK: usize = 32 << 20;
 
 /// Why there is no machine.
