@@ -152,11 +152,21 @@ pub(crate) fn drive<P: Platform>(
     }
 }
 
+/// Most that an allocator keeps before a block; demands are multiples of it.
+const HEADER: Bytes = Bytes(8);
+
+/// Free bytes that the largest hole does not hold.
+fn outside(arena: &ArenaStats) -> Bytes {
+    arena.free.saturating_sub(arena.largest)
+}
+
 /// The arena's account of a ramp.
 pub(crate) struct Account {
     /// Least free since the load.
     lowest: Bytes,
     before: ArenaStats,
+    /// The newest instance left what lies outside the largest hole as it was: so will the next.
+    spared: bool,
     modules: usize,
     slots: u32,
     demands: heapless::Vec<Demand, MAX_MODULES>,
@@ -172,6 +182,7 @@ impl Account {
         Self {
             lowest: before.low_water,
             before,
+            spared: false,
             modules,
             slots,
             demands: heapless::Vec::new(),
@@ -191,6 +202,8 @@ impl Account {
     pub(crate) fn after<P: Platform>(&mut self, platform: &P) -> Demand {
         let after = platform.arena();
         let cost = self.before.free.saturating_sub(after.free);
+        // Of several modules one may fit where another does not.
+        self.spared = self.modules == 1 && outside(&after) >= outside(&self.before);
         let need = self.before.free.saturating_sub(after.low_water);
         self.cost = Some(cost);
         Demand { cost, need }
@@ -204,8 +217,11 @@ impl Account {
         if self.demands.len() < self.modules {
             return;
         }
-        let free = scene.platform.arena().free;
-        let outcome = predict_set(free, &self.demands, self.slots);
+        let arena = scene.platform.arena();
+        let free = arena.free;
+        let usable =
+            if self.spared { free.min(arena.largest.saturating_add(HEADER)) } else { free };
+        let outcome = predict_set(usable, &self.demands, self.slots);
         self.predicted = Some(outcome);
         let sum = |of: fn(&Demand) -> Bytes| {
             self.demands.iter().map(of).fold(Bytes(0), Bytes::saturating_add)

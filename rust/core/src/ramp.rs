@@ -254,17 +254,15 @@ pub struct Demand {
 /// peak = min(slots, 1 + (free < need ? 0 : 1 + (free - need) / cost))
 /// ```
 ///
-/// `limit` is `arena` where the arena ends it before the slots do. It assumes that
-/// free bytes are usable wherever they lie; that this holds is checked, not assumed:
-/// the end record sets the measured peak beside it.
+/// `limit` is `arena` where the arena ends it before the slots do.
 ///
-/// It can be one too many where less is left over than lies outside the largest hole: the
-/// load leaves holes that an instance's largest block does not fit. Measured on 64 bits, in
-/// 3,314 geometries that went through every remainder, peaks of 1 to 4: 3 with the WAMR of
-/// 2020, 11 with 2.4.5 classic, and 212 with 2.4.5 fast, whose loader leaves a hole of a
-/// thousand bytes. Of these 3, 9 and 182 are of ramps in which each instance loads a module of
-/// its own: the next load takes that hole and leaves it again. To count the largest hole alone
-/// is right in all of those, but one too few in 9, 13 and 193 of the others.
+/// It assumes that the `free` bytes are usable wherever they lie. The caller leaves out what
+/// lies in holes that the first instance passed by. It can still be one too many where the
+/// first instance used up a hole, for the load leaves holes that an instance's largest block
+/// does not fit. Measured on 64 bits, in 3,314 geometries that went through every remainder,
+/// peaks of 1 to 4: in none with the WAMR of 2020, in 2 with 2.4.5 classic, and in 30 with
+/// 2.4.5 fast, whose loader leaves a hole of a thousand bytes; never too few. The end record
+/// sets the measured peak beside the prediction.
 #[must_use]
 pub fn predict(free: Bytes, demand: Demand, slots: u32) -> Outcome {
     let more = if free.0 < demand.need.0 {

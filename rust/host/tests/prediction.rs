@@ -70,8 +70,7 @@ fn exact_in_every_geometry() {
 /// What is left over at the peak goes through every value that it can have.
 ///
 /// Where so little is left that small holes matter it can be one less than predicted, and no
-/// fewer than the largest hole alone predicts: seldom, and never in any other way. Less seldom
-/// with the fast interpreter, whose loader leaves a hole of a thousand bytes; see
+/// fewer than the largest hole alone predicts: seldom, and never in any other way. See
 /// `core::ramp::predict`.
 #[test]
 fn exact_but_for_what_lies_in_small_holes() {
@@ -102,11 +101,7 @@ fn exact_but_for_what_lies_in_small_holes() {
             }
         }
     }
-    let percent = if wramp_wamr::INTERPRETER == "fast" { 8 } else { 1 };
-    assert!(
-        misses.len() * 100 <= tried * percent,
-        "{} of {tried}:\n{}",
-        misses.len(),
-        misses.join("\n")
-    );
+    let (misses, list) = (misses.len(), misses.join("\n"));
+    println!("{misses} of {tried} wrong by one");
+    assert!(misses * 100 <= tried, "{misses} of {tried}:\n{list}");
 }
