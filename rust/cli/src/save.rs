@@ -82,9 +82,12 @@ pub fn date() -> String {
 }
 
 /// The short commit of the repository around the current directory, `-dirty` where files
-/// that it tracks were changed.
+/// that it tracks were changed, other than results.
 fn commit() -> Option<String> {
-    output("git", &["describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"])
+    let commit = output("git", &["describe", "--always", "--abbrev=7", "--exclude=*"])?;
+    let changed =
+        ["status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results"];
+    Some(if output("git", &changed).is_some() { commit + "-dirty" } else { commit })
 }
 
 /// The first line that a command prints, where it can be run.
