@@ -366,7 +366,25 @@ impl Chart {
         }
     }
 
-    /// Names at the ends of the lines: two that coincide are both seen to be there.
+    /// Where other lines than that one are over `x`.
+    fn heights<'c>(
+        &'c self,
+        scale: &'c Scale,
+        name: &'c str,
+        x: f64,
+    ) -> impl Iterator<Item = f64> + 'c {
+        self.series.iter().filter(move |series| series.name != name).flat_map(move |series| {
+            series.points.windows(2).filter_map(move |pair| {
+                let [(from, low), (to, high)] =
+                    [pair[0], pair[1]].map(|(x, y)| (scale.x(x), scale.y(y)));
+                (from <= x && x <= to && from < to)
+                    .then(|| low + (high - low) * (x - from) / (to - from))
+            })
+        })
+    }
+
+    /// Names at the ends of the lines, off the other lines: two that coincide are both seen
+    /// to be there.
     fn draw_names(&self, scale: &Scale) -> Markup {
         let mut ends: Vec<(f64, f64, usize, &str)> = self
             .series
@@ -384,9 +402,17 @@ impl Chart {
             let wide = width_of(name);
             let at_edge = x + 10.0 + wide > WIDTH - RIGHT;
             let (left, mut y) = if at_edge { (x - wide, y + 20.0) } else { (x + 10.0, y + 4.0) };
-            while taken.iter().any(|&(from, to, other)| {
-                left < to && from < left + wide && (y - other).abs() < 13.0
-            }) {
+            let crossed = |y: f64| {
+                [left, left + wide / 2.0, left + wide].into_iter().any(|x| {
+                    self.heights(scale, name, x).any(|other| (y - 4.0 - other).abs() < 9.0)
+                })
+            };
+            let written = |y: f64| {
+                taken.iter().any(|&(from, to, other)| {
+                    left < to && from < left + wide && (y - other).abs() < 13.0
+                })
+            };
+            while y < HEIGHT - BOTTOM && (written(y) || crossed(y)) {
                 y += 13.0;
             }
             taken.push((left, left + wide, y));
@@ -594,4 +620,34 @@ pub fn sheet(heading: &str, subtitle: &str, charts: &[Chart]) -> String {
         }
     };
     format!("{}\n", sheet.into_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_not_written_on_another_line() {
+        let series = |name: &str, colour, last: u32| Series {
+            name: name.to_owned(),
+            colour,
+            stroke: Stroke::Solid,
+            points: (1..=last).map(|n| (f64::from(n), 100.0)).collect(),
+        };
+        let chart = Chart {
+            title: String::new(),
+            across: "instances",
+            unit: Unit::Percent,
+            bars: false,
+            series: vec![series("long", 0, 24), series("short", 1, 2)],
+            ceilings: Vec::new(),
+        };
+        let (_, _, scale) = chart.axes();
+        let names = chart.draw_names(&scale).into_string();
+        let (before, _) = names.split_once(">short</text>").unwrap();
+        let y = before.rsplit_once("y=\"").unwrap().1.split('"').next().unwrap();
+        // Its middle is 4 above where it is written, its height 13.
+        let middle = y.parse::<f64>().unwrap() - 4.0;
+        assert!((middle - scale.y(100.0)).abs() > 6.5, "{names}");
+    }
 }
