@@ -11,7 +11,7 @@ fn main() {
     // A switch that our Kconfig does not have is a typing error.
     let kconfig = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Kconfig");
     println!("cargo::rerun-if-changed={kconfig}");
-    println!("cargo::rustc-check-cfg=cfg(CONFIG_ARCH_POSIX)");
+    println!("cargo::rustc-check-cfg=cfg(CONFIG_ARCH_POSIX, CONFIG_HW_STACK_PROTECTION)");
     let text = fs::read_to_string(kconfig).expect("the repository's Kconfig");
     for symbol in text.lines().filter_map(|line| line.strip_prefix("config WRAMP_")) {
         println!("cargo::rustc-check-cfg=cfg(CONFIG_WRAMP_{symbol})");

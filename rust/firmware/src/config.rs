@@ -172,15 +172,30 @@ fn nothing(_: &mut State) -> i32 {
     0
 }
 
-/// On an instance's thread: does what a test of the fault records asked for.
-pub(crate) fn provoke(depth: u32) {
+/// On an instance's thread, whose stack begins about here: does what a test of the fault
+/// records asked for.
+pub(crate) fn provoke() {
     if cfg!(CONFIG_WRAMP_PROVOKE_PANIC) {
         panic!("provoked by CONFIG_WRAMP_PROVOKE_PANIC");
     }
     if cfg!(CONFIG_WRAMP_PROVOKE_OVERFLOW) {
-        // A frame that neither shrinks nor becomes a loop.
-        let frame = core::hint::black_box([depth; 16]);
-        provoke(frame[0] + 1);
-        core::hint::black_box(&frame);
+        let top = 0_u8;
+        overflow((&raw const top).addr());
     }
+}
+
+/// Recurses beyond the end of the slot's stack, and waits there for the kernel's look when
+/// threads switch. Where hardware guards the stack: without end.
+fn overflow(top: usize) {
+    // A frame that neither shrinks nor becomes a loop.
+    let frame = core::hint::black_box([top; 16]);
+    let deep = top.wrapping_sub(frame.as_ptr().addr());
+    if cfg!(CONFIG_HW_STACK_PROTECTION) || deep < number(k::CONFIG_WRAMP_SLOT_STACK_SIZE) as usize {
+        overflow(frame[0]);
+    } else {
+        loop {
+            core::hint::spin_loop();
+        }
+    }
+    core::hint::black_box(&frame);
 }

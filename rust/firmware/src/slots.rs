@@ -41,7 +41,7 @@ extern "C" fn begin<W: Work>(work: *mut c_void, slot: *mut c_void, _: *mut c_voi
     // SAFETY: `start` passes the work that the crew borrows, and the crew joins this
     // thread before it ends. Work is Sync.
     let work = unsafe { &*work.cast::<W>() };
-    config::provoke(0);
+    config::provoke();
     work.run(slot.addr());
 }
 
