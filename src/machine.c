@@ -24,11 +24,16 @@
 
 BUILD_ASSERT(CONFIG_MAIN_THREAD_PRIORITY >= CONFIG_TIMESLICE_PRIORITY,
 	     "instances must be time-sliced: lower CONFIG_TIMESLICE_PRIORITY");
+/* libc must have no heap, so that all the engine takes comes from the arena. */
+BUILD_ASSERT(!IS_ENABLED(CONFIG_NEWLIB_LIBC), "newlib has a heap: set CONFIG_PICOLIBC");
 #ifdef CONFIG_COMMON_LIBC_MALLOC
 BUILD_ASSERT(CONFIG_COMMON_LIBC_MALLOC_ARENA_SIZE == 0,
-	     "libc must have no heap, so that all the engine takes comes from the arena: "
-	     "set CONFIG_COMMON_LIBC_MALLOC_ARENA_SIZE to 0");
+	     "libc has a heap: set CONFIG_COMMON_LIBC_MALLOC_ARENA_SIZE to 0");
 #endif
+/* Or records would name a core that nothing was pinned to. */
+BUILD_ASSERT(IS_ENABLED(CONFIG_SCHED_CPU_MASK) || CONFIG_MP_MAX_NUM_CPUS == 1 ||
+		     (CONFIG_WRAMP_PIN < 0 && !IS_ENABLED(CONFIG_WRAMP_SCENARIO_PINNED)),
+	     "threads cannot be pinned to a core: set CONFIG_SCHED_CPU_MASK");
 
 /* In .noinit, as the macro has it. */
 static K_THREAD_STACK_ARRAY_DEFINE(stacks, SLOTS, CONFIG_WRAMP_SLOT_STACK_SIZE);

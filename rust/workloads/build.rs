@@ -20,16 +20,19 @@ fn main() -> ExitCode {
 fn compile_all() -> Result<(), String> {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("not run by cargo")?);
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("not run by cargo")?);
-    let texts = here.join("../../wat");
-    let texts = texts.canonicalize().map_err(|error| format!("{}: {error}", texts.display()))?;
-    // The directory too: a file may be new.
-    println!("cargo::rerun-if-changed={}", texts.display());
     println!("cargo::rerun-if-changed=build.rs");
-    for entry in fs::read_dir(&texts).map_err(|error| format!("{}: {error}", texts.display()))? {
-        let path = entry.map_err(|error| error.to_string())?.path();
-        if path.extension().is_some_and(|extension| extension == "wat") {
-            println!("cargo::rerun-if-changed={}", path.display());
-            compile(&path, &out)?;
+    for texts in ["../../wat", "../../wat/check"] {
+        let texts = here.join(texts);
+        let failed = |error| format!("{}: {error}", texts.display());
+        let texts = texts.canonicalize().map_err(failed)?;
+        // The directory too: a file may be new.
+        println!("cargo::rerun-if-changed={}", texts.display());
+        for entry in fs::read_dir(&texts).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "wat") {
+                println!("cargo::rerun-if-changed={}", path.display());
+                compile(&path, &out)?;
+            }
         }
     }
     Ok(())

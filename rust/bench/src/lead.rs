@@ -250,11 +250,24 @@ const NO_FLOOR: u32 = u32::MAX;
 pub(crate) struct Scale {
     floor: AtomicU32,
     dwell: AtomicU32,
+    /// Doublings from where the histogram begins to the first time.
+    below: usize,
 }
 
 impl Scale {
-    pub(crate) const fn new() -> Self {
-        Self { floor: AtomicU32::new(NO_FLOOR), dwell: AtomicU32::new(0) }
+    /// The first call may be a slow one, with what others do in between.
+    pub(crate) const fn of_calls() -> Self {
+        Self::new(3)
+    }
+
+    /// The first turnaround is that of one resident alone: with hundreds it takes hundreds
+    /// of times as long, and hardly ever less.
+    pub(crate) const fn of_turnarounds() -> Self {
+        Self::new(1)
+    }
+
+    const fn new(below: usize) -> Self {
+        Self { floor: AtomicU32::new(NO_FLOOR), dwell: AtomicU32::new(0), below }
     }
 
     /// Counts a time. The very first one, while instances start one at a time, sets
@@ -262,7 +275,7 @@ impl Scale {
     pub(crate) fn record<C: Counter, const N: usize>(&self, tally: &Tally<C, N>, took: Ticks) {
         let floor = match self.floor.load(Acquire) {
             NO_FLOOR => {
-                let floor = window_floor::<N>(took);
+                let floor = window_floor::<N>(took, self.below);
                 self.floor.store(floor, Release);
                 floor
             }
@@ -283,11 +296,12 @@ impl Scale {
 /// The times of one dwell, summed over threads.
 pub(crate) struct Window<const N: usize> {
     before: Spread<N>,
+    calls: u64,
 }
 
 impl<const N: usize> Window<N> {
     pub(crate) const fn new() -> Self {
-        Self { before: Spread::new() }
+        Self { before: Spread::new(), calls: 0 }
     }
 
     /// A dwell begins.
@@ -297,8 +311,11 @@ impl<const N: usize> Window<N> {
         tallies: impl Iterator<Item = &'t Tally<C, N>>,
     ) {
         scale.dwell.store(scale.dwell.load(Relaxed).wrapping_add(1), Relaxed);
-        self.before = Spread::new();
-        tallies.for_each(|tally| self.before.add(tally));
+        *self = Self::new();
+        for tally in tallies {
+            self.before.add(tally);
+            self.calls += u64::from(tally.calls());
+        }
     }
 
     /// The dwell is over: its calls and their times.
@@ -307,12 +324,15 @@ impl<const N: usize> Window<N> {
         scale: &Scale,
         tallies: impl Iterator<Item = &'t Tally<C, N>> + Clone,
     ) -> (u64, Option<Latency>) {
-        let mut now = Spread::new();
-        tallies.clone().for_each(|tally| now.add(tally));
+        let (mut now, mut calls) = (Spread::new(), 0_u64);
+        for tally in tallies.clone() {
+            now.add(tally);
+            calls += u64::from(tally.calls());
+        }
         let mut dwell = now.since(&self.before);
         let number = scale.dwell.load(Relaxed);
         tallies.for_each(|tally| dwell.add_longest(tally, number));
-        (dwell.calls(), scale.latency(&dwell))
+        (calls.saturating_sub(self.calls), scale.latency(&dwell))
     }
 }
 
@@ -398,6 +418,50 @@ pub(crate) fn report_parts<P: Platform>(
     for (part, bytes) in parts.iter().chain([("allocator", Bytes(allocator))]) {
         if bytes > Bytes(0) {
             scene.emit(Part { workload: Word(workload), part: Word(part), bytes });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::AtomicU16;
+
+    use wramp_core::measure::BUCKETS_PER_OCTAVE;
+
+    use super::*;
+
+    const N: usize = 12 * BUCKETS_PER_OCTAVE;
+
+    #[test]
+    fn a_turnaround_of_hundreds_is_within_the_window_of_the_first() {
+        let scale = Scale::of_turnarounds();
+        let tally = Tally::<AtomicU32, N>::new();
+        scale.record(&tally, Ticks(66_800));
+        let mut window = Window::new();
+        window.begin(&scale, core::iter::once(&tally));
+        // 720 residents in turn; now and then one that waited for a preempted worker.
+        for turn in 0..1000 {
+            scale.record(&tally, Ticks(66_800 * if turn % 50 == 0 { 1440 } else { 720 }));
+        }
+        let (calls, latency) = window.end(&scale, core::iter::once(&tally));
+        let latency = latency.unwrap();
+        assert_eq!(calls, 1000);
+        let near = |ticks: Ticks, of: u64| ticks.0.abs_diff(of) * 50 <= of;
+        assert!(near(latency.p50, 66_800 * 720), "{latency:?}");
+        assert!(near(latency.p99, 66_800 * 1440), "{latency:?}");
+        assert_eq!(latency.max, Ticks(66_800 * 1440));
+    }
+
+    #[test]
+    fn calls_are_counted_where_a_histogram_is_full_and_latencies_left_out() {
+        let scale = Scale::of_calls();
+        let tally = Tally::<AtomicU16, N>::new();
+        let mut window = Window::new();
+        for most in [65_534, 70_000] {
+            window.begin(&scale, core::iter::once(&tally));
+            (0..most).for_each(|_| scale.record(&tally, Ticks(1000)));
+            let (calls, latency) = window.end(&scale, core::iter::once(&tally));
+            assert_eq!((calls, latency.is_some()), (most, most < 65_535));
         }
     }
 }

@@ -15,6 +15,7 @@ mod lead;
 mod pool;
 mod run;
 mod seat;
+mod sweep;
 mod threads;
 
 pub use guest::{Agreement, Check, Guest};
@@ -22,3 +23,4 @@ pub use lead::MAX_MODULES;
 pub use pool::table_bytes;
 pub use run::{Summary, finish, refuse, run};
 pub use seat::Seat;
+pub use sweep::sweep;

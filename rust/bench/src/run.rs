@@ -85,6 +85,14 @@ fn check<P: Platform>(platform: &P, config: &Config, guests: &[Guest<'_>]) -> bo
         refuse(platform, None, ErrorKind::Engine, Knob::Slots, message);
         return false;
     }
+    let cores = platform.cores();
+    if let Pin::Core(core) = config.pin
+        && core >= cores
+    {
+        let message = format_args!("there is no core {core}, cores are 0 to {}", cores - 1);
+        refuse(platform, None, ErrorKind::Engine, Knob::Pin, message);
+        return false;
+    }
     true
 }
 
@@ -281,7 +289,7 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         }
         let modules =
             if private { Modules::Private } else { Modules::Shared(&modules[..guests.len()]) };
-        let scale = Scale::new();
+        let scale = Scale::of_calls();
         let parts = P::Lock::new(None);
         Ok(Threads { scene, runtime, guests, modules, seats, scale, parts }.climb())
     }

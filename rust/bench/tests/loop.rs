@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use fake::{ENVIRONMENT, Fake, GUEST, INSTANCE, MODULE, Script, TICKS_EACH};
 use wramp_bench::{Agreement, Check, Guest, Summary};
-use wramp_core::config::{Config, Mode, Scenario};
+use wramp_core::config::{Config, Knob, Mode, Scenario};
 use wramp_core::measure::{Bytes, Nanos};
-use wramp_core::platform::StartError;
+use wramp_core::platform::{Pin, StartError};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{End, Fault, Instance, Record, Step};
 use wramp_core::runtime::ErrorKind;
@@ -361,6 +361,15 @@ fn a_core_that_is_not_there_is_said_and_is_no_error() {
     assert_eq!(names, ["count@core0", "count@free"], "{log}");
     assert_eq!(log.faults()[0].workload.unwrap().0, "count@core1", "{log}");
     assert_eq!(log.summary.exit(), 0, "{log}");
+}
+
+#[test]
+fn a_core_to_pin_to_that_is_not_there_names_its_knob() {
+    let log = run_all(Config { pin: Pin::Core(7), ..CONFIG }, Script::default(), &[GUEST]);
+    let [fault] = log.faults()[..] else { panic!("{log}") };
+    assert_eq!((fault.knob.0, log.summary.exit()), (Knob::Pin.symbol(), 2), "{log}");
+    assert!(fault.message.0.contains("core_7"), "{log}");
+    assert!(log.ends().is_empty(), "{log}");
 }
 
 #[test]

@@ -4,15 +4,17 @@
 //! its three figures change with the geometry. A larger arena is so many bytes more
 //! free, a larger interpreter stack costs so many bytes more an instance (or a worker),
 //! in steps of 8 as WAMR allocates. Nothing else is assumed, and latency is not predicted.
+//! Of a slot's stack a log says how much is safe ([`SlotStack`]).
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use wramp_core::config::{Config, MIN_ARENA_BYTES, Mode};
+use wramp_core::config::{Config, Knob, MIN_ARENA_BYTES, Mode};
 use wramp_core::measure::Bytes;
 use wramp_core::ramp::{Demand, Limit, predict};
 use wramp_core::report::{Plan, Record, Run, Word};
+use wramp_core::runtime::ErrorKind;
 use wramp_host::machine::MAX_RESIDENTS;
 
 use crate::geometry::{Geometry, ModeName, WORKERS, WasmStack, bytes};
@@ -93,6 +95,90 @@ impl Environment {
     }
 }
 
+/// Bytes of a board's stack that WAMR keeps free below a call: `WAMR_BUILD_STACK_GUARD_SIZE`
+/// in `src/wamr.cmake`, which no knob changes.
+pub const STACK_GUARD: u32 = 1024;
+
+/// The board that is this machine.
+const HOST: &str = "linux";
+
+/// Least bytes of a slot's stack with which a run begins: `--slot-stack-bytes` takes no less.
+const LEAST_STACK: u32 = 2048;
+/// The same where frames are larger: `WRAMP_SLOT_STACK_LEAST` in `Kconfig`, for Xtensa and for
+/// 64 bits. All others are below [`LEAST_STACK`].
+const LEAST_LARGE_STACK: u32 = 3072;
+
+/// A slot's stack, as the log of a board knows it. A host's stacks say nothing of a board's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotStack {
+    /// Bytes that it was given.
+    pub given: u32,
+    /// Most bytes that any slot's held.
+    pub used: u32,
+    /// Whether all calls went right in it, so that the engine found its guard free.
+    pub sufficed: bool,
+    /// Least bytes with which a run begins on that board.
+    pub least: u32,
+}
+
+impl SlotStack {
+    /// What a ramp says of it; `None` where no high-water mark is known, or of no board.
+    #[must_use]
+    pub fn of(run: &Run<'_>, ramp: &Ramp) -> Option<Self> {
+        let board = run.board.0;
+        let used = stack_used(ramp).filter(|_| board != HOST)?;
+        let end = ramp.end.as_ref().map(|end| end.get());
+        // SoCs with an Xtensa; no record names the architecture.
+        let is_xtensa = |part| matches!(part, "esp32" | "esp32s2" | "esp32s3");
+        let is_large = run.pointer_bits == 64 || board.split('/').any(is_xtensa);
+        Some(Self {
+            given: run.slot_stack_bytes.0,
+            used,
+            sufficed: end.is_some_and(|end| {
+                let overflow = end.error.is_some_and(|e| e.0 == ErrorKind::NativeStack.as_str());
+                end.calls > 0 && end.errors == 0 && !overflow
+            }),
+            least: if is_large { LEAST_LARGE_STACK } else { LEAST_STACK },
+        })
+    }
+
+    /// The smallest stack that is known to do, in whole 64 bytes, and why it does:
+    ///
+    /// `max(least, used + used / 4, used + STACK_GUARD)`, with `given` in place of
+    /// `used + STACK_GUARD` where that is less and sufficed.
+    ///
+    /// Before it interprets, WAMR compares the address of a local variable with the end of the
+    /// stack and [`STACK_GUARD`] (`wasm_runtime_detect_native_stack_overflow`). How deep that
+    /// check is no log says, but no deeper than the high-water mark, for the variable was
+    /// written: with the guard below the mark it passes. It passed in a stack that sufficed, so
+    /// no more than that is needed either. A quarter of what was used stays free in any case,
+    /// for what interrupts a thread at its deepest and did not in that run.
+    #[must_use]
+    pub fn safe(&self) -> (u32, &'static str) {
+        let guarded = self.used.saturating_add(STACK_GUARD);
+        let quarter = self.used.saturating_add(self.used.div_ceil(4));
+        let checked = if self.sufficed && self.given < guarded {
+            (self.given, "all calls went right in it")
+        } else {
+            (guarded, "both together")
+        };
+        [(self.least, "no run begins with less"), (quarter, "what was used and a quarter"), checked]
+            .map(|(bytes, why)| (bytes.div_ceil(64).saturating_mul(64), why))
+            .into_iter()
+            .fold((0, ""), |most, one| if one.0 >= most.0 { one } else { most })
+    }
+
+    /// One stack for both: what either used, sufficient where both were.
+    fn and(self, other: Self) -> Self {
+        Self {
+            given: self.given.max(other.given),
+            used: self.used.max(other.used),
+            sufficed: self.sufficed && other.sufficed,
+            least: self.least.max(other.least),
+        }
+    }
+}
+
 /// What a log measured of one workload.
 #[derive(Clone, Debug)]
 pub struct Measured {
@@ -110,10 +196,8 @@ pub struct Measured {
     pub environments: Vec<Environment>,
     /// Most residents that a pool's queue holds there.
     pub residents: u32,
-    /// Most bytes any slot's stack held.
-    pub stack_used: Option<u32>,
-    /// Bytes of a slot's stack as reserved there, where that is more than the geometry's.
-    pub stack_real: Option<u32>,
+    /// A slot's stack, where a board's log says what it held.
+    pub slot_stack: Option<SlotStack>,
 }
 
 /// What a geometry would come to.
@@ -154,7 +238,7 @@ impl Measured {
             config.wasm_stack = fit.get().wasm_stack_bytes;
         }
         // One block each: 8 bytes of header, rounded to what the allocator rounds to.
-        let is_here = run.board.0 == "linux";
+        let is_here = run.board.0 == HOST;
         let round = if is_here { run.pointer_bits / 4 } else { 8 }.max(8);
         let mut environments = Vec::new();
         for (_, parts) in parts(ramp) {
@@ -185,9 +269,12 @@ impl Measured {
             free: predict.arena_free_bytes,
             set: u32::try_from(ramp.loads.len()).unwrap_or(1).max(1),
             environments,
-            residents: if is_here { MAX_RESIDENTS as u32 } else { u32::MAX },
-            stack_used: stack_used(ramp),
-            stack_real: run.slot_stack_real_bytes.map(|bytes| bytes.0),
+            residents: if is_here {
+                MAX_RESIDENTS as u32
+            } else {
+                run.residents.unwrap_or(u32::MAX)
+            },
+            slot_stack: SlotStack::of(run, ramp),
         })
     }
 
@@ -393,15 +480,6 @@ pub fn config_of(run: &Run<'_>) -> Config {
     }
 }
 
-/// A quarter more than the most that was used, in whole 64 bytes.
-#[must_use]
-pub fn recommended_stack(used: u32) -> u32 {
-    used.saturating_add(used / 4)
-        .saturating_add(u32::from(!used.is_multiple_of(4)))
-        .div_ceil(64)
-        .saturating_mul(64)
-}
-
 fn measured(log: &Log, geometry: &Geometry) -> Result<Vec<Measured>, Problem> {
     let run: Option<&RunLog> = log.best();
     let Some(header) = run.and_then(|run| run.header.as_ref()) else {
@@ -573,6 +651,7 @@ pub fn execute(args: &PlanArgs) -> Outcome {
     let mut rows = Vec::new();
     for measured in &all {
         let config = args.geometry.config(measured.config)?;
+        check_stack(measured, &config)?;
         let mut push = |config: Config| -> Result<(), Problem> {
             let prediction = measured.predict(&config)?;
             rows.push(Row { measured, config, prediction });
@@ -626,7 +705,7 @@ pub fn execute(args: &PlanArgs) -> Outcome {
             for row in &rows {
                 text.push_str(&row.measured.formula(&row.config, &row.prediction));
             }
-            text.push_str(&advice(&all, &rows));
+            text.push_str(&advice(&log, &all));
             text
         }
     };
@@ -634,25 +713,53 @@ pub fn execute(args: &PlanArgs) -> Outcome {
     if args.geometry.slo_us.is_some() {
         eprintln!("wramp: --slo-us: latency is not predicted; run it");
     }
+    if let (Some(asked), Some(stack)) = (args.geometry.slot_stack_bytes, common_stack(&all)) {
+        let (safe, _) = stack.safe();
+        if asked < safe {
+            eprintln!(
+                "wramp: {} {asked}: the engine may refuse a call in it; {safe} is safe",
+                Knob::SlotStack.option()
+            );
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses a slot's stack in which the board that was measured would not begin, or that
+/// holds less than was used.
+fn check_stack(measured: &Measured, config: &Config) -> Result<(), Problem> {
+    let least = measured.slot_stack.map_or(0, |stack| stack.least.max(stack.used.min(stack.given)));
+    if config.slot_stack.0 >= least {
+        return Ok(());
+    }
+    Err(Problem::new(format!(
+        "{} is too small: at least {least} on the board of this log, of which the engine keeps \
+         {STACK_GUARD} free",
+        Knob::SlotStack.option()
+    )))
+}
+
+/// A slot's stack that serves all of them.
+fn common_stack(all: &[Measured]) -> Option<SlotStack> {
+    all.iter().filter_map(|measured| measured.slot_stack).reduce(SlotStack::and)
+}
+
 /// What the stacks that were reserved could be.
-fn advice(all: &[Measured], rows: &[Row<'_>]) -> String {
-    let Some(used) = all.iter().filter_map(|measured| measured.stack_used).max() else {
-        return String::new();
-    };
+fn advice(log: &Log, all: &[Measured]) -> String {
     let number = |bytes: u32| grouped(&bytes.to_string());
-    let recommended = number(recommended_stack(used));
-    let now = match all.iter().find_map(|measured| measured.stack_real) {
-        Some(real) => {
-            format!("there, of {} reserved; on a board, measure on the board", number(real))
-        }
-        None => format!("{} now", number(rows.first().map_or(0, |row| row.config.slot_stack.0))),
-    };
-    format!(
-        "\nslot stack: at most {} bytes were used; {recommended} (a quarter more, in whole 64 bytes) \
-         would do {now}\n",
-        number(used),
-    )
+    if let Some(stack) = common_stack(all) {
+        let (safe, why) = stack.safe();
+        format!(
+            "\nslot stack: at most {} of {} bytes were used, and the engine keeps {} free below a \
+             call; {} is safe ({why})\n",
+            number(stack.used),
+            number(stack.given),
+            number(STACK_GUARD),
+            number(safe),
+        )
+    } else if log.best().is_some_and(|run| run.board() == HOST) {
+        "\nslot stack: this machine's says nothing of a board's; measure there\n".into()
+    } else {
+        String::new()
+    }
 }

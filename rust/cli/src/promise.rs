@@ -56,7 +56,7 @@ pub fn kept(ramp: &Ramp, promise: Nanos) -> Kept {
     let limit = limit(ramp);
     let mut kept = Kept { peak: 0, limit, p99: None };
     for (index, &(instances, p99)) in rungs.iter().enumerate() {
-        if p99.is_some_and(|p99| p99 > promise) {
+        if p99.is_none_or(|p99| p99 > promise) {
             // The rung after a failure, and the second look at full slots, come when the ramp
             // is over already: they can lower the peak, but its limit stands.
             let over = matches!(limit, Some(Limit::Slots | Limit::Arena | Limit::Error));

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
+use wramp_core::report::{Record, Run};
+
 use crate::Problem;
 
 /// The directory of saved runs, from where the command was started.
@@ -31,7 +33,7 @@ pub fn save(board: &str, log: &[u8]) -> Result<PathBuf, Problem> {
 pub fn save_under(results: &Path, board: &str, log: &[u8]) -> Result<PathBuf, Problem> {
     let directory = claim(results, board)?;
     write(&directory.join("run.log"), log)?;
-    write(&directory.join("machine.txt"), machine().as_bytes())?;
+    write(&directory.join("machine.txt"), machine(log).as_bytes())?;
     Ok(directory)
 }
 
@@ -98,9 +100,37 @@ fn output(command: &str, arguments: &[&str]) -> Option<String> {
     (output.status.success() && !line.is_empty()).then_some(line)
 }
 
-/// What this machine is: enough to know later what a figure was measured on.
-#[must_use]
-pub fn machine() -> String {
+/// What this binary was built with, for who repeats the command: variables of the build as a
+/// shell takes them, then WAMR's version and where it came from. No path: results are public.
+///
+/// Version and interpreter are those of the run's own record.
+fn built_with(run: &Run<'_>) -> String {
+    let variables = [
+        ("WRAMP_INTERPRETER_OPT", option_env!("WRAMP_INTERPRETER_OPT")),
+        ("WRAMP_METERING", option_env!("WRAMP_METERING")),
+        ("WRAMP_AOT", option_env!("WRAMP_AOT")),
+        ("WRAMP_BLOCK_ADDR_CACHE", option_env!("WRAMP_BLOCK_ADDR_CACHE")),
+    ];
+    let mut text = format!("WRAMP_INTERPRETER={}", run.interpreter.0);
+    for (name, value) in variables {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            let _ = write!(text, " {name}={value}");
+        }
+    }
+    let version = run.runtime_version.0;
+    let from = match option_env!("WAMR_DIR") {
+        Some(directory) if !directory.is_empty() => "WAMR_DIR",
+        // The registry has that one alone; west.yml pins a WAMR 2.
+        _ if version.starts_with("2020-") => "the registry",
+        _ => "the west workspace",
+    };
+    let _ = write!(text, ", WAMR {version} from {from}");
+    text
+}
+
+/// What this machine is: enough to know later what a figure was measured on, and to repeat
+/// the command where it was a run here.
+fn machine(log: &[u8]) -> String {
     let mut text = String::new();
     let command: Vec<String> = std::env::args_os()
         .map(|argument| argument.to_string_lossy().into_owned())
@@ -111,6 +141,15 @@ pub fn machine() -> String {
     let _ = writeln!(text, "date: {now}");
     let _ = writeln!(text, "command: {}", command.join(" "));
     let _ = writeln!(text, "wramp: {}", env!("CARGO_PKG_VERSION"));
+    let log = String::from_utf8_lossy(log);
+    let run = log.lines().find_map(|line| match Record::parse(line) {
+        Ok(Some(Record::Run(run))) => Some(run),
+        _ => None,
+    });
+    // A board's engine is its firmware's.
+    if let Some(run) = run.filter(|run| run.board.0 == "linux") {
+        let _ = writeln!(text, "built_with: {}", built_with(&run));
+    }
     let file = |path: &str, key: &str| {
         let text = fs::read_to_string(path).ok()?;
         let line = text.lines().find(|line| line.starts_with(key))?;

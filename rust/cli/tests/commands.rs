@@ -284,7 +284,8 @@ fn plan_predicts_what_was_measured_and_explains_it() {
     let text = stdout(&wramp(&["plan", "--from", &esp]));
     assert!(text.contains("peak = min(slots, 1 + (free < need ? 0 : 1 + (free - need) / cost))"));
     assert!(text.contains("peak = min(24, 1 + 1 + (189,472 - 6,456) / 6,456)"), "{text}");
-    assert!(text.contains("1,384 bytes were used; 1,792"), "{text}");
+    assert!(text.contains("at most 1,384 of 4,096 bytes were used"), "{text}");
+    assert!(text.contains("; 3,072 is safe"), "{text}");
 
     let records =
         stdout(&wramp(&["plan", "--from", &esp, "--format", "records", "--arena-bytes", "64K"]));

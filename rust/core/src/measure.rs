@@ -159,12 +159,14 @@ pub trait Counter: Sync {
     fn increment(&self);
     /// The count.
     fn get(&self) -> u32;
+    /// Whether the count is the largest value: maybe it should be more.
+    fn full(&self) -> bool;
     /// Back to zero. Called only while no thread counts.
     fn clear(&self);
 }
 
 macro_rules! counter {
-    ($atomic:ty) => {
+    ($atomic:ty, $most:expr) => {
         impl Counter for $atomic {
             const ZERO: Self = <$atomic>::new(0);
             fn increment(&self) {
@@ -173,14 +175,17 @@ macro_rules! counter {
             fn get(&self) -> u32 {
                 u32::from(self.load(Relaxed))
             }
+            fn full(&self) -> bool {
+                self.load(Relaxed) == $most
+            }
             fn clear(&self) {
                 self.store(0, Relaxed);
             }
         }
     };
 }
-counter!(AtomicU16);
-counter!(AtomicU32);
+counter!(AtomicU16, u16::MAX);
+counter!(AtomicU32, u32::MAX);
 
 /// Latencies of one thread's calls: fixed size, no allocation, no lock.
 ///
@@ -215,12 +220,12 @@ impl<C: Counter, const N: usize> Default for Histogram<C, N> {
     }
 }
 
-/// The floor for a workload whose first call took `first` ticks: the window begins
-/// three doublings below it, or at 1 tick where it covers everything anyhow.
+/// The floor for times of which the first took `first` ticks: the window begins `below`
+/// doublings below it, or at 1 tick where it covers everything anyhow.
 #[must_use]
-pub fn window_floor<const N: usize>(first: Ticks) -> u32 {
+pub fn window_floor<const N: usize>(first: Ticks, below: usize) -> u32 {
     let first = bucket_of(u32::try_from(first.0).unwrap_or(u32::MAX));
-    let floor = first.saturating_sub(3 * BUCKETS_PER_OCTAVE);
+    let floor = first.saturating_sub(below * BUCKETS_PER_OCTAVE);
     u32::try_from(floor.min(ALL_BUCKETS.saturating_sub(N))).unwrap_or(0)
 }
 
@@ -314,19 +319,22 @@ pub struct Latency {
 pub struct Spread<const N: usize> {
     counts: [u32; N],
     longest: u32,
+    /// A count that stopped at its largest value is among the sums.
+    full: bool,
 }
 
 impl<const N: usize> Spread<N> {
     /// No latencies.
     #[must_use]
     pub const fn new() -> Self {
-        Self { counts: [0; N], longest: 0 }
+        Self { counts: [0; N], longest: 0, full: false }
     }
 
     /// Adds all that the thread recorded since its [`Tally`] was cleared.
     pub fn add<C: Counter>(&mut self, tally: &Tally<C, N>) {
         for (sum, count) in self.counts.iter_mut().zip(&tally.histogram.counts) {
             *sum = sum.saturating_add(count.get());
+            self.full |= count.full();
         }
         self.longest = self.longest.max(tally.longest.load(Relaxed));
     }
@@ -347,22 +355,22 @@ impl<const N: usize> Spread<N> {
         for (now, then) in counts.iter_mut().zip(&earlier.counts) {
             *now = now.saturating_sub(*then);
         }
-        Self { counts, longest: 0 }
+        Self { counts, longest: 0, full: self.full }
     }
 
-    /// Calls in the set; saturates.
+    /// Calls in the set, as far as their counters could count.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.counts.iter().map(|&count| u64::from(count)).sum()
     }
 
-    /// Percentiles over the window that begins at `floor`; `None` for an empty set, and
-    /// where the longest call is unknown (see [`add_longest`](Self::add_longest)): no
-    /// latency is 0 ticks.
+    /// Percentiles over the window that begins at `floor`; `None` for an empty set, where a
+    /// counter is full, and where the longest call is unknown (see
+    /// [`add_longest`](Self::add_longest)): no latency is 0 ticks.
     #[must_use]
     pub fn latency(&self, floor: u32) -> Option<Latency> {
         let calls = self.calls();
-        (calls > 0 && self.longest > 0).then(|| Latency {
+        (calls > 0 && self.longest > 0 && !self.full).then(|| Latency {
             p50: self.quantile(calls, 50, floor),
             p99: self.quantile(calls, 99, floor),
             max: Ticks(u64::from(self.longest)),

@@ -228,8 +228,9 @@ impl Ramp {
         }
     }
 
+    /// What was not measured keeps no promise.
     fn breaks_promise(&self, p99: Option<Nanos>) -> bool {
-        matches!((self.plan.slo, p99), (Some(most), Some(p99)) if p99 > most)
+        self.plan.slo.is_some_and(|most| p99.is_none_or(|p99| p99 > most))
     }
 
     fn stop(&self, limit: Limit) -> (State, Action) {

@@ -367,6 +367,13 @@ records! {
         runtime_version: Word<'a>,
         /// `classic` or `fast`.
         interpreter: Word<'a>,
+        /// How the compiler optimised its file: `O2` or `Os`, where it is a knob.
+        interpreter_opt: Option<Word<'a>>,
+        /// Blocks whose ends an environment of the classic interpreter remembers, where it is
+        /// a knob.
+        block_cache: Option<u32>,
+        /// Support of compiled modules: `on` or `off`, where it is a knob.
+        aot: Option<Word<'a>>,
         /// The Rust compiler's version.
         rustc: Word<'a>,
         /// The C compiler's version, where known.
@@ -377,6 +384,8 @@ records! {
         mode: Word<'a>,
         /// Workers of a pool.
         workers: Option<u32>,
+        /// Most residents of a pool.
+        residents: Option<u32>,
         /// Region that the engine allocates from.
         arena_bytes: Bytes,
         /// Start and end address of the arena, where the machine tells.
@@ -389,8 +398,10 @@ records! {
         slot_stack_bytes: Bytes,
         /// Bytes of one of them as reserved here, where that is more.
         slot_stack_real_bytes: Option<Bytes>,
-        /// Interpreter stack of one environment.
+        /// Interpreter stack of one environment, or the most of it where it is fitted.
         wasm_stack_bytes: Bytes,
+        /// Whether interpreter stacks are fitted to what a first call needs: `on` or `off`.
+        fit: Option<Word<'a>>,
         /// Instances added a rung.
         step: u32,
         /// Time for the newest instances to settle.

@@ -187,8 +187,9 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
     match KINDS[kind].name {
         "run" => {
             let record: Record<'_> = record!(Run: format wramp board os pointer_bits clock_hz cores
-                runtime runtime_version interpreter rustc cc scenario mode workers arena_bytes
-                arena_at heap_at slots slot_stack_bytes slot_stack_real_bytes wasm_stack_bytes step
+                runtime runtime_version interpreter interpreter_opt block_cache aot rustc cc scenario
+                mode workers residents arena_bytes
+                arena_at heap_at slots slot_stack_bytes slot_stack_real_bytes wasm_stack_bytes fit step
                 settle_ms dwell_ms pause_ms pin slice_ms budget slo_us);
             match record {
                 Record::Run(run) => Run { format: FORMAT_VERSION, ..run }.into(),
@@ -516,11 +517,15 @@ fn golden_records() -> [Record<'static>; 11] {
             runtime: Word("wamr"),
             runtime_version: Word("2.4.5"),
             interpreter: Word("classic"),
+            interpreter_opt: Some(Word("O2")),
+            block_cache: Some(64),
+            aot: Some(Word("off")),
             rustc: Word("1.90.0"),
             cc: Some(Word("gcc-14.3.0")),
             scenario: Word("all"),
             mode: Word("pool"),
             workers: Some(4),
+            residents: Some(720),
             arena_bytes: Bytes(196_608),
             arena_at: Some(Word("0x20004000-0x20034000")),
             heap_at: Some(Word("0x20034000-0x20035000")),
@@ -528,6 +533,7 @@ fn golden_records() -> [Record<'static>; 11] {
             slot_stack_bytes: Bytes(4096),
             slot_stack_real_bytes: Some(Bytes(4160)),
             wasm_stack_bytes: Bytes(4096),
+            fit: Some(Word("on")),
             step: 1,
             settle_ms: 200,
             dwell_ms: 1000,

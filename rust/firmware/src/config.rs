@@ -38,6 +38,16 @@ pub(crate) const CORES: u8 = k::CONFIG_MP_MAX_NUM_CPUS as u8;
 pub(crate) const SLICE_MS: u32 = number(k::CONFIG_TIMESLICE_SIZE);
 /// libc's heap: none, which src/machine.c asserts, or the host's under native_sim.
 pub(crate) const LIBC_HEAP: &str = if cfg!(CONFIG_ARCH_POSIX) { "host" } else { "none" };
+/// How src/wamr.cmake has the interpreter compiled.
+pub(crate) const INTERPRETER_OPT: &str =
+    if cfg!(CONFIG_WRAMP_INTERPRETER_SPEED) { "O2" } else { "Os" };
+/// Places of the classic interpreter's block cache.
+#[cfg(CONFIG_WRAMP_INTERPRETER_CLASSIC)]
+pub(crate) const BLOCK_CACHE: Option<u32> = Some(number(k::CONFIG_WRAMP_BLOCK_ADDR_CACHE_SIZE));
+#[cfg(not(CONFIG_WRAMP_INTERPRETER_CLASSIC))]
+pub(crate) const BLOCK_CACHE: Option<u32> = None;
+/// Whether compiled modules are supported: they are never used.
+pub(crate) const AOT: bool = cfg!(CONFIG_WRAMP_AOT);
 /// The board, with SoC and CPU cluster.
 pub(crate) const BOARD: &str = k::CONFIG_BOARD_TARGET;
 

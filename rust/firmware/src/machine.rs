@@ -1,7 +1,6 @@
 //! `Platform` for Zephyr, put together from arena, clock and slots.
 
 use core::fmt::{Display, Write as _};
-use core::sync::atomic::AtomicU16;
 
 use wramp_bench::{Guest, Seat, Summary};
 use wramp_core::config::{Config, Knob, Mode};
@@ -18,18 +17,26 @@ use crate::arena::{Arena, ZephyrArena};
 use crate::clock::{self, Clock, HZ};
 use crate::{config, slots};
 
-/// Nine doublings of latency around the first call's, in 16-bit counters: 324 bytes
-/// a slot.
-const BUCKETS: usize = 9 * BUCKETS_PER_OCTAVE;
+/// How many calls a bucket of a histogram counts. Where it is full, latencies are left out:
+/// 65,535 of an instance, where each has a thread and a histogram; all of a worker's.
+#[cfg(not(CONFIG_WRAMP_MODE_POOL))]
+type Count = core::sync::atomic::AtomicU16;
+#[cfg(CONFIG_WRAMP_MODE_POOL)]
+type Count = core::sync::atomic::AtomicU32;
+
+/// Buckets of a histogram. Nine doublings around the first call's time: 324 bytes a slot. In
+/// a pool twelve, for a turnaround among hundreds takes hundreds of times as long as the
+/// first: 1,728 bytes a worker.
+const BUCKETS: usize = if config::RESIDENTS == 0 { 9 } else { 12 } * BUCKETS_PER_OCTAVE;
 
 /// What instances did; static, for the main thread's stack is small.
-static SEATS: [Seat<AtomicU16, BUCKETS>; config::SEATS] = [const { Seat::new() }; config::SEATS];
+static SEATS: [Seat<Count, BUCKETS>; config::SEATS] = [const { Seat::new() }; config::SEATS];
 
 // Where the table of a pool's residents lies, beside what the controller itself takes.
 const _: () = assert!(
     config::RESIDENTS == 0
         || zephyr::kconfig::CONFIG_MAIN_STACK_SIZE as usize
-            >= wramp_bench::table_bytes::<Engine, { config::RESIDENTS }>() + 8192,
+            >= wramp_bench::table_bytes::<Engine, { config::RESIDENTS }>() + 9216,
     "the table of residents does not fit the main thread's stack: raise CONFIG_MAIN_STACK_SIZE \
      or lower CONFIG_WRAMP_RESIDENTS, by 72 bytes a resident on 32 bits"
 );
@@ -40,6 +47,10 @@ static CONSOLE: Mutex<()> = Mutex::new(());
 unsafe extern "C" {
     /// Ends a simulator with that status; returns on a board.
     safe fn wramp_exit(status: i32);
+}
+
+const fn on(switch: bool) -> &'static str {
+    if switch { "on" } else { "off" }
 }
 
 /// Ends the program where there is someone to end to.
@@ -70,6 +81,10 @@ impl Machine {
             return self.refuse(ErrorKind::NativeStack, Knob::SlotStack, message);
         }
         match Engine::new::<ZephyrArena>() {
+            Ok(engine) if cfg!(CONFIG_WRAMP_SWEEP) => {
+                let (module, accesses) = (wramp_workloads::SWEEP, &wramp_workloads::ACCESSES);
+                wramp_bench::sweep(self, &engine, module, accesses, self.config.wasm_stack)
+            }
             Ok(engine) => wramp_bench::run::<_, _, _, _, { config::RESIDENTS }>(
                 self,
                 &engine,
@@ -120,6 +135,9 @@ impl Machine {
             runtime: Word("wamr"),
             runtime_version: Word(wramp_wamr::VERSION),
             interpreter: Word(wramp_wamr::INTERPRETER),
+            interpreter_opt: Some(Word(config::INTERPRETER_OPT)),
+            block_cache: config::BLOCK_CACHE,
+            aot: Some(Word(on(config::AOT))),
             rustc: Word(env!("WRAMP_RUSTC")),
             cc: Some(Word(env!("WRAMP_CC"))),
             scenario: Word(config.scenario.as_str()),
@@ -131,6 +149,10 @@ impl Machine {
                 Mode::Threads => None,
                 Mode::Pool { workers } => Some(workers),
             },
+            residents: match config.mode {
+                Mode::Threads => None,
+                Mode::Pool { .. } => Some(config::RESIDENTS as u32),
+            },
             arena_bytes: config.arena,
             arena_at: Some(Word(&text(format_args!("{from:#x}-{to:#x}")))),
             heap_at: Some(Word(config::LIBC_HEAP)),
@@ -138,6 +160,7 @@ impl Machine {
             slot_stack_bytes: config.slot_stack,
             slot_stack_real_bytes: Some(slots::real_size()),
             wasm_stack_bytes: config.wasm_stack,
+            fit: Some(Word(on(config.fit_wasm_stack))),
             step: config.step,
             settle_ms: config.settle_ms,
             dwell_ms: config.dwell_ms,

@@ -152,7 +152,7 @@ fn paired(
                     let result = engine.call(&mut environment, &mut instance, 0, None);
                     let took = clock.now().saturating_sub(mark);
                     let window = dwell.load(std::sync::atomic::Ordering::Relaxed);
-                    tally.record(took, window_floor::<ALL_BUCKETS>(took), window);
+                    tally.record(took, window_floor::<ALL_BUCKETS>(took, 3), window);
                     results.push(result.ok());
                 }
             }

@@ -79,6 +79,37 @@ macro_rules! wasm {
     };
 }
 
+/// A module that does each load and store at an address of one's choice: no workload, but
+/// what `wramp_bench::sweep` proves the engine's bounds with. 2,048 bytes of memory.
+pub static SWEEP: &[u8] = wasm!("sweep");
+
+/// The exports of [`SWEEP`] that access memory, `(i32) -> i32`, and the bytes that each reaches.
+pub const ACCESSES: [(&str, u32); 23] = [
+    ("i32.load", 4),
+    ("i32.load8_s", 1),
+    ("i32.load8_u", 1),
+    ("i32.load16_s", 2),
+    ("i32.load16_u", 2),
+    ("i64.load", 8),
+    ("i64.load8_s", 1),
+    ("i64.load8_u", 1),
+    ("i64.load16_s", 2),
+    ("i64.load16_u", 2),
+    ("i64.load32_s", 4),
+    ("i64.load32_u", 4),
+    ("f32.load", 4),
+    ("f64.load", 8),
+    ("i32.store", 4),
+    ("i32.store8", 1),
+    ("i32.store16", 2),
+    ("i64.store", 8),
+    ("i64.store8", 1),
+    ("i64.store16", 2),
+    ("i64.store32", 4),
+    ("f32.store", 4),
+    ("f64.store", 8),
+];
+
 /// Every workload: the six that ask a question of their own, then [`MIXED`].
 pub static ALL: &[Workload] = &[
     Workload {

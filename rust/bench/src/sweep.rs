@@ -1,0 +1,98 @@
+//! A guest reaches its own memory and no byte beyond: tried, on the machine itself.
+
+use wramp_core::config::Knob;
+use wramp_core::measure::Bytes;
+use wramp_core::platform::Platform;
+use wramp_core::report::{Instance, Record, Word};
+use wramp_core::runtime::{Error, ErrorKind, Parameters, Runtime, Source};
+
+use crate::run::{Summary, finish, refuse};
+
+/// How far beyond both ends of 32-bit addresses' zero is tried, in bytes.
+const FAR: u32 = 8 * 1024;
+
+/// Bytes of the guests' memory.
+const MEMORY: u32 = 2048;
+
+/// Three instances side by side in the arena, of a module with a memory of 2,048 bytes. The
+/// one in the middle makes each of `accesses` (an export `(i32) -> i32` and the bytes that it
+/// reaches) at every address from -8 KiB to +8 KiB: an access that is not wholly within
+/// must trap, any other must not, and what the neighbours' export `sum` returns must stay 0.
+///
+/// One `instance` record an access, whose errors are the addresses where that did not hold;
+/// then `done`. `stack` is the interpreter stack of each instance.
+pub fn sweep<P: Platform, R: Runtime>(
+    platform: &P,
+    runtime: &R,
+    module: &'static [u8],
+    accesses: &[(&str, u32)],
+    stack: Bytes,
+) -> Summary {
+    let mut summary = Summary::default();
+    if let Err(error) = each(platform, runtime, module, accesses, stack, &mut summary) {
+        summary.refused = true;
+        let message = error.message;
+        refuse(platform, Some("sweep"), error.kind, Knob::Arena, format_args!("{message}"));
+    }
+    finish(platform, &summary);
+    summary
+}
+
+fn each<P: Platform, R: Runtime>(
+    platform: &P,
+    runtime: &R,
+    module: &'static [u8],
+    accesses: &[(&str, u32)],
+    stack: Bytes,
+    summary: &mut Summary,
+) -> Result<(), Error> {
+    let module = runtime.load(Source::Static(module))?;
+    let thread = runtime.attach()?;
+    let new = |export| runtime.instantiate(&module, export, Parameters::I32, stack);
+    let call = |instance: &mut R::Instance<'_>, argument: i32| {
+        let mut environment = runtime.environment(&thread, &module, instance, stack)?;
+        runtime.call(&mut environment, instance, argument, None)
+    };
+    for &(access, width) in accesses {
+        let (mut before, mut ours, mut after) = (new("sum")?, new(access)?, new("sum")?);
+        let (began, mut errors) = (platform.now(), 0_u32);
+        {
+            let mut environment = runtime.environment(&thread, &module, &ours, stack)?;
+            for address in (0..FAR).chain(u32::MAX - (FAR - 1)..=u32::MAX) {
+                let address = address.cast_signed();
+                let result = runtime.call(&mut environment, &mut ours, address, None);
+                let end = address.cast_unsigned().checked_add(width);
+                let right = match result {
+                    Ok(0) => end.is_some_and(|end| end <= MEMORY),
+                    Err(error) if error.kind == ErrorKind::Trap => {
+                        end.is_none_or(|end| end > MEMORY)
+                    }
+                    _ => false,
+                };
+                errors += u32::from(!right);
+            }
+        }
+        for neighbour in [&mut before, &mut after] {
+            errors += u32::from(call(neighbour, 0) != Ok(0));
+        }
+        summary.workloads += 1;
+        summary.errors += u64::from(errors);
+        let took = platform.now().saturating_sub(began).to_micros(platform.clock_hz());
+        platform.emit(&Record::from(Instance {
+            workload: Word(access),
+            id: 1,
+            slot: None,
+            alive_ms: took.0 / 1000,
+            calls: 2 * FAR,
+            errors,
+            latency_p50_us: None,
+            latency_p99_us: None,
+            latency_max_us: None,
+            stack_used_bytes: None,
+            result: Word(if errors == 0 { "ok" } else { "bad" }),
+            error: None,
+            message: None,
+        }));
+    }
+    Ok(())
+}
