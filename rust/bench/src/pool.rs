@@ -14,7 +14,7 @@ use core::sync::atomic::{
 use wramp_core::measure::{Counter, Micros, Nanos, Tally, Ticks, fairness};
 use wramp_core::platform::{Crew, Lock, Platform, Work};
 use wramp_core::ramp::{Event, Limit};
-use wramp_core::report::{Instance, Word};
+use wramp_core::report::{Instance, Word, Worker};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
 use crate::guest::{Guest, Judge, seed_of};
@@ -201,6 +201,15 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
             let outcome = drive(&self.scene, slots, &mut lead);
             let (predicted, cost) = (lead.account.predicted, lead.account.cost);
             let failure = lead.failure.filter(|_| outcome.limit != Limit::Slots);
+            let stacks = || (0..lead.started).map(|slot| (slot, lead.crew.stack_used(slot)));
+            for (slot, used) in stacks() {
+                self.scene.emit(Worker {
+                    workload: Word(self.guest.name),
+                    slot: u32::try_from(slot).unwrap_or(u32::MAX),
+                    calls: self.serving[slot].tally.calls(),
+                    stack_used_bytes: used,
+                });
+            }
             self.finish(Climbed {
                 outcome,
                 predicted,
@@ -208,7 +217,7 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
                 calls: 0,
                 errors: 0,
                 over_budget: 0,
-                stack_used: (0..lead.started).filter_map(|slot| lead.crew.stack_used(slot)).max(),
+                stack_used: stacks().filter_map(|(_, used)| used).max(),
                 fairness: None,
                 failure,
             })

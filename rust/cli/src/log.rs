@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use memchr::{memchr, memmem};
 use wramp_core::report::{
     Done, End, Fault, Fit, Instance, Load, PREFIX, ParseError, Part, Predict, Record, Run, Step,
+    Worker,
 };
 
 use crate::Problem;
@@ -73,6 +74,8 @@ kinds! {
     StepKind = Step;
     /// `wramp instance`.
     InstanceKind = Instance;
+    /// `wramp worker`.
+    WorkerKind = Worker;
     /// `wramp end`.
     EndKind = End;
     /// `wramp fault`.
@@ -211,6 +214,8 @@ pub struct Ramp {
     pub steps: Rows<StepKind>,
     /// The instances.
     pub instances: Rows<InstanceKind>,
+    /// The workers of a pool.
+    pub workers: Rows<WorkerKind>,
     /// How it ended, if it did.
     pub end: Option<Kept<EndKind>>,
 }
@@ -502,6 +507,7 @@ impl Log {
             }
             Record::Step(step) => run.ramp(step.workload.0).steps.push(line),
             Record::Instance(instance) => run.open(instance.workload.0).instances.push(line),
+            Record::Worker(worker) => run.open(worker.workload.0).workers.push(line),
             Record::Fit(fit) => {
                 let pending = !run.pending.loads.is_empty();
                 let fits = match pending {
@@ -536,7 +542,8 @@ impl Log {
         for ramp in self.runs.iter_mut().flat_map(|run| &mut run.ramps) {
             ramp.steps.thin();
             ramp.instances.thin();
-            self.kept_bytes += ramp.steps.bytes() + ramp.instances.bytes();
+            ramp.workers.thin();
+            self.kept_bytes += ramp.steps.bytes() + ramp.instances.bytes() + ramp.workers.bytes();
         }
     }
 

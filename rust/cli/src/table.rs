@@ -329,6 +329,12 @@ const INSTANCES: &[Column] = &[
     column("message", "message", Words),
 ];
 
+const WORKERS: &[Column] = &[
+    column("slot", "slot", Count),
+    column("calls", "calls", Count),
+    column("stack_used_bytes", "stack used", Count),
+];
+
 const PARTS: &[Column] = &[column("part", "part", Word), column("bytes", "bytes", Count)];
 
 /// Which table.
@@ -342,6 +348,8 @@ pub enum Which {
     Steps,
     /// One row an instance
     Instances,
+    /// One row a worker of a pool
+    Workers,
     /// What an instance's bytes are for
     Parts,
     /// One row a log: bytes of an instance, how many fit, time of a call
@@ -349,8 +357,8 @@ pub enum Which {
 }
 
 /// Those that are shown where none is asked for, in their order.
-pub const ALL: [Which; 5] =
-    [Which::Summary, Which::Slo, Which::Steps, Which::Instances, Which::Parts];
+pub const ALL: [Which; 6] =
+    [Which::Summary, Which::Slo, Which::Steps, Which::Instances, Which::Workers, Which::Parts];
 
 impl Which {
     /// Its name, title and own columns.
@@ -360,6 +368,7 @@ impl Which {
             Self::Slo => ("slo", "Promises", SLO),
             Self::Steps => ("steps", "Steps", STEPS),
             Self::Instances => ("instances", "Instances", INSTANCES),
+            Self::Workers => ("workers", "Workers", WORKERS),
             Self::Parts => ("parts", "Parts of an instance", PARTS),
             Self::Costs => ("costs", "Costs", &[]),
         }
@@ -424,6 +433,7 @@ impl Which {
             }
             Self::Steps => records(&ramp.steps, own, push),
             Self::Instances => records(&ramp.instances, own, push),
+            Self::Workers => records(&ramp.workers, own, push),
             Self::Costs => {}
             Self::Parts => {
                 for (workload, parts) in parts(ramp) {

@@ -535,6 +535,17 @@ records! {
         /// The engine's words for it.
         message: Option<Word<'a>>,
     }
+    /// A worker of a pool, after the ramp: what [`Instance`] says of a thread of its own.
+    Worker<'a> = "worker" {
+        /// The workload.
+        workload: Word<'a>,
+        /// The slot that it ran on.
+        slot: u32,
+        /// Calls it made.
+        calls: u32,
+        /// Most bytes of the slot's stack ever used, where the machine can tell.
+        stack_used_bytes: Option<Bytes>,
+    }
     /// The end of a workload's ramp.
     End<'a> = "end" {
         /// The workload.

@@ -10,7 +10,7 @@ use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
     Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, PREFIX, ParseError, Part, Plan, Predict,
-    Record, Run, Step, Word, crc16,
+    Record, Run, Step, Word, Worker, crc16,
 };
 
 const GOLDEN: &str = include_str!("golden/format-1.log");
@@ -27,16 +27,21 @@ struct Kind {
     optional: &'static [&'static str],
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind {
         name: "run",
         keys: Run::KEYS,
         optional: &[
+            "interpreter_opt",
+            "block_cache",
+            "aot",
             "cc",
             "workers",
+            "residents",
             "arena_at",
             "heap_at",
             "slot_stack_real_bytes",
+            "fit",
             "slice_ms",
             "slo_us",
         ],
@@ -44,6 +49,7 @@ const KINDS: [Kind; 11] = [
     Kind { name: "load", keys: Load::KEYS, optional: &[] },
     Kind { name: "predict", keys: Predict::KEYS, optional: &[] },
     Kind { name: "part", keys: Part::KEYS, optional: &[] },
+    Kind { name: "worker", keys: Worker::KEYS, optional: &["stack_used_bytes"] },
     Kind {
         name: "step",
         keys: Step::KEYS,
@@ -201,6 +207,7 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
             record!(Predict: workload peak limit cost_bytes need_bytes arena_free_bytes)
         }
         "part" => record!(Part: workload part bytes),
+        "worker" => record!(Worker: workload slot calls stack_used_bytes),
         "step" => record!(Step: workload instances running arena_free_bytes arena_low_bytes
             arena_largest_bytes arena_blocks cost_bytes cpu_permille uptime_ms dwell_us dwell_calls
             calls errors latency_p50_us latency_p99_us latency_max_us turnaround_p50_us
@@ -504,7 +511,7 @@ fn golden() -> Vec<&'static str> {
 }
 
 /// What the golden log says, by hand.
-fn golden_records() -> [Record<'static>; 11] {
+fn golden_records() -> [Record<'static>; 12] {
     [
         Run {
             format: 1,
@@ -561,6 +568,13 @@ fn golden_records() -> [Record<'static>; 11] {
         }
         .into(),
         Part { workload: Word("checksum"), part: Word("wasm-stack"), bytes: Bytes(4096) }.into(),
+        Worker {
+            workload: Word("checksum"),
+            slot: 3,
+            calls: 81_234,
+            stack_used_bytes: Some(Bytes(1812)),
+        }
+        .into(),
         Step {
             workload: Word("checksum"),
             instances: 3,
@@ -777,7 +791,7 @@ fn a_number_too_large_for_its_key_is_refused() {
     let line = seal("wramp part workload=w part=p bytes=4294967296");
     let error = ParseError::BadField { kind: "part", key: "bytes" };
     assert_eq!(Record::parse(&line), Err(error));
-    let end = golden()[6];
+    let end = golden().into_iter().find(|line| line.starts_with("wramp end ")).unwrap();
     let line = seal(&body(end).replacen("fairness=0.9987", "fairness=429496.7296", 1));
     let error = ParseError::BadField { kind: "end", key: "fairness" };
     assert_eq!(Record::parse(&line), Err(error));
