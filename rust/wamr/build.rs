@@ -17,11 +17,25 @@ fn main() {
         ("wamr_metering", fact("WAMR_METERING") == "1"),
         // WAMR 2's fast interpreter makes code of its own from a module, never
         // writes to it, and can be told to keep nothing of it.
-        ("wamr_in_place", fast && !is_2020),
+        ("wamr_in_place", fast && !is_2020 && !copy()),
     ] {
         println!("cargo::rustc-check-cfg=cfg({name})");
         if on {
             println!("cargo::rustc-cfg={name}");
+        }
+    }
+}
+
+/// Whether a copy is asked for where none is needed, to measure what it costs.
+fn copy() -> bool {
+    const NAME: &str = "WRAMP_MODULE_COPY";
+    println!("cargo::rerun-if-env-changed={NAME}");
+    match env::var(NAME).as_deref() {
+        Ok("1") => true,
+        Ok("0" | "") | Err(env::VarError::NotPresent) => false,
+        other => {
+            println!("cargo::error={NAME} is {other:?}; it can be 0 or 1");
+            false
         }
     }
 }

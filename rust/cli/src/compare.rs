@@ -106,6 +106,7 @@ const KNOBS: &[&str] = &[
     "interpreter_opt",
     "block_cache",
     "aot",
+    "module_copy",
     "rustc",
     "cc",
     "scenario",

@@ -9,18 +9,19 @@ use crate::published;
 use crate::table::{Column, Show, Table, column};
 
 /// What is said of a workload: key, heading, and how it is shown.
-const EACH: [(&str, &str, Show); 4] = [
+const EACH: [(&str, &str, Show); 5] = [
     ("peak", "peak", Show::Number),
     ("cost_bytes", "bytes", Show::Number),
+    ("module_arena_bytes", "module", Show::Number),
     ("fit", "fit", Show::Number),
     ("call_us", "us a call", Show::Micros),
 ];
 
 /// One row a log; of a log with several runs, the longest run.
 ///
-/// For each workload: the run's peak; arena bytes of one instance; instances that the run's arena would
-/// hold, by [`predict`] and without regard to slots; median microseconds of a call on the
-/// first rung. Workloads come in the order in which the logs name them.
+/// For each workload: the run's peak; arena bytes of one instance; those of the module that its
+/// instances share; instances that the run's arena would hold, by [`predict`] and without regard
+/// to slots; median microseconds of a call on the first rung. Workloads come in the order in which the logs name them.
 ///
 /// Where `article` is true the published benchmark is the first row, with what it published.
 #[must_use]
@@ -72,5 +73,6 @@ fn cells(ramp: &Ramp) -> [Option<String>; EACH.len()] {
     });
     let cost = predicted.map(|first| first.cost_bytes.to_string());
     let call = ramp.steps.iter().next().and_then(|step| step.value("latency_p50_us"));
-    [Some(ramp.peak().to_string()), cost, fit, call.map(Into::into)]
+    let module = ramp.module_arena_bytes().map(|bytes| bytes.to_string());
+    [Some(ramp.peak().to_string()), cost, module, fit, call.map(Into::into)]
 }

@@ -229,6 +229,13 @@ impl Ramp {
             None => self.steps.iter().map(|step| step.get().instances).max().unwrap_or(0),
         }
     }
+
+    /// Arena bytes of the modules that were loaded for it; unknown where none was named.
+    #[must_use]
+    pub fn module_arena_bytes(&self) -> Option<u64> {
+        let bytes = self.loads.iter().map(|load| u64::from(load.get().arena_bytes.0));
+        (!self.loads.is_empty()).then(|| bytes.sum())
+    }
 }
 
 /// One run: from its `run` record to its `done`, or to where it was cut off.

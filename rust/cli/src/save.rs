@@ -109,6 +109,7 @@ fn built_with(run: &Run<'_>) -> String {
         ("WRAMP_INTERPRETER_OPT", option_env!("WRAMP_INTERPRETER_OPT")),
         ("WRAMP_METERING", option_env!("WRAMP_METERING")),
         ("WRAMP_AOT", option_env!("WRAMP_AOT")),
+        ("WRAMP_MODULE_COPY", option_env!("WRAMP_MODULE_COPY")),
         ("WRAMP_BLOCK_ADDR_CACHE", option_env!("WRAMP_BLOCK_ADDR_CACHE")),
     ];
     let mut text = format!("WRAMP_INTERPRETER={}", run.interpreter.0);

@@ -505,10 +505,7 @@ fn summary(ramp: &Ramp) -> Vec<Option<String>> {
                 "limit" => Some(end.and_then(|e| e.value("limit")).unwrap_or("unfinished").into()),
                 "predicted_peak" => predicted.and_then(|p| p.value("peak")).map(text),
                 "predicted_limit" => predicted.and_then(|p| p.value("limit")).map(text),
-                "module_arena_bytes" => (!ramp.loads.is_empty()).then(|| {
-                    let bytes = ramp.loads.iter().map(|load| u64::from(load.get().arena_bytes.0));
-                    bytes.sum::<u64>().to_string()
-                }),
+                "module_arena_bytes" => ramp.module_arena_bytes().map(|bytes| bytes.to_string()),
                 // Of several modules side by side each has its own.
                 key @ ("needed_bytes" | "wasm_stack_bytes") => match ramp.fits.as_slice() {
                     [fit] => fit.value(key).map(text),

@@ -91,6 +91,7 @@ fn table_sets_builds_side_by_side() {
     // As its records say: 1 + 1 + (188,240 - 7,712) / 7,712, and the same of mem.
     assert_eq!(rows[0]["cpu_cost_bytes"], 7_712, "{json}");
     assert_eq!(rows[0]["cpu_peak"], 24, "{json}");
+    assert_eq!(rows[0]["cpu_module_arena_bytes"], 608, "{json}");
     assert_eq!(rows[0]["cpu_fit"], 25, "{json}");
     assert_eq!(rows[0]["mem_fit"], 2, "{json}");
     assert!(rows[0]["mem_call_us"].as_f64().unwrap() > 0.0, "{json}");

@@ -374,6 +374,9 @@ records! {
         block_cache: Option<u32>,
         /// Support of compiled modules: `on` or `off`, where it is a knob.
         aot: Option<Word<'a>>,
+        /// Whether a loaded module's bytes are copied into the arena (`on`) or read where they
+        /// lie (`off`).
+        module_copy: Option<Word<'a>>,
         /// The Rust compiler's version.
         rustc: Word<'a>,
         /// The C compiler's version, where known.

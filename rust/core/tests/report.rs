@@ -35,6 +35,7 @@ const KINDS: [Kind; 12] = [
             "interpreter_opt",
             "block_cache",
             "aot",
+            "module_copy",
             "cc",
             "workers",
             "residents",
@@ -193,7 +194,8 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
     match KINDS[kind].name {
         "run" => {
             let record: Record<'_> = record!(Run: format wramp board os pointer_bits clock_hz cores
-                runtime runtime_version interpreter interpreter_opt block_cache aot rustc cc scenario
+                runtime runtime_version interpreter interpreter_opt block_cache aot module_copy rustc cc
+                scenario
                 mode workers residents arena_bytes
                 arena_at heap_at slots slot_stack_bytes slot_stack_real_bytes wasm_stack_bytes fit step
                 settle_ms dwell_ms pause_ms pin slice_ms budget slo_us);
@@ -527,6 +529,7 @@ fn golden_records() -> [Record<'static>; 12] {
             interpreter_opt: Some(Word("O2")),
             block_cache: Some(64),
             aot: Some(Word("off")),
+            module_copy: Some(Word("on")),
             rustc: Word("1.90.0"),
             cc: Some(Word("gcc-14.3.0")),
             scenario: Word("all"),

@@ -138,6 +138,7 @@ impl Machine {
             interpreter_opt: Some(Word(config::INTERPRETER_OPT)),
             block_cache: config::BLOCK_CACHE,
             aot: Some(Word(on(config::AOT))),
+            module_copy: Some(Word(on(wramp_wamr::COPIES_MODULES))),
             rustc: Word(env!("WRAMP_RUSTC")),
             cc: Some(Word(env!("WRAMP_CC"))),
             scenario: Word(config.scenario.as_str()),

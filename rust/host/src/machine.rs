@@ -165,6 +165,7 @@ impl<'a> Machine<'a> {
             interpreter_opt: None,
             block_cache: None,
             aot: None,
+            module_copy: Some(Word(if wramp_wamr::COPIES_MODULES { "on" } else { "off" })),
             rustc: Word(env!("WRAMP_RUSTC")),
             cc: None,
             scenario: Word(config.scenario.as_str()),

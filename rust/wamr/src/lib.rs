@@ -127,5 +127,9 @@ pub use instance::Instance;
 pub use module::Module;
 pub use wramp_wamr_sys::{INTERPRETER, METERING, VERSION};
 
+/// Whether a loaded module's bytes are copied into the arena: where WAMR rewrites or keeps them,
+/// and where a build asks for it with `WRAMP_MODULE_COPY=1` to see what that costs.
+pub const COPIES_MODULES: bool = cfg!(not(wamr_in_place));
+
 #[expect(unused_imports, reason = "the first line of the documentation names it")]
 use wramp_core::runtime::Runtime;

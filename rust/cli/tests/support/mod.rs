@@ -104,6 +104,7 @@ pub(crate) fn header(board: &str, pointer_bits: u32) -> String {
         interpreter_opt: None,
         block_cache: None,
         aot: None,
+        module_copy: None,
         rustc: Word("1.95.0"),
         cc: Some(Word("gcc 12.2.0")),
         scenario: Word("all"),
