@@ -56,6 +56,13 @@ Examples:
   wramp run --module my.wat --export tick        your own module
   wramp run --format records | wramp plot - -o ramp.html
 
+The engine is chosen when wramp is built, by variables that scripts/run passes on:
+  WAMR_DIR=DIR                       a WAMR 2; else that of the west workspace, or of crates.io
+  WRAMP_INTERPRETER=classic|fast     fast: of a WAMR 2 only
+  WRAMP_INTERPRETER_OPT=s|2|3        how the compiler optimises the interpreter's file
+  WRAMP_BLOCK_ADDR_CACHE=1..65535    places of the classic interpreter's cache of block ends
+  WRAMP_AOT, WRAMP_METERING, WRAMP_MODULE_COPY=0|1
+
 Exit status: 0 right, 1 wrong results, failed calls or leaked bytes, 2 wrong input or
 a geometry in which nothing runs, 130 ended by Ctrl-C.";
 
