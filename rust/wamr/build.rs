@@ -30,11 +30,11 @@ fn main() {
 fn copy() -> bool {
     const NAME: &str = "WRAMP_MODULE_COPY";
     println!("cargo::rerun-if-env-changed={NAME}");
-    match env::var(NAME).as_deref() {
-        Ok("1") => true,
-        Ok("0" | "") | Err(env::VarError::NotPresent) => false,
+    match env::var(NAME).unwrap_or_default().as_str() {
+        "1" => true,
+        "0" | "" => false,
         other => {
-            println!("cargo::error={NAME} is {other:?}; it can be 0 or 1");
+            println!("cargo::error={NAME} is `{other}`; it can be 0 or 1");
             false
         }
     }
