@@ -319,17 +319,18 @@ impl<const N: usize> Window<N> {
     }
 
     /// The dwell is over: its calls and their times.
+    #[inline(never)] // It keeps a histogram on the stack.
     pub(crate) fn end<'t, C: Counter + 't>(
         &self,
         scale: &Scale,
         tallies: impl Iterator<Item = &'t Tally<C, N>> + Clone,
     ) -> (u64, Option<Latency>) {
-        let (mut now, mut calls) = (Spread::new(), 0_u64);
+        let (mut dwell, mut calls) = (Spread::new(), 0_u64);
         for tally in tallies.clone() {
-            now.add(tally);
+            dwell.add(tally);
             calls += u64::from(tally.calls());
         }
-        let mut dwell = now.since(&self.before);
+        dwell.subtract(&self.before);
         let number = scale.dwell.load(Relaxed);
         tallies.for_each(|tally| dwell.add_longest(tally, number));
         (calls.saturating_sub(self.calls), scale.latency(&dwell))

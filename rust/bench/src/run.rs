@@ -252,6 +252,9 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         }
     }
 
+    // Not inlined, as all below that has much on its stack: of a load, a trial call and a
+    // climb none shall need the room that another one took.
+    #[inline(never)]
     fn load_and_climb<const M: usize>(
         &self,
         config: &Config,
@@ -281,11 +284,7 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
             && let (Mode::Pool { workers }, [guest], Some(module)) =
                 (config.mode, guests, &modules[0])
         {
-            let workers = workers as usize;
-            let mut places = Places::<_, M>::new();
-            let pool = Pool::new(scene, runtime, guest, module, seats, workers, &mut places);
-            let missing = || Error::new(ErrorKind::Engine, "a pool takes two seats a worker");
-            return pool.as_ref().map(Pool::climb).ok_or_else(missing);
+            return self.climb_pool::<M>(scene, guest, module, workers as usize);
         }
         let modules =
             if private { Modules::Private } else { Modules::Shared(&modules[..guests.len()]) };
@@ -294,8 +293,24 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         Ok(Threads { scene, runtime, guests, modules, seats, scale, parts }.climb())
     }
 
+    /// The climb of a pool, whose places are the largest thing on this stack.
+    #[inline(never)]
+    fn climb_pool<const M: usize>(
+        &self,
+        scene: Scene<'_, P>,
+        guest: &Guest<'_>,
+        module: &R::Module<'_>,
+        workers: usize,
+    ) -> Result<Climbed, Error> {
+        let mut places = Places::<_, M>::new();
+        let pool = Pool::new(scene, self.runtime, guest, module, self.seats, workers, &mut places);
+        let missing = || Error::new(ErrorKind::Engine, "a pool takes two seats a worker");
+        pool.as_ref().map(Pool::climb).ok_or_else(missing)
+    }
+
     /// Finds the interpreter stack that the guest needs. Where each instance has a module of
     /// its own one is loaded for this.
+    #[inline(never)]
     fn fit(
         &self,
         config: &Config,
@@ -318,6 +333,7 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         Ok(fitted.stack)
     }
 
+    #[inline(never)]
     fn load(&self, guest: &Guest<'_>) -> Result<R::Module<'_>, Error> {
         let before = self.platform.arena().free;
         let module = self.runtime.load(guest.source)?;

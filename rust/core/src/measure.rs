@@ -347,15 +347,14 @@ impl<const N: usize> Spread<N> {
         }
     }
 
-    /// What came since `earlier`. The longest call is unknown (see
-    /// [`add_longest`](Self::add_longest)).
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        let mut counts = self.counts;
-        for (now, then) in counts.iter_mut().zip(&earlier.counts) {
+    /// Leaves what came since `earlier`. The longest call is then unknown (see
+    /// [`add_longest`](Self::add_longest)). In place: one of these is several hundred bytes, and
+    /// stands on a microcontroller's stack.
+    pub fn subtract(&mut self, earlier: &Self) {
+        for (now, then) in self.counts.iter_mut().zip(&earlier.counts) {
             *now = now.saturating_sub(*then);
         }
-        Self { counts, longest: 0, full: self.full }
+        self.longest = 0;
     }
 
     /// Calls in the set, as far as their counters could count.

@@ -155,7 +155,8 @@ proptest! {
                 tallies[thread].record(Ticks(latency), 0, window);
             }
             let after = sum();
-            let mut dwell = after.since(&before);
+            let mut dwell = after.clone();
+            dwell.subtract(&before);
             tallies.iter().for_each(|tally| dwell.add_longest(tally, window));
             let own: Vec<u64> = calls.iter().map(|&(_, latency)| latency).collect();
             prop_assert_eq!(dwell.calls(), own.len() as u64);
@@ -339,9 +340,9 @@ fn a_dwell_whose_longest_is_unknown_has_no_latency() {
     let mut before = Spread::new();
     before.add(&tally);
     tally.record(Ticks(1000), 0, 6);
-    let mut after = Spread::new();
-    after.add(&tally);
-    let mut dwell = after.since(&before);
+    let mut dwell = Spread::new();
+    dwell.add(&tally);
+    dwell.subtract(&before);
     assert_eq!((dwell.calls(), dwell.latency(0)), (1, None));
     dwell.add_longest(&tally, 7);
     assert_eq!(dwell.latency(0), None, "window 6 is not window 7");
@@ -357,7 +358,7 @@ fn the_first_call_of_a_dwell_is_its_longest_even_if_shorter_than_before() {
     }
     let mut dwell = Spread::<ALL_BUCKETS>::new();
     dwell.add(&tally);
-    let mut dwell = dwell.since(&Spread::new());
+    dwell.subtract(&Spread::new());
     dwell.add_longest(&tally, 1);
     assert_eq!(dwell.latency(0), None, "dwell 1 is over, dwell 2 has overwritten it");
     dwell.add_longest(&tally, 2);
@@ -385,8 +386,12 @@ fn a_full_counter_stays_full() {
     tally.record(Ticks(1000), floor, 1);
     let mut later = Spread::new();
     later.add(&tally);
-    assert_eq!(later.since(&one).calls(), 0);
-    assert_eq!(later.since(&Spread::new()).latency(floor), None);
+    let mut dwell = later.clone();
+    dwell.subtract(&one);
+    assert_eq!(dwell.calls(), 0);
+    later.subtract(&Spread::new());
+    later.add_longest(&tally, 1);
+    assert_eq!(later.latency(floor), None, "a difference of full counters is not known");
 }
 
 /// Every bucket as full as it can be.
@@ -429,9 +434,9 @@ fn clear_forgets_everything() {
     tally.record(Ticks(7), 0, 4);
     spread.add(&tally);
     assert_eq!(spread.latency(0).unwrap().max, Ticks(7), "neither longest is left over");
-    let mut dwell = spread.since(&Spread::new());
-    dwell.add_longest(&tally, 4);
-    assert_eq!(dwell.latency(0).unwrap().max, Ticks(7));
+    spread.subtract(&Spread::new());
+    spread.add_longest(&tally, 4);
+    assert_eq!(spread.latency(0).unwrap().max, Ticks(7));
 }
 
 /// One writes, another reads: a count never goes back, and at rest all is there.
