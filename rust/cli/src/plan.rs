@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use wramp_core::config::{Config, Knob, MIN_ARENA_BYTES, Mode};
+use wramp_core::config::{Config, Knob, MIN_ARENA_BYTES, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::ramp::{Demand, Limit, predict};
 use wramp_core::report::{Plan, Record, Run, Word};
@@ -107,6 +107,8 @@ const LEAST_STACK: u32 = 2048;
 /// The same where frames are larger: `WRAMP_SLOT_STACK_LEAST` in `Kconfig`, for Xtensa and for
 /// 64 bits. All others are below [`LEAST_STACK`].
 const LEAST_LARGE_STACK: u32 = 3072;
+/// What is added where each instance loads a module on its own thread.
+const LOAD_STACK: u32 = 1024;
 
 /// A slot's stack, as the log of a board knows it. A host's stacks say nothing of a board's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +133,8 @@ impl SlotStack {
         // SoCs with an Xtensa; no record names the architecture.
         let is_xtensa = |part| matches!(part, "esp32" | "esp32s2" | "esp32s3");
         let is_large = run.pointer_bits == 64 || board.split('/').any(is_xtensa);
+        let least = if is_large { LEAST_LARGE_STACK } else { LEAST_STACK };
+        let load = if run.scenario.0 == Scenario::Private.as_str() { LOAD_STACK } else { 0 };
         Some(Self {
             given: run.slot_stack_bytes.0,
             used,
@@ -138,7 +142,7 @@ impl SlotStack {
                 let overflow = end.error.is_some_and(|e| e.0 == ErrorKind::NativeStack.as_str());
                 end.calls > 0 && end.errors == 0 && !overflow
             }),
-            least: if is_large { LEAST_LARGE_STACK } else { LEAST_STACK },
+            least: least + load,
         })
     }
 
