@@ -17,25 +17,11 @@ fn main() {
         ("wamr_metering", fact("WAMR_METERING") == "1"),
         // WAMR 2's fast interpreter makes code of its own from a module, never
         // writes to it, and can be told to keep nothing of it.
-        ("wamr_in_place", fast && !is_2020 && !copy()),
+        ("wamr_in_place", fast && !is_2020 && fact("MODULE_COPY") == "0"),
     ] {
         println!("cargo::rustc-check-cfg=cfg({name})");
         if on {
             println!("cargo::rustc-cfg={name}");
-        }
-    }
-}
-
-/// Whether a copy is asked for where none is needed, to measure what it costs.
-fn copy() -> bool {
-    const NAME: &str = "WRAMP_MODULE_COPY";
-    println!("cargo::rerun-if-env-changed={NAME}");
-    match env::var(NAME).unwrap_or_default().as_str() {
-        "1" => true,
-        "0" | "" => false,
-        other => {
-            println!("cargo::error={NAME} is `{other}`; it can be 0 or 1");
-            false
         }
     }
 }

@@ -46,6 +46,10 @@ fn build() -> Result<(), String> {
         compile()?
     };
 
+    // For the wrapper: whether it copies a module that the engine could read in place.
+    let copy = word("WRAMP_MODULE_COPY", &["0", "1"])? == Some(1);
+    println!("cargo::metadata=module_copy={}", u8::from(copy));
+
     let Facts { version, fast, metering, is_2020, host } = facts;
     let interpreter = if fast { "fast" } else { "classic" };
     println!("cargo::rustc-env=WRAMP_WAMR_VERSION={version}");
