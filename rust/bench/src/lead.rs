@@ -398,6 +398,8 @@ pub(crate) fn report<P: Platform>(
         dwell_calls: figures.dwell_calls,
         calls: figures.calls,
         errors: figures.errors,
+        latency_mean_us: None,
+        latency_min_us: None,
         latency_p50_us: latency(|l| l.p50),
         latency_p99_us: latency(|l| l.p99),
         latency_max_us: latency(|l| l.max),

@@ -14,7 +14,7 @@ use core::sync::atomic::{
 use wramp_core::measure::{Counter, Micros, Nanos, Tally, Ticks, fairness};
 use wramp_core::platform::{Crew, Lock, Platform, Work};
 use wramp_core::ramp::{Event, Limit};
-use wramp_core::report::{Instance, Word, Worker};
+use wramp_core::report::{Instance, Text, Word, Worker};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
 use crate::guest::{Guest, Judge, seed_of};
@@ -252,13 +252,15 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
                     .into(),
                     calls: resident.calls,
                     errors: resident.errors,
+                    latency_mean_us: None,
+                    latency_min_us: None,
                     latency_p50_us: None,
                     latency_p99_us: None,
                     latency_max_us: None,
                     stack_used_bytes: None,
                     result: Word(if resident.errors == 0 { "ok" } else { "bad" }),
                     error: first.map(|(_, error)| Word(error.kind.as_str())),
-                    message: first.map(|(_, error)| Word(error.message.as_str())),
+                    message: first.map(|(_, error)| Text::new(error.message.as_str())),
                 });
             }
             queue.places.clear();

@@ -6,7 +6,7 @@ use wramp_core::config::{Config, Knob, Mode, Scenario};
 use wramp_core::measure::{Bytes, Counter, Ticks};
 use wramp_core::platform::{Lock as _, Pin, Platform};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Done, End, Fault, Fit, Load, Record, Word};
+use wramp_core::report::{Done, End, Fault, Fit, Load, Record, Text, Word};
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
 
 use crate::fit::fit;
@@ -43,10 +43,10 @@ impl Summary {
 }
 
 /// Words of a message, formatted without allocating; what does not fit is cut.
-type Text = heapless::String<192>;
+type Line = heapless::String<192>;
 
-fn text(arguments: core::fmt::Arguments<'_>) -> Text {
-    let mut text = Text::new();
+fn text(arguments: core::fmt::Arguments<'_>) -> Line {
+    let mut text = Line::new();
     // A message cut short is still a message.
     let _ = text.write_fmt(arguments);
     text
@@ -63,8 +63,8 @@ pub fn refuse<P: Platform>(
     platform.emit(&Record::from(Fault {
         workload: workload.map(Word),
         error: Word(kind.as_str()),
-        knob: Word(platform.knob(knob)),
-        message: Word(&text(message)),
+        knob: Some(Word(platform.knob(knob))),
+        message: Text::new(&text(message)),
     }));
 }
 
@@ -125,6 +125,7 @@ pub fn finish<P: Platform>(platform: &P, summary: &Summary) {
     platform.emit(&Record::from(Done {
         workloads: summary.workloads,
         errors: summary.errors,
+        faults: None,
         exit: summary.exit(),
     }));
 }
@@ -243,7 +244,7 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
             stack_used_bytes: climbed.stack_used,
             fairness: climbed.fairness,
             error: failure.map(|error| Word(error.kind.as_str())),
-            message: failure.map(|error| Word(error.message.as_str())),
+            message: failure.map(|error| Text::new(error.message.as_str())),
         }));
         match (climbed.outcome.peak, climbed.outcome.limit, failure) {
             (0, Limit::Arena | Limit::Error, Some(error)) => self.explain(config, name, error),

@@ -85,6 +85,8 @@ fn each<P: Platform, R: Runtime>(
             alive_ms: took.0 / 1000,
             calls: 2 * FAR,
             errors,
+            latency_mean_us: None,
+            latency_min_us: None,
             latency_p50_us: None,
             latency_p99_us: None,
             latency_max_us: None,

@@ -3,7 +3,7 @@
 use wramp_core::measure::{Bytes, Counter, Micros, Nanos, Spread, Tally, fairness};
 use wramp_core::platform::{Crew, Lock, Platform, StartError, Work};
 use wramp_core::ramp::{Event, Failure, Limit};
-use wramp_core::report::{Instance, Word};
+use wramp_core::report::{Instance, Text, Word};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
 use crate::guest::{Check, Guest, Judge, seed_of};
@@ -255,13 +255,15 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Lead<'_, 's, '_, P
                 alive_ms: u64::from(seat.alive_ms()),
                 calls: seat.tally.calls(),
                 errors: seat.tally.errors(),
+                latency_mean_us: None,
+                latency_min_us: None,
                 latency_p50_us: latency.map(|latency| scene.nanos(latency.p50)),
                 latency_p99_us: latency.map(|latency| scene.nanos(latency.p99)),
                 latency_max_us: latency.map(|latency| scene.nanos(latency.max)),
                 stack_used_bytes: self.crew.stack_used(id),
                 result: Word(if seat.tally.errors() == 0 { "ok" } else { "bad" }),
                 error: error.as_ref().map(|error| Word(error.kind.as_str())),
-                message: error.as_ref().map(|error| Word(error.message.as_str())),
+                message: error.as_ref().map(|error| Text::new(error.message.as_str())),
             });
         }
         (calls, errors, over_budget)

@@ -635,8 +635,9 @@ impl Log {
             }
             for fault in &run.faults {
                 let fault = fault.get();
-                let words = fault.message.0.replace('_', " ");
-                remarks.push(format!("fault: {words} (change {})", fault.knob.0));
+                let words = fault.message.readable().to_string();
+                let knob = fault.knob.map_or(String::new(), |knob| format!(" (change {})", knob.0));
+                remarks.push(format!("fault: {words}{knob}"));
             }
         }
         if self.thinned {

@@ -13,7 +13,7 @@ use wramp_core::config::{Config, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::platform::Pin;
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Part, Record, Step, Word};
+use wramp_core::report::{Part, Record, Step};
 use wramp_core::runtime::{Parameters, Source};
 use wramp_host::{Machine, Setup};
 
@@ -480,7 +480,7 @@ impl Show {
                     end.fairness.map_or("-".into(), |fairness| fairness.to_string()),
                 );
                 if let Some(message) = end.message {
-                    self.print(&format!("  stopped by: {}", spaced(message)));
+                    self.print(&format!("  stopped by: {}", message.readable()));
                 }
                 self.ends.push(row);
             }
@@ -489,13 +489,13 @@ impl Show {
                 instance.id,
                 instance.errors,
                 instance.calls,
-                instance.message.map_or("-".into(), spaced)
+                instance.message.map_or("-".into(), |message| message.readable().to_string())
             )),
             Record::Fault(fault) => self.print(&format!(
-                "  cannot run{}: {} (change {})",
-                fault.workload.map_or(String::new(), |workload| format!(" {workload}")),
-                spaced(fault.message),
-                fault.knob
+                "  cannot run{}: {}{}",
+                fault.workload.map_or(String::new(), |workload| format!(" {}", workload.readable())),
+                fault.message.readable(),
+                fault.knob.map_or(String::new(), |knob| format!(" (change {})", knob.0))
             )),
             _ => {}
         }
@@ -570,11 +570,6 @@ impl Show {
             }
         }
     }
-}
-
-/// A sentence as a person reads it: a record joins its words with underscores.
-fn spaced(words: Word<'_>) -> String {
-    words.to_string().replace('_', " ")
 }
 
 /// The keys and values of a record's line, without its CRC.

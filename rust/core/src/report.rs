@@ -13,7 +13,7 @@ use crate::measure::{Bytes, Nanos, Ratio};
 use crate::ramp::Limit;
 
 /// The version of the format that this crate writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What every record begins with.
 pub const PREFIX: &str = "wramp ";
@@ -70,24 +70,139 @@ fn crc16_of(text: &[u8]) -> u16 {
 /// Characters of a record's last word and the space before it: ` crc=xxxx`.
 const CRC_CHARS: usize = 9;
 
-/// A word in a record: printable ASCII without spaces. Encoding maps a space to `_`
-/// and anything else that does not fit to `?`; an empty word becomes `-`.
+/// A name in a record: printable ASCII without spaces.
+///
+/// What does not fit is percent-encoded, byte by byte of its UTF-8 (`%20` is a space), and
+/// so is a `%` that no two hexadecimal digits follow. A `%` that two do follow counts as
+/// encoded already, so that what was read can be written again. An empty name becomes `-`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Word<'a>(pub &'a str);
+
+impl<'a> Word<'a> {
+    /// The name as a person reads it; see [`Readable`].
+    #[must_use]
+    pub const fn readable(self) -> Readable<'a> {
+        Readable { text: self.0, underscores: '_' }
+    }
+}
 
 impl fmt::Display for Word<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_char('-');
         }
-        self.0.chars().try_for_each(|c| {
-            f.write_char(match c {
-                ' ' => '_',
-                c if c.is_ascii_graphic() => c,
-                _ => '?',
-            })
+        let bytes = self.0.as_bytes();
+        (0..bytes.len()).try_for_each(|at| match bytes[at] {
+            b'%' if escape_at(&bytes[at..]).is_none() => f.write_str("%25"),
+            byte if byte.is_ascii_graphic() => f.write_char(char::from(byte)),
+            byte => write!(f, "%{byte:02x}"),
         })
     }
+}
+
+/// A sentence in a record: spaces become underscores, an underscore `%5f`, and everything
+/// else is as in a [`Word`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Text<'a> {
+    text: &'a str,
+    /// Whether `text` is encoded: it was read from a record.
+    encoded: bool,
+}
+
+impl<'a> Text<'a> {
+    /// A sentence, to be written.
+    #[must_use]
+    pub const fn new(text: &'a str) -> Self {
+        Self { text, encoded: false }
+    }
+
+    /// The sentence as a person reads it; see [`Readable`].
+    #[must_use]
+    pub const fn readable(self) -> Readable<'a> {
+        Readable { text: self.text, underscores: if self.encoded { ' ' } else { '_' } }
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.encoded {
+            return Word(self.text).fmt(f);
+        }
+        if self.text.is_empty() {
+            return f.write_char('-');
+        }
+        self.text.bytes().try_for_each(|byte| match byte {
+            b' ' => f.write_char('_'),
+            byte if byte.is_ascii_graphic() && !matches!(byte, b'_' | b'%') => {
+                f.write_char(char::from(byte))
+            }
+            byte => write!(f, "%{byte:02x}"),
+        })
+    }
+}
+
+impl<'a> Value<'a> for Text<'a> {
+    fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+        write!(out, " {key}={self}")
+    }
+    fn read(text: Option<&'a str>) -> Option<Self> {
+        text.filter(|text| !text.is_empty()).map(|text| Self { text, encoded: true })
+    }
+}
+
+/// The byte that a `%XX` at the beginning of `bytes` stands for.
+fn escape_at(bytes: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = *bytes else { return None };
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? << 4 | digit(low)?).ok()
+}
+
+/// A record's text, decoded. What could steer a terminal (control characters, and those
+/// that turn the direction of writing) and what is not UTF-8 is shown as U+FFFD.
+#[derive(Clone, Copy, Debug)]
+pub struct Readable<'a> {
+    text: &'a str,
+    /// What an underscore stands for.
+    underscores: char,
+}
+
+impl fmt::Display for Readable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.text.as_bytes();
+        while !rest.is_empty() {
+            // One character: as it stands, or in as many escapes as its UTF-8 has bytes.
+            let (mut bytes, mut length) = ([0; 4], 0);
+            let character = loop {
+                let (byte, width) = match (escape_at(rest), rest) {
+                    (Some(byte), _) => (byte, 3),
+                    (None, [byte, ..]) => (*byte, 1),
+                    (None, []) => break None,
+                };
+                rest = &rest[width..];
+                if byte == b'_' && width == 1 {
+                    break Some(self.underscores);
+                }
+                bytes[length] = byte;
+                length += 1;
+                match core::str::from_utf8(&bytes[..length]) {
+                    Ok(text) => break text.chars().next(),
+                    Err(error) if error.error_len().is_some() || length == bytes.len() => {
+                        break None;
+                    }
+                    Err(_) => {}
+                }
+            };
+            f.write_char(character.filter(|c| !steers(*c)).unwrap_or(char::REPLACEMENT_CHARACTER))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a character could steer a terminal: C0 and C1 controls, and those of Unicode that
+/// set the direction of writing (UAX 9) or separate lines.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A value of a record's key.
@@ -377,6 +492,10 @@ records! {
         /// Whether a loaded module's bytes are copied into the arena (`on`) or read where they
         /// lie (`off`).
         module_copy: Option<Word<'a>>,
+        /// What the engine loads: `wasm`, or a compiled form of it.
+        artefact: Option<Word<'a>>,
+        /// Whether one interpreter stack serves many instances: `on` or `off`. A pool needs it.
+        shares_stack: Option<Word<'a>>,
         /// The Rust compiler's version.
         rustc: Word<'a>,
         /// The C compiler's version, where known.
@@ -391,6 +510,10 @@ records! {
         residents: Option<u32>,
         /// Region that the engine allocates from.
         arena_bytes: Bytes,
+        /// What the arena rounds a block to, its header included.
+        arena_unit_bytes: Option<Bytes>,
+        /// What the arena keeps beside each block.
+        arena_header_bytes: Option<Bytes>,
         /// Start and end address of the arena, where the machine tells.
         arena_at: Option<Word<'a>>,
         /// Start and end address of libc's heap, where the machine tells.
@@ -401,6 +524,10 @@ records! {
         slot_stack_bytes: Bytes,
         /// Bytes of one of them as reserved here, where that is more.
         slot_stack_real_bytes: Option<Bytes>,
+        /// The least stack with which this machine starts a run.
+        slot_stack_least_bytes: Option<Bytes>,
+        /// What the engine wants free at the end of a slot's stack; it is not used by a guest.
+        stack_guard_bytes: Option<Bytes>,
         /// Interpreter stack of one environment, or the most of it where it is fitted.
         wasm_stack_bytes: Bytes,
         /// Whether interpreter stacks are fitted to what a first call needs: `on` or `off`.
@@ -419,6 +546,9 @@ records! {
         slice_ms: Option<u32>,
         /// Instructions a call may take: a number, `off`, or `unsupported` by this runtime.
         budget: Word<'a>,
+        /// How long a call may take for each instance that shares the CPU before it counts as
+        /// stuck; absent where the run waits for ever.
+        stuck_ms: Option<u32>,
         /// Promised p99 turnaround.
         slo_us: Option<Nanos>,
     }
@@ -496,6 +626,10 @@ records! {
         calls: u64,
         /// Calls that failed or returned a wrong result, likewise.
         errors: u64,
+        /// The mean of the dwell's calls, from an exact sum.
+        latency_mean_us: Option<Nanos>,
+        /// The shortest call since the workload's load.
+        latency_min_us: Option<Nanos>,
         /// Half of the dwell's calls took at most this long.
         latency_p50_us: Option<Nanos>,
         /// 99 of a hundred took at most this long.
@@ -523,6 +657,10 @@ records! {
         calls: u32,
         /// Calls that failed or returned a wrong result.
         errors: u32,
+        /// The mean of its calls, from an exact sum.
+        latency_mean_us: Option<Nanos>,
+        /// Its shortest call.
+        latency_min_us: Option<Nanos>,
         /// Half of its calls took at most this long.
         latency_p50_us: Option<Nanos>,
         /// 99 of a hundred took at most this long.
@@ -536,7 +674,7 @@ records! {
         /// Kind of its first error.
         error: Option<Word<'a>>,
         /// The engine's words for it.
-        message: Option<Word<'a>>,
+        message: Option<Text<'a>>,
     }
     /// A worker of a pool, after the ramp: what [`Instance`] says of a thread of its own.
     Worker<'a> = "worker" {
@@ -580,7 +718,7 @@ records! {
         /// Kind of what ended it, where that was a failure.
         error: Option<Word<'a>>,
         /// The engine's words for it.
-        message: Option<Word<'a>>,
+        message: Option<Text<'a>>,
     }
     /// Something that cannot go on, and the knob that mends it.
     Fault<'a> = "fault" {
@@ -588,10 +726,10 @@ records! {
         workload: Option<Word<'a>>,
         /// The kind of failure.
         error: Word<'a>,
-        /// The knob to turn: a Kconfig symbol or a command's option.
-        knob: Word<'a>,
+        /// The knob to turn, where there is one: a Kconfig symbol or a command's option.
+        knob: Option<Word<'a>>,
         /// In words.
-        message: Word<'a>,
+        message: Text<'a>,
     }
     /// What a geometry that was not run would come to (`wramp plan`); no run prints it.
     Plan<'a> = "plan" {
@@ -622,6 +760,8 @@ records! {
         workloads: u32,
         /// Calls that failed or returned a wrong result, over all of them.
         errors: u64,
+        /// Faults: workloads, or a whole run, that could not go on.
+        faults: Option<u32>,
         /// Exit status: 0 right, 1 wrong results or leaks, 2 wrong input.
         exit: u32,
     }

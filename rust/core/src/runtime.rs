@@ -21,23 +21,37 @@ pub struct Message {
 }
 
 impl Message {
-    /// Keeps the first [`MESSAGE_BYTES`] bytes of `text`. What is not printable
-    /// ASCII becomes `?`, so that the text is safe in a record and on a UART.
+    /// Keeps as many whole characters of `text` as fit into [`MESSAGE_BYTES`] bytes.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self::from_bytes(text.as_bytes())
+        let mut message = Self { bytes: [0; MESSAGE_BYTES], length: 0 };
+        message.append(text);
+        message
     }
 
-    /// The same from raw bytes, up to the first NUL or the end.
+    /// The same from raw bytes, up to the first NUL or the end. Bytes that are not UTF-8
+    /// become `?`.
     #[must_use]
     pub fn from_bytes(text: &[u8]) -> Self {
-        let mut bytes = [0; MESSAGE_BYTES];
-        let mut length = 0;
-        for (to, &from) in bytes.iter_mut().zip(text.iter().take_while(|&&b| b != 0)) {
-            *to = if from.is_ascii_graphic() || from == b' ' { from } else { b'?' };
-            length += 1;
+        let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
+        let mut message = Self::new("");
+        for chunk in text.utf8_chunks() {
+            message.append(chunk.valid());
+            message.append(if chunk.invalid().is_empty() { "" } else { "?" });
         }
-        Self { bytes, length }
+        message
+    }
+
+    /// Appends as many whole characters as there is room for.
+    fn append(&mut self, text: &str) {
+        let begin = usize::from(self.length);
+        let mut length = text.len().min(MESSAGE_BYTES - begin);
+        while !text.is_char_boundary(length) {
+            length -= 1;
+        }
+        self.bytes[begin..begin + length].copy_from_slice(&text.as_bytes()[..length]);
+        // MESSAGE_BYTES fits a u8.
+        self.length += length as u8;
     }
 
     /// The text.
@@ -59,55 +73,63 @@ impl fmt::Display for Message {
     }
 }
 
-/// What went wrong, sorted by what to do about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// The arena could not serve an allocation: a larger arena, or fewer instances.
-    OutOfMemory,
-    /// The bytes are not a WebAssembly module the engine accepts: mend the module.
-    Malformed,
-    /// The module imports something and wramp provides nothing: link it without.
-    Import,
-    /// The module does not export that function: name another.
-    NoExport,
-    /// The export is not `() -> i32` or `(i32) -> i32`: wrap it in one that is.
-    Signature,
-    /// The guest trapped (unreachable, out of bounds, division by zero ...).
-    Trap,
-    /// The interpreter's stack is too small for this call: a larger wasm stack.
-    WasmStack,
-    /// The thread's native stack is too small for the engine: larger slots.
-    NativeStack,
-    /// The call used up its instruction budget and was ended.
-    Budget,
-    /// An environment met an instance that is not of its module: a bug in the caller.
-    WrongModule,
-    /// The engine could not be set up, or lacks what was asked of it.
-    Engine,
-    /// The call returned, but not what the reference says: found by the bench.
-    WrongResult,
+macro_rules! error_kinds {
+    ($( $(#[$doc:meta])* $name:ident = $word:literal, )*) => {
+        /// What went wrong, sorted by what to do about it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum ErrorKind {
+            $( $(#[$doc])* $name, )*
+        }
+
+        impl ErrorKind {
+            /// Every kind, in the order of its number.
+            pub const ALL: &'static [Self] = &[$( Self::$name, )*];
+
+            /// The word that stands for this kind in a record.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $( Self::$name => $word, )*
+                }
+            }
+
+            /// The kind of that number: the inverse of `kind as u8`.
+            #[must_use]
+            pub fn from_u8(number: u8) -> Option<Self> {
+                Self::ALL.get(usize::from(number)).copied()
+            }
+        }
+    };
 }
 
-impl ErrorKind {
-    /// The word that stands for this kind in a record.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OutOfMemory => "out-of-memory",
-            Self::Malformed => "malformed",
-            Self::Import => "import",
-            Self::NoExport => "no-export",
-            Self::Signature => "signature",
-            Self::Trap => "trap",
-            Self::WasmStack => "wasm-stack",
-            Self::NativeStack => "native-stack",
-            Self::Budget => "budget",
-            Self::WrongModule => "wrong-module",
-            Self::Engine => "engine",
-            Self::WrongResult => "wrong-result",
-        }
-    }
+error_kinds! {
+    /// The arena could not serve an allocation: a larger arena, or fewer instances.
+    OutOfMemory = "out-of-memory",
+    /// The bytes are not a WebAssembly module the engine accepts: mend the module.
+    Malformed = "malformed",
+    /// The module imports something and wramp provides nothing: link it without.
+    Import = "import",
+    /// The module does not export that function: name another.
+    NoExport = "no-export",
+    /// The export is not `() -> i32` or `(i32) -> i32`: wrap it in one that is.
+    Signature = "signature",
+    /// The guest trapped (unreachable, out of bounds, division by zero ...).
+    Trap = "trap",
+    /// The interpreter's stack is too small for this call: a larger wasm stack.
+    WasmStack = "wasm-stack",
+    /// The thread's native stack is too small for the engine: larger slots.
+    NativeStack = "native-stack",
+    /// The call used up its instruction budget and was ended.
+    Budget = "budget",
+    /// A stack met an instance that is not of its module: a bug in the caller.
+    WrongModule = "wrong-module",
+    /// The engine could not be set up, or lacks what was asked of it.
+    Engine = "engine",
+    /// The call returned, but not what the reference says. The bench finds this.
+    WrongResult = "wrong-result",
+    /// The call has not returned for longer than a run waits. The bench finds this.
+    Stuck = "stuck",
 }
 
 /// An engine's failure: what to do about it, and the engine's own words.
