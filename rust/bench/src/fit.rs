@@ -32,12 +32,11 @@ pub(crate) fn fit<R: Runtime>(
     most: Bytes,
     budget: Option<u32>,
 ) -> Result<Fitted, Error> {
-    let thread = runtime.attach()?;
     let mut instance = runtime.instantiate(module, guest.export, guest.parameters, most)?;
     let argument = guest.argument(&Judge::new(seed_of(0)), 0);
-    let mut runs_in = |stack: Bytes| -> Result<bool, Error> {
-        let mut environment = runtime.environment(&thread, module, &instance, stack)?;
-        match runtime.call(&mut environment, &mut instance, argument, budget) {
+    let mut runs_in = |size: Bytes| -> Result<bool, Error> {
+        let mut stack = runtime.stack(module, &instance, size)?;
+        match runtime.call(&mut stack, &mut instance, argument, budget) {
             Err(error) if error.kind == ErrorKind::WasmStack => Ok(false),
             Err(error) if error.kind == ErrorKind::NativeStack => Err(error),
             // A guest that traps in its own way had stack enough to do so.

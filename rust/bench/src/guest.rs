@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use wramp_core::runtime::{Error, Parameters, Source};
+use wramp_core::runtime::{Error, ModuleBytes, Parameters};
 use wramp_workloads::{State, Workload};
 
 /// A module with its export and its truth.
@@ -11,7 +11,7 @@ pub struct Guest<'a> {
     /// Name, for the record.
     pub name: &'a str,
     /// The module.
-    pub source: Source<'a>,
+    pub module: ModuleBytes<'a>,
     /// The export that every call enters.
     pub export: &'a str,
     /// What the export takes.
@@ -38,7 +38,7 @@ impl From<&'static Workload> for Guest<'_> {
     fn from(workload: &'static Workload) -> Self {
         Self {
             name: workload.name,
-            source: Source::Static(workload.wasm),
+            module: ModuleBytes::Static(workload.wasm),
             export: workload.export,
             parameters: workload.parameters,
             check: Check::Reference { next: workload.reference, varies: workload.varies },

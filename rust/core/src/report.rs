@@ -701,10 +701,11 @@ records! {
         predicted_limit: Option<Limit>,
         /// Arena bytes of one instance.
         cost_bytes: Option<Bytes>,
-        /// Arena bytes free after everything was given back.
-        arena_free_bytes: Bytes,
+        /// Arena bytes free after everything was given back; absent where a thread that does
+        /// not return keeps that from happening.
+        arena_free_bytes: Option<Bytes>,
         /// Arena bytes that did not come back; 0 is right.
-        leaked_bytes: i64,
+        leaked_bytes: Option<i64>,
         /// Calls of all instances.
         calls: u64,
         /// Calls that failed or returned a wrong result.
