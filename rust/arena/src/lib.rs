@@ -35,4 +35,4 @@ pub use places::Places;
 pub use replay::{RawHeap, replay};
 pub use trace::{Script, Taken, Trace};
 pub use watched::{Watch, Watched};
-pub use wramp_core::platform::{ArenaStats, Lock};
+pub use wramp_core::machine::{ArenaStats, Lock};

@@ -10,6 +10,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod engine;
 mod fit;
 mod guest;
 mod lead;
@@ -19,6 +20,7 @@ mod seat;
 mod sweep;
 mod threads;
 
+pub use engine::EngineKind;
 pub use guest::{Agreement, Check, Guest};
 pub use lead::MAX_MODULES;
 pub use pool::table_words;

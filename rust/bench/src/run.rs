@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 use core::mem::MaybeUninit;
 
 use wramp_arena::Places;
-use wramp_core::config::{Config, Knob, Mode, Pin, Scenario};
+use wramp_core::config::{Config, Knob, Pin, Scenario};
 use wramp_core::machine::{Lock as _, Machine};
 use wramp_core::measure::{Bytes, Ticks};
 use wramp_core::ramp::Limit;
@@ -75,7 +75,7 @@ const fn on(switch: bool) -> &'static str {
 }
 
 /// Says that a run cannot begin, or not go on, and which knob mends it.
-fn fault<M: Machine>(
+pub(crate) fn fault<M: Machine>(
     machine: &M,
     workload: Option<&str>,
     kind: ErrorKind,
@@ -92,7 +92,7 @@ fn fault<M: Machine>(
 
 /// The `run` record. Not inlined: its frame must not stay on the stack for the run.
 #[inline(never)]
-fn describe<M: Machine, R: Runtime>(
+pub(crate) fn describe<M: Machine, R: Runtime>(
     machine: &M,
     config: &Config,
     slot_stack_real: Bytes,
@@ -167,7 +167,7 @@ pub fn run<M: Machine, S: Slots, R: Runtime>(
     guests: &[Guest<'_>],
     memory: Memory<'_, M::Tally>,
 ) -> Summary {
-    let residents = Places::<Place<R::Instance<'_>>>::capacity_of(memory.table);
+    let residents = capacity::<R>(memory.table);
     describe::<M, R>(machine, config, slots.real_size(), residents);
     let mut summary = Summary::default();
     match engine {
@@ -189,6 +189,11 @@ pub fn run<M: Machine, S: Slots, R: Runtime>(
     summary
 }
 
+/// Most residents of a pool whose table is that memory.
+fn capacity<'m, R: Runtime + 'm>(table: &mut [MaybeUninit<u64>]) -> usize {
+    Places::<Place<R::Instance<'m>>>::over(table).capacity()
+}
+
 /// Emits the `done` record.
 pub(crate) fn finish<M: Machine>(machine: &M, summary: &Summary) {
     machine.emit(&Record::from(Done {
@@ -200,7 +205,7 @@ pub(crate) fn finish<M: Machine>(machine: &M, summary: &Summary) {
 }
 
 /// Says why there is no engine.
-fn explain_engine<M: Machine>(machine: &M, config: &Config, error: &Error) {
+pub(crate) fn explain_engine<M: Machine>(machine: &M, config: &Config, error: &Error) {
     let knob = match error.kind {
         ErrorKind::OutOfMemory => Some(Knob::Arena),
         _ => None,
@@ -457,7 +462,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         let private = config.scenario == Scenario::Private;
         if !private {
             for (place, guest) in modules.iter_mut().zip(guests) {
-                *place = Some(self.load(guest)?);
+                *place = Some(load(self.machine, runtime, guest)?);
             }
         }
         let mut stacks = [config.wasm_stack; MAX_MODULES];
@@ -528,25 +533,6 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         Ok(fitted.stack)
     }
 
-    #[inline(never)]
-    fn load<'r>(&self, guest: &Guest<'_>) -> Result<R::Module<'r>, Error>
-    where
-        Self: 'r,
-    {
-        let before = self.machine.arena().free;
-        let module = self.runtime.load(guest.module)?;
-        let after = self.machine.arena().free;
-        self.machine.emit(&Record::from(Load {
-            workload: Word(guest.name),
-            module_bytes: Bytes(
-                u32::try_from(guest.module.bytes().len()).unwrap_or(u32::MAX),
-            ),
-            arena_bytes: before.saturating_sub(after),
-            arena_free_bytes: after,
-        }));
-        Ok(module)
-    }
-
     /// Nothing ran: says which knob mends it.
     fn explain(&mut self, config: &Config, name: &str, error: &Error) {
         self.summary.faults += 1;
@@ -575,4 +561,22 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         };
         fault(machine, Some(name), error.kind, Some(knob), format_args!("{message}"));
     }
+}
+
+#[inline(never)]
+fn load<'r, M: Machine, R: Runtime>(
+    machine: &M,
+    runtime: &'r R,
+    guest: &Guest<'_>,
+) -> Result<R::Module<'r>, Error> {
+    let before = machine.arena().free;
+    let module = runtime.load(guest.module)?;
+    let after = machine.arena().free;
+    machine.emit(&Record::from(Load {
+        workload: Word(guest.name),
+        module_bytes: Bytes(u32::try_from(guest.module.bytes().len()).unwrap_or(u32::MAX)),
+        arena_bytes: before.saturating_sub(after),
+        arena_free_bytes: after,
+    }));
+    Ok(module)
 }

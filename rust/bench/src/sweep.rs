@@ -1,12 +1,13 @@
 //! A guest reaches its own memory and no byte beyond: tried, on the machine itself.
 
-use wramp_core::config::Knob;
+use wramp_core::config::{Config, Knob};
 use wramp_core::measure::Bytes;
 use wramp_core::machine::Machine;
 use wramp_core::report::{Instance, Record, Word};
 use wramp_core::runtime::{Error, ErrorKind, ModuleBytes, Parameters, Runtime};
+use wramp_core::slots::Slots;
 
-use crate::run::{Summary, finish, refuse};
+use crate::run::{Summary, describe, explain_engine, fault, finish};
 
 /// How far beyond both ends of 32-bit addresses' zero is tried, in bytes.
 const FAR: u32 = 8 * 1024;
@@ -19,20 +20,31 @@ const MEMORY: u32 = 2048;
 /// reaches) at every address from -8 KiB to +8 KiB: an access that is not wholly within
 /// must trap, any other must not, and what the neighbours' export `sum` returns must stay 0.
 ///
-/// One `instance` record an access, whose errors are the addresses where that did not hold;
-/// then `done`. `stack` is the interpreter stack of each instance.
-pub fn sweep<M: Machine, R: Runtime>(
+/// One `instance` record an access, whose errors are the addresses where that did not hold,
+/// between the `run` and the `done` record. `engine` is what came of setting it up.
+pub fn sweep<M: Machine, S: Slots, R: Runtime>(
     machine: &M,
-    runtime: &R,
+    slots: &S,
+    engine: Result<&R, Error>,
+    config: &Config,
     module: &'static [u8],
     accesses: &[(&str, u32)],
-    stack: Bytes,
 ) -> Summary {
+    describe::<M, R>(machine, config, slots.real_size(), 0);
     let mut summary = Summary::default();
-    if let Err(error) = each(machine, runtime, module, accesses, stack, &mut summary) {
-        summary.refused = true;
-        let message = error.message;
-        refuse(machine, Some("sweep"), error.kind, Knob::Arena, format_args!("{message}"));
+    let stack = config.wasm_stack;
+    match engine.map(|runtime| each(machine, runtime, module, accesses, stack, &mut summary)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            summary.faults += 1;
+            let message = error.message;
+            let knob = Some(Knob::Arena);
+            fault(machine, Some("sweep"), error.kind, knob, format_args!("{message}"));
+        }
+        Err(error) => {
+            summary.faults += 1;
+            explain_engine(machine, config, &error);
+        }
     }
     finish(machine, &summary);
     summary
@@ -46,6 +58,7 @@ fn each<M: Machine, R: Runtime>(
     stack: Bytes,
     summary: &mut Summary,
 ) -> Result<(), Error> {
+    let clock_hz = machine.facts().clock_hz;
     let module = runtime.load(ModuleBytes::Static(module))?;
     let new = |export| runtime.instantiate(&module, export, Parameters::I32, stack);
     let call = |instance: &mut R::Instance<'_>, argument: i32| {
@@ -76,7 +89,7 @@ fn each<M: Machine, R: Runtime>(
         }
         summary.workloads += 1;
         summary.errors += u64::from(errors);
-        let took = machine.now().saturating_sub(began).to_micros(machine.clock_hz());
+        let took = machine.now().saturating_sub(began).to_micros(clock_hz);
         machine.emit(&Record::from(Instance {
             workload: Word(access),
             id: 1,

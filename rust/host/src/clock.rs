@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use wramp_core::measure::{Micros, Ticks};
-use wramp_core::platform::CpuTime;
+use wramp_core::machine::CpuTime;
 
 /// The clock counts nanoseconds.
 pub const HZ: u64 = 1_000_000_000;
