@@ -57,8 +57,8 @@ Examples:
   wramp run --format records | wramp plot - -o ramp.html
 
 The engine is chosen when wramp is built, by variables that scripts/run passes on:
-  WAMR_DIR=DIR                       a WAMR 2; else that of the west workspace, or of crates.io
-  WRAMP_INTERPRETER=classic|fast     fast: of a WAMR 2 only
+  WAMR_DIR=DIR                       a WAMR 2.4; else that of the west workspace, or of crates.io
+  WRAMP_INTERPRETER=classic|fast     fast: more speed, less memory, more code
   WRAMP_INTERPRETER_OPT=s|2|3        how the compiler optimises the interpreter's file
   WRAMP_BLOCK_ADDR_CACHE=1..65535    places of the classic interpreter's cache of block ends
   WRAMP_AOT, WRAMP_METERING, WRAMP_MODULE_COPY=0|1

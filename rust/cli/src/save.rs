@@ -121,8 +121,8 @@ fn built_with(run: &Run<'_>) -> String {
     let version = run.runtime_version.0;
     let from = match option_env!("WAMR_DIR") {
         Some(directory) if !directory.is_empty() => "WAMR_DIR",
-        // The registry has that one alone; west.yml pins a WAMR 2.
-        _ if version.starts_with("2020-") => "the registry",
+        // The build script puts the registry's package into the version.
+        _ if version.contains("-wamrx-") => "the registry",
         _ => "the west workspace",
     };
     let _ = write!(text, ", WAMR {version} from {from}");

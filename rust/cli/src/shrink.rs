@@ -3,7 +3,7 @@
 //! WAMR gives an instance `__heap_base` bytes of linear memory instead of whole pages
 //! where a module exports immutable `__heap_base` and `__data_end`, and neither grows its
 //! memory nor asks for its size. Compilers write these exports; a module by hand has none.
-//! What is added, and why it is added just so (`wasm_loader.c` of 2020-12 and of 2.4.5):
+//! What is added, and why it is added just so (`wasm_loader.c` of 2.4.5):
 //!
 //! - The first mutable i32 global at or below the heap base is taken for the stack
 //!   pointer, and writes to it are checked. So one that nobody writes comes before the

@@ -69,8 +69,7 @@ fn peak_and_limit_are_exact_in_every_geometry() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// From threads to pools and back, where the engine lends environments (WAMR 2.4.5 does,
-/// that of 2020 refuses the mode).
+/// From threads to pools and back.
 #[test]
 fn pools_are_predicted_from_threads_and_back() {
     let directory = scratch("plan-pool");
@@ -78,10 +77,6 @@ fn pools_are_predicted_from_threads_and_back() {
     for mode in ["threads", "pool"] {
         let run =
             wramp_in(directory.clone(), &[&["run", "--mode", mode][..], &FAST, &ramps].concat());
-        if stdout(&run).contains("lends_no_environment") {
-            eprintln!("not tested: this engine has no pool");
-            return;
-        }
         std::fs::write(directory.join(mode), &run.stdout).unwrap();
     }
     let mut wrong = Vec::new();

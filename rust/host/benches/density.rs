@@ -14,8 +14,6 @@ use wramp_core::config::{Config, DENSE_WORKERS, Mode};
 use wramp_core::measure::Bytes;
 use wramp_core::runtime::{Parameters, Source};
 
-/// Whether this WAMR can make a pool: that of 2020 lends no environments.
-const POOLS: bool = wramp_wamr_sys::SHARED_ENVIRONMENT;
 /// Threads that the residents of a pool are compared with: those of the published geometry.
 const THREADS: u32 = Config::PUBLISHED.slots;
 /// Arena and stacks together, the same in both presets.
@@ -34,7 +32,6 @@ fn main() -> ExitCode {
     for part in parts {
         match part {
             "peaks" => peaks(&mut report),
-            _ if !POOLS => report.row(part, "-", "", "not measured: this WAMR has no pool"),
             "throughput" => ["cpu", "state"].iter().for_each(|name| throughput(&mut report, name)),
             _ => call(&mut report),
         }
@@ -49,10 +46,6 @@ fn peaks(report: &mut Report) {
     for workload in wramp_workloads::ALL {
         for (preset, config) in [("published", Config::PUBLISHED), ("dense", Config::DENSE)] {
             let figure = format!("{}, {preset}: peak, limit, bytes of one", workload.name);
-            if config.mode != Mode::Threads && !POOLS {
-                report.row(&figure, "-", "", "not measured: this WAMR has no pool");
-                continue;
-            }
             let config =
                 Config { step: AT_ONCE, settle_ms: 0, dwell_ms: 20, pause_ms: 0, ..config };
             let trial = Trial::run(config, &[Guest::from(workload)]);

@@ -36,8 +36,8 @@ fn main() -> ExitCode {
     let wanted = |part: &str| parts.contains(&part);
     let mut report = Report::open();
     if wanted("overhead") {
-        // As a slot does: glibc finds the bounds of the main thread's stack, for which the WAMR
-        // of 2020 asks at every call, in /proc/self/maps, and that takes a fifth of a cpu call.
+        // On a thread, as in a slot: glibc looks the bounds of the main thread's stack up in
+        // /proc/self/maps, and a WAMR that asks for them at every call would pay for that.
         std::thread::scope(|scope| scope.spawn(|| overhead(&report)).join().unwrap());
     }
     if wanted("cycles") {

@@ -31,8 +31,8 @@ const NAMES: &[&str] = &[
 
 fn main() {
     assert!(NAMES.iter().eq(ALL.iter().map(|workload| &workload.name)));
-    // As a slot does: glibc finds the bounds of the main thread's stack, for which the WAMR of
-    // 2020 asks at every call, in /proc/self/maps, and that takes longer than most guests.
+    // On a thread, as in a slot: glibc looks the bounds of the main thread's stack up in
+    // /proc/self/maps, and a WAMR that asks for them at every call would pay for that.
     std::thread::spawn(divan::main).join().unwrap();
 }
 

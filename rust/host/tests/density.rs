@@ -12,11 +12,6 @@ use wramp_core::report::{End, Record};
 /// The dense preset at a pace for tests.
 const DENSE: Config = Config { settle_ms: 0, dwell_ms: 20, step: 100, ..Config::DENSE };
 
-/// Whether this WAMR lends an environment to every instance of its module: not that of 2020.
-fn lends() -> bool {
-    !wramp_wamr::VERSION.starts_with("2020")
-}
-
 fn ends(log: &Log) -> Vec<End<'_>> {
     log.records()
         .into_iter()
@@ -30,12 +25,6 @@ fn ends(log: &Log) -> Vec<End<'_>> {
 #[test]
 fn a_pool_runs_as_many_as_the_arena_holds_and_verifies_them_all() {
     let log = run(DENSE, &built_in(&["cpu", "state"]));
-    if !lends() {
-        // Refused with the reason, not run in some other way.
-        assert_eq!(log.summary.exit(), 2, "{log}");
-        assert!(log.lines.iter().any(|line| line.contains("knob=--mode")), "{log}");
-        return;
-    }
     log.right();
     let ends = ends(&log);
     assert_eq!(ends.len(), 2, "{log}");
@@ -62,7 +51,7 @@ fn a_pool_runs_as_many_as_the_arena_holds_and_verifies_them_all() {
 fn a_pool_runs_whatever_the_callers_stack() {
     let caller = std::thread::Builder::new().stack_size(256 << 10);
     let caller = caller.spawn(|| run(DENSE, &built_in(&["cpu"])).summary.exit());
-    assert_eq!(caller.unwrap().join().unwrap(), if lends() { 0 } else { 2 });
+    assert_eq!(caller.unwrap().join().unwrap(), 0);
 }
 
 #[test]
@@ -79,7 +68,7 @@ fn a_hundred_preemptive_ones_fit_into_the_published_bytes() {
     };
     let log = run(config, &built_in(&["cpu"]));
     log.right();
-    let dense = lends() && wramp_wamr::INTERPRETER == "fast";
+    let dense = wramp_wamr::INTERPRETER == "fast";
     let ends = ends(&log);
     assert_eq!(ends[0].predicted_peak, Some(ends[0].peak), "{log}");
     assert_eq!(ends[0].peak == slots, dense, "{log}");
@@ -87,7 +76,7 @@ fn a_hundred_preemptive_ones_fit_into_the_published_bytes() {
 
 #[test]
 fn thirty_two_bit_figures_are_those_of_the_boards() {
-    if usize::BITS != 32 || !lends() {
+    if usize::BITS != 32 {
         return; // scripts/test says in one line whether the 32-bit host was there.
     }
     // Measured on mps2/an385 (results/mps2_an385): 4 KiB wasm stack, no AOT.
@@ -102,8 +91,7 @@ fn thirty_two_bit_figures_are_those_of_the_boards() {
 
 #[test]
 fn the_parts_of_an_instance_add_up_in_both_modes() {
-    let modes: &[Mode] =
-        if lends() { &[Mode::Threads, Mode::Pool { workers: 2 }] } else { &[Mode::Threads] };
+    let modes: &[Mode] = &[Mode::Threads, Mode::Pool { workers: 2 }];
     for &mode in modes {
         for scenario in [Scenario::All, Scenario::Private] {
             if mode != Mode::Threads && scenario == Scenario::Private {

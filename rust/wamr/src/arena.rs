@@ -181,13 +181,11 @@ pub(crate) fn functions<A: Arena>() -> sys::MemAllocFunctions {
         malloc: malloc::<A>,
         realloc: realloc::<A>,
         free: free::<A>,
-        #[cfg(not(wamr_2020))]
         user_data: core::ptr::null_mut(),
     }
 }
 
-/// C's `malloc`, but never null for 0 bytes: the WAMR of 2020 asks for a memory of
-/// no pages and takes null for a failure.
+/// C's `malloc`, but never null for 0 bytes: WAMR takes null for a failure.
 unsafe extern "C" fn malloc<A: Arena>(size: c_uint) -> *mut c_void {
     noted(A::malloc(size.max(1)), size)
 }

@@ -37,7 +37,6 @@ impl Engine {
             native_symbols: ptr::null_mut(),
             n_native_symbols: 0,
             max_thread_num: 0,
-            #[cfg(not(wamr_2020))]
             rest: sys::RuntimeInitArgsRest {
                 ip_addr: [0; 128],
                 unused: 0,
@@ -53,14 +52,8 @@ impl Engine {
         };
         // WAMR logs to the standard output, which is where records go.
         // SAFETY: sets a global variable; the claim keeps others from doing so.
-        #[cfg(not(wamr_2020))]
         unsafe {
             sys::wasm_runtime_set_log_level(sys::WASM_LOG_LEVEL_FATAL);
-        }
-        // SAFETY: as above.
-        #[cfg(wamr_2020)]
-        unsafe {
-            sys::bh_log_set_verbose_level(sys::WASM_LOG_LEVEL_FATAL);
         }
         let watch = Watch::start();
         // SAFETY: `args` is of the layout that the C has (wamr-sys tests it) and is read
@@ -103,7 +96,7 @@ impl Runtime for Engine {
     }
 
     fn shares_environment(&self) -> bool {
-        sys::SHARED_ENVIRONMENT
+        true
     }
 
     fn meters(&self) -> bool {
@@ -180,14 +173,9 @@ impl Runtime for Engine {
         if environment.module != instance.module {
             return Err(wrong_module());
         }
-        #[cfg(wamr_2020)]
-        if environment.instance != instance.handle.0 {
-            return Err(wrong_module());
-        }
         let handle = environment.handle.as_ptr();
         // SAFETY: both live; the instance is of the environment's module, whose data is
         // all that an environment holds of the instance before.
-        #[cfg(not(wamr_2020))]
         unsafe {
             sys::wasm_runtime_set_module_inst(handle, instance.handle.0.as_ptr());
         }

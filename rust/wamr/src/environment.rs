@@ -26,7 +26,6 @@ pub struct Thread<'r> {
 impl<'r> Thread<'r> {
     pub(crate) fn attach(_engine: &'r Engine) -> Result<Self, Error> {
         // SAFETY: an `Engine` exists, so WAMR is initialised.
-        #[cfg(not(wamr_2020))]
         if !unsafe { sys::wasm_runtime_init_thread_env() } {
             return Err(Error::new(ErrorKind::Engine, "WAMR cannot prepare the thread"));
         }
@@ -34,7 +33,6 @@ impl<'r> Thread<'r> {
     }
 }
 
-#[cfg(not(wamr_2020))]
 impl Drop for Thread<'_> {
     fn drop(&mut self) {
         // SAFETY: on the thread that was prepared, for a `Thread` is not `Send`.
@@ -48,9 +46,6 @@ pub struct Environment<'t> {
     pub(crate) handle: NonNull<sys::WASMExecEnv>,
     /// Compared, not read.
     pub(crate) module: NonNull<sys::WASMModuleCommon>,
-    /// 2020 cannot lend an environment: it serves the instance that it was made of.
-    #[cfg(wamr_2020)]
-    pub(crate) instance: NonNull<sys::WASMModuleInstanceCommon>,
     _borrows: PhantomData<&'t ()>,
     _here: Here,
 }
@@ -66,11 +61,10 @@ impl<'t> Environment<'t> {
             return Err(wrong_module());
         }
         // SAFETY: the instance lives for this call, in which WAMR reads what all
-        // instances of its module have in common. It keeps a pointer to it, which
-        // is not followed again: `Engine::call` sets another before each call (WAMR 2),
-        // or first compares it with a live one (2020), and destroying an environment
-        // does not look at it. WAMR refuses to call on a stack of 0 without a word;
-        // of a stack of 1 it says that it is too small.
+        // instances of its module have in common. WAMR keeps a pointer to it and does
+        // not follow it again: `Engine::call` sets another before each call, and
+        // destroying an environment does not look at it. WAMR refuses to call on a
+        // stack of 0 without a word; of a stack of 1 it says that it is too small.
         let handle = arena::note_environment(|| unsafe {
             sys::wasm_runtime_create_exec_env(first.handle.0.as_ptr(), stack.0.max(1))
         });
@@ -81,14 +75,7 @@ impl<'t> Environment<'t> {
                 format_args!("the arena has no room for a wasm stack of {stack} bytes"),
             ));
         };
-        Ok(Self {
-            handle,
-            module: module.handle(),
-            #[cfg(wamr_2020)]
-            instance: first.handle.0,
-            _borrows: PhantomData,
-            _here: PhantomData,
-        })
+        Ok(Self { handle, module: module.handle(), _borrows: PhantomData, _here: PhantomData })
     }
 }
 

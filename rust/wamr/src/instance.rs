@@ -111,14 +111,7 @@ impl Handle {
     fn function(&self, name: &CStr) -> Option<NonNull<sys::WASMFunctionInstanceCommon>> {
         // SAFETY: the instance lives, `name` is a C string, and WAMR keeps neither. The
         // function is part of the instance and stays as long.
-        NonNull::new(unsafe {
-            sys::wasm_runtime_lookup_function(
-                self.0.as_ptr(),
-                name.as_ptr(),
-                #[cfg(wamr_2020)]
-                core::ptr::null(),
-            )
-        })
+        NonNull::new(unsafe { sys::wasm_runtime_lookup_function(self.0.as_ptr(), name.as_ptr()) })
     }
 
     /// The cells of the arguments, if the function is of that signature.

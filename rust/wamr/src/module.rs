@@ -30,10 +30,10 @@ unsafe impl Send for Module<'_> {}
 
 // SAFETY: what is done through `&Module` is to instantiate, to compare addresses,
 // and to run code. A load finishes before there is a `Module`; after it WAMR's
-// instantiation and interpreters, in both versions, read the loaded module and the
-// module's bytes and write neither (in 2.4.5 the only writers are the debugger's and
-// the compilers' instance lists, which are not compiled). What instantiation
-// allocates belongs to the instance, and the arena is for any thread.
+// instantiation and interpreters read the loaded module and the module's bytes and
+// write neither (the only writers are the debugger's and the compilers' instance
+// lists, which are not compiled). What instantiation allocates belongs to the
+// instance, and the arena is for any thread.
 unsafe impl Sync for Module<'_> {}
 
 impl<'r> Module<'r> {
@@ -50,6 +50,8 @@ impl<'r> Module<'r> {
                 format_args!("the module imports {}.{}", text(import.module), text(import.name)),
             ));
         }
+        #[cfg(wamr_const_overflow)]
+        binary::check_constants(bytes)?;
         let size = u32::try_from(bytes.len()).map_err(|_| malformed("a module beyond 4 GiB"))?;
 
         let module = Self::load_bytes(bytes, size)?;
@@ -61,8 +63,8 @@ impl<'r> Module<'r> {
         }
     }
 
-    /// The fast interpreter of WAMR 2 makes code of its own. Told that the bytes go
-    /// away it copies the names and the data that it needs later.
+    /// The fast interpreter makes code of its own. Told that the bytes go away, WAMR
+    /// copies the names and the data that it needs later.
     #[cfg(wamr_in_place)]
     fn load_bytes(bytes: &[u8], size: u32) -> Result<Self, Error> {
         let args = sys::LoadArgs {

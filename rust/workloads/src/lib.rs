@@ -7,7 +7,7 @@
 //! every module under wasmi and compare.
 //!
 //! The modules keep to the WebAssembly MVP without floating point, import
-//! nothing and carry no custom section, so that an engine of 2020 loads them.
+//! nothing and carry no custom section, so that any engine loads them.
 //! No std, no allocation and no unsafe code here; this crate calls no
 //! engine and measures nothing.
 #![no_std]

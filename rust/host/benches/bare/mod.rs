@@ -1,21 +1,10 @@
 //! What a C program does: WAMR's own functions, and nothing around the call.
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
-use std::ffi::{CStr, c_char};
-use std::ptr;
+use std::ffi::CStr;
 
 use wramp_wamr::Engine;
 use wramp_wamr_sys as sys;
-
-unsafe extern "C" {
-    /// The WAMR of 2020 takes a signature, and ignores it; WAMR 2 takes two arguments, and the
-    /// C ABIs of our hosts pass over a third. A benchmark can do with that; the wrapper does not.
-    fn wasm_runtime_lookup_function(
-        instance: sys::wasm_module_inst_t,
-        name: *const c_char,
-        signature: *const c_char,
-    ) -> sys::wasm_function_inst_t;
-}
 
 /// A module, its one instance and its environment, as C has them.
 pub(crate) struct Bare<'e> {
@@ -44,7 +33,7 @@ impl<'e> Bare<'e> {
             assert!(!instance.is_null());
             let environment = sys::wasm_runtime_create_exec_env(instance, stack_bytes);
             assert!(!environment.is_null());
-            let function = wasm_runtime_lookup_function(instance, export.as_ptr(), ptr::null());
+            let function = sys::wasm_runtime_lookup_function(instance, export.as_ptr());
             assert!(!function.is_null());
             Self { module, instance, environment, function, _bytes: bytes, _engine: engine }
         }
