@@ -39,3 +39,17 @@ const uint32_t wramp_wamr_block_cache_bytes =
 #else
 	0;
 #endif
+
+/* The blocks whose ends it remembers. */
+const uint32_t wramp_wamr_block_cache_entries =
+#if WASM_ENABLE_FAST_INTERP == 0
+	BLOCK_ADDR_CACHE_SIZE;
+#else
+	0;
+#endif
+
+/* Bytes of a thread's native stack that WAMR keeps free for its own frames. */
+const uint32_t wramp_wamr_stack_guard_bytes = WASM_STACK_GUARD_SIZE;
+
+/* Whether ahead-of-time code is supported. */
+const uint32_t wramp_wamr_aot = WASM_ENABLE_AOT;

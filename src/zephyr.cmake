@@ -53,7 +53,12 @@ if(loader_fix)
 else()
   set(overflow 1)
 endif()
+set(level s)
+if(CONFIG_WRAMP_INTERPRETER_SPEED)
+  set(level 2)
+endif()
 list(APPEND WRAMP_FACTS
+  WRAMP_WAMR_INTERPRETER_OPT=${level}
   WRAMP_MODULE_COPY=${copy}
   WRAMP_WAMR_METERING=${WAMR_BUILD_INSTRUCTION_METERING}
   WRAMP_WAMR_CONST_OVERFLOW=${overflow}

@@ -31,6 +31,11 @@ impl<A: Arena, const EVENTS: usize> Watched<A, EVENTS> {
         }
     }
 
+    /// The arena itself, whose use through this is not noted.
+    pub const fn arena(&self) -> &A {
+        &self.arena
+    }
+
     /// Watches for an allocation that fails from now on.
     pub fn watch(&self) -> Watch<'_> {
         let (failures, last_bytes) = (&self.failures, &self.last_bytes);

@@ -196,11 +196,7 @@ pub(crate) trait Herd {
 }
 
 /// Drives a ramp of at most `slots` instances to its end.
-pub(crate) fn drive<M: Machine>(
-    scene: &Scene<'_, M>,
-    slots: u32,
-    herd: &mut impl Herd,
-) -> Outcome {
+pub(crate) fn drive<M: Machine>(scene: &Scene<'_, M>, slots: u32, herd: &mut impl Herd) -> Outcome {
     let config = scene.config;
     let mut ramp = Ramp::new(Shape { slots, step: config.step, slo: config.slo });
     let mut action = ramp.next(Event::Begin);

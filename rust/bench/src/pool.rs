@@ -392,9 +392,8 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         }
         let argument = self.guest.argument(&resident.judge, resident.calls);
         let budget = self.scene.config.budget;
-        let (result, took, now) = self
-            .scene
-            .time(|| self.runtime.call(stack, &mut resident.instance, argument, budget));
+        let (result, took, now) =
+            self.scene.time(|| self.runtime.call(stack, &mut resident.instance, argument, budget));
 
         self.calls.record(&self.serving[worker].tally, took);
         if resident.calls > 0 {
@@ -625,7 +624,8 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
         let (dwell_calls, latency) = self.serving.end(&pool.calls, serving.clone());
         let turning = pool.turning.iter().map(|seat| &seat.tally);
         let (_, turnaround) = self.turning.end(&pool.turnarounds, turning);
-        let sum = |of: fn(&M::Tally) -> u32| serving.clone().map(|tally| u64::from(of(tally))).sum();
+        let sum =
+            |of: fn(&M::Tally) -> u32| serving.clone().map(|tally| u64::from(of(tally))).sum();
         let residents = pool.residents.load(Relaxed);
         let running = u32::try_from(self.started.max(1)).unwrap_or(u32::MAX);
         let figures = Figures {

@@ -1,8 +1,8 @@
 //! A guest reaches its own memory and no byte beyond: tried, on the machine itself.
 
 use wramp_core::config::{Config, Knob};
-use wramp_core::measure::Bytes;
 use wramp_core::machine::Machine;
+use wramp_core::measure::Bytes;
 use wramp_core::report::{Instance, Record, Word};
 use wramp_core::runtime::{Error, ErrorKind, ModuleBytes, Parameters, Runtime};
 use wramp_core::slots::Slots;

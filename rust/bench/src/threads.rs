@@ -163,9 +163,7 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
             self.leave_parts(&instance, &stack, size);
         }
         let budget = self.scene.config.budget;
-        self.serve(slot, |argument| {
-            self.runtime.call(&mut stack, &mut instance, argument, budget)
-        })
+        self.serve(slot, |argument| self.runtime.call(&mut stack, &mut instance, argument, budget))
     }
 
     /// Calls until asked to stop. `Err` where not even the first call could be made.

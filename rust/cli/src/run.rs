@@ -8,14 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use wramp_bench::{Agreement, Check, Guest};
-use wramp_core::config::{Config, Mode, Scenario};
+use wramp_arena::Arena;
+use wramp_bench::{Agreement, Check, EngineKind, Guest, Summary};
+use wramp_core::config::{Config, Mode, Pin, Scenario};
 use wramp_core::measure::Bytes;
-use wramp_core::platform::Pin;
 use wramp_core::ramp::Limit;
 use wramp_core::report::{Part, Record, Step};
-use wramp_core::runtime::{Parameters, Source};
-use wramp_host::{Machine, Setup};
+use wramp_core::runtime::{Error, ModuleBytes, Parameters};
+use wramp_host::Setup;
+use wramp_wamr::Engine;
 
 use crate::Problem;
 use crate::geometry::Geometry;
@@ -97,6 +98,26 @@ pub struct RunArgs {
     pub geometry: Geometry,
 }
 
+/// WAMR, as this command is built with it.
+struct Wamr;
+
+impl EngineKind for Wamr {
+    type Engine<'a> = Engine<'a>;
+
+    fn start<'a>(arena: &'a dyn Arena) -> Result<Engine<'a>, Error> {
+        Engine::new(arena)
+    }
+}
+
+/// Ends the process: a guest does not return, and everything was recorded.
+fn gave_up(status: u32) -> ! {
+    std::process::exit(i32::try_from(status).unwrap_or(1))
+}
+
+fn run(setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summary, Problem> {
+    wramp_host::run::<Wamr>(setup, guests).map_err(|error| Problem::new(error.to_string()))
+}
+
 /// A user's module, read and compiled.
 struct Module {
     name: String,
@@ -141,7 +162,7 @@ fn try_execute(args: &RunArgs) -> Result<ExitCode, Problem> {
     let guests = match &module {
         Some(module) => vec![Guest {
             name: &module.name,
-            source: Source::Borrowed(&module.wasm),
+            module: ModuleBytes::Borrowed(&module.wasm),
             export: &module.export,
             parameters: module.parameters,
             check: Check::Agreement(&agreement),
@@ -163,20 +184,13 @@ fn try_execute(args: &RunArgs) -> Result<ExitCode, Problem> {
     };
     let mut show = Show::new(args.format, config.slots, config.budget.is_some());
     let mut log = String::new();
-    let summary = {
-        let machine = Machine::new(Setup {
-            config,
-            sink: Box::new(|record| {
-                let line = record.to_string();
-                show.line(&line);
-                log.push_str(&line);
-                log.push('\n');
-            }),
-            interrupted: &interrupted,
-        })
-        .map_err(|error| Problem::new(error.to_string()))?;
-        machine.run(&guests)
-    };
+    let sink = Box::new(|record: &Record<'_>| {
+        let line = record.to_string();
+        show.line(&line);
+        log.push_str(&line);
+        log.push('\n');
+    });
+    let summary = run(Setup { config, sink, interrupted: &interrupted, gave_up }, &guests)?;
     show.finish();
     if args.save {
         let directory = crate::save::save("linux", log.as_bytes())?;
@@ -208,16 +222,12 @@ fn spend(
     }
     let one = Config { arena: Bytes(budget), slots: 1, dwell_ms: 1, settle_ms: 0, ..config };
     let mut log = String::new();
-    {
-        let sink = Box::new(|record: &dyn std::fmt::Display| {
-            log.push_str(&record.to_string());
-            log.push('\n');
-        });
-        let first = guests.get(..1).unwrap_or(guests);
-        Machine::new(Setup { config: one, sink, interrupted })
-            .map_err(|error| Problem::new(error.to_string()))?
-            .run(first);
-    }
+    let sink = Box::new(|record: &Record<'_>| {
+        log.push_str(&record.to_string());
+        log.push('\n');
+    });
+    let first = guests.get(..1).unwrap_or(guests);
+    run(Setup { config: one, sink, interrupted, gave_up }, first)?;
     let log = crate::log::Log::read("budget", log.as_bytes())?;
     let measured = log
         .runs
@@ -493,7 +503,9 @@ impl Show {
             )),
             Record::Fault(fault) => self.print(&format!(
                 "  cannot run{}: {}{}",
-                fault.workload.map_or(String::new(), |workload| format!(" {}", workload.readable())),
+                fault
+                    .workload
+                    .map_or(String::new(), |workload| format!(" {}", workload.readable())),
                 fault.message.readable(),
                 fault.knob.map_or(String::new(), |knob| format!(" (change {})", knob.0))
             )),

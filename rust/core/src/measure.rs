@@ -429,11 +429,8 @@ pub struct Counts<C, const N: usize> {
 
 impl<C: Counter, const N: usize> Tally for Counts<C, N> {
     #[expect(clippy::declare_interior_mutable_const, reason = "each use is a tally of its own")]
-    const NEW: Self = Self {
-        errors: AtomicU32::new(0),
-        sums: Shared::new(),
-        histogram: [const { C::ZERO }; N],
-    };
+    const NEW: Self =
+        Self { errors: AtomicU32::new(0), sums: Shared::new(), histogram: [const { C::ZERO }; N] };
     type Spread = CountsSpread<N>;
 
     fn floor(first: Ticks, below: usize) -> u32 {

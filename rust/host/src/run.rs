@@ -68,8 +68,7 @@ pub fn run<E: EngineKind>(setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summ
     let config = setup.config;
     let mut region = Region::new(config.arena).ok_or(SetupError::Arena)?;
     let arena = region.arena();
-    let mut slots =
-        HostSlots::new(config.slots, config.slot_stack).map_err(SetupError::Slots)?;
+    let mut slots = HostSlots::new(config.slots, config.slot_stack).map_err(SetupError::Slots)?;
     let (tell, news) = mpsc::channel();
     let gave_up = {
         let tell = tell.clone();

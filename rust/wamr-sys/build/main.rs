@@ -22,6 +22,8 @@ struct Facts {
     metering: bool,
     /// The wrapper has to refuse a function with too many constants.
     const_overflow: bool,
+    /// The -O level of the interpreter's file, where it is known.
+    interpreter_opt: Option<String>,
     /// The C is compiled here, so its platform layer is completed here too.
     host: bool,
 }
@@ -50,7 +52,10 @@ fn build() -> Result<(), String> {
     let copy = word("WRAMP_MODULE_COPY", &["0", "1"])? == Some(1);
     println!("cargo::metadata=module_copy={}", u8::from(copy));
 
-    let Facts { version, fast, metering, const_overflow, host } = facts;
+    let Facts { version, fast, metering, const_overflow, interpreter_opt, host } = facts;
+    if let Some(level) = interpreter_opt {
+        println!("cargo::rustc-env=WRAMP_WAMR_INTERPRETER_OPT=O{level}");
+    }
     let interpreter = if fast { "fast" } else { "classic" };
     println!("cargo::rustc-env=WRAMP_WAMR_VERSION={version}");
     println!("cargo::rustc-env=WRAMP_WAMR_INTERPRETER={interpreter}");
@@ -90,6 +95,7 @@ fn external_facts() -> Result<Facts, String> {
         fast,
         metering: word("WRAMP_WAMR_METERING", &["0", "1"])? == Some(1),
         const_overflow: fast && !fixed,
+        interpreter_opt: variable("WRAMP_WAMR_INTERPRETER_OPT"),
         host: false,
     })
 }
@@ -119,6 +125,7 @@ fn compile() -> Result<Facts, String> {
         fast,
         metering: is_on("WAMR_BUILD_INSTRUCTION_METERING"),
         const_overflow: fast && source.const_overflow,
+        interpreter_opt: switches.get("WRAMP_INTERPRETER_OPT").map(|level| level.value.clone()),
         host: true,
     };
     compile_c(&manifest_dir, &source, &switches, &memory_page)?;

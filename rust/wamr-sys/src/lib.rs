@@ -22,6 +22,9 @@ mod host;
 pub const VERSION: &str = env!("WRAMP_WAMR_VERSION");
 /// The interpreter compiled in: `classic` or `fast`.
 pub const INTERPRETER: &str = env!("WRAMP_WAMR_INTERPRETER");
+/// How the interpreter's file was optimised, as the compiler's option has it: `Os`, `O2`;
+/// `None` where the build that compiled it did not say.
+pub const INTERPRETER_OPT: Option<&str> = option_env!("WRAMP_WAMR_INTERPRETER_OPT");
 /// Whether a call can be ended after a number of instructions.
 pub const METERING: bool = cfg!(wamr_metering);
 
@@ -173,6 +176,12 @@ unsafe extern "C" {
     pub fn wramp_wamr_parts(instance: wasm_module_inst_t, parts: *mut InstanceParts);
     /// Bytes of an environment's cache of block ends.
     pub safe static wramp_wamr_block_cache_bytes: u32;
+    /// Blocks whose ends it remembers; 0 of the fast interpreter.
+    pub safe static wramp_wamr_block_cache_entries: u32;
+    /// Bytes of a thread's native stack that WAMR keeps free for its own frames.
+    pub safe static wramp_wamr_stack_guard_bytes: u32;
+    /// 1 where ahead-of-time code is supported. It is never loaded.
+    pub safe static wramp_wamr_aot: u32;
 
     /// Initialises the one runtime of a program.
     pub fn wasm_runtime_full_init(init_args: *mut RuntimeInitArgs) -> bool;

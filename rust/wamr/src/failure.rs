@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 
 use wramp_core::runtime::{Error, ErrorKind, MESSAGE_BYTES, Message};
 
-use crate::arena::Watch;
+use wramp_arena::Watch;
 
 /// What WAMR puts before its words, of no use beside the error's kind.
 const PREFIXES: [&[u8]; 3] =
@@ -34,7 +34,7 @@ impl Buffer {
     }
 
     /// A failed load: the arena's fault if it was asked in vain, else the module's.
-    pub(crate) fn load_error(&self, watch: &Watch) -> Error {
+    pub(crate) fn load_error(&self, watch: &Watch<'_>) -> Error {
         let (bytes, length) = self.read();
         match watch.failed() {
             Some(size) => out_of_memory(size, "to load the module"),
@@ -49,7 +49,7 @@ impl Buffer {
 
     /// A failed instantiation: the arena's fault, or what the start function did, or
     /// a data segment beyond the memory, which is a trap too.
-    pub(crate) fn instantiate_error(&self, watch: &Watch) -> Error {
+    pub(crate) fn instantiate_error(&self, watch: &Watch<'_>) -> Error {
         let (bytes, length) = self.read();
         let text = &bytes[..length];
         let in_guest = text.windows(EXCEPTION.len()).any(|part| part == EXCEPTION);
