@@ -158,8 +158,8 @@ impl<'m> Blocks<'m> {
         // SAFETY: by 1.
         let Some(layout) = (unsafe { self.size_of(block) }).and_then(layout) else { return false };
         // SAFETY: by 1 the block came from `take`. Its layout depends on its size alone, so
-        // it is the one that it was taken with. The seal goes before the hole is written, as
-        // a hole that joins one below writes nothing here.
+        // it is the one that it was taken with. The seal goes first, whatever the allocator
+        // writes there: a block that is freed twice must not look like one that lives.
         unsafe {
             let start = block.sub(HEADER);
             start.cast::<Header>().write(Header { bytes: 0, seal: 0 });

@@ -18,25 +18,29 @@ use crate::trace::Event;
 ///
 /// # After a replay
 ///
-/// A replay gives back all it took. Whether the heap is then as it was depends on the
-/// allocator. With a list of holes in order of address it is: see [`FirstFit`](crate::FirstFit).
+/// A replay gives back all it took. What the heap is like then depends on the allocator. With
+/// a list of holes in order of address it is as before: see [`FirstFit`](crate::FirstFit).
+///
 /// Zephyr's `sys_heap` joins free neighbours too, so the same chunks are free as before. But
-/// it keeps chunks of similar size in a ring, takes from its front and adds to its end. The
-/// order in a ring may have changed, and with it which of two chunks is taken first. Sizes,
-/// free bytes and the next prediction's exactness at the time it is made are not affected;
-/// a start after the replay may choose another hole of the same bucket.
+/// it keeps free chunks of similar size in a ring, takes from the front, adds at the end, and
+/// looks at a few only. After a replay, and after a try in vain, a ring may begin elsewhere.
+/// The free bytes are the same. The next start may choose another hole of the ring than the
+/// replay did, so there a prediction is exact only where the rings hold one chunk each, or
+/// chunks of one size.
 ///
 /// # Safety
 ///
 /// An implementation must see to it that:
 ///
 /// 1. a block holds at least the bytes asked for **and at least a pointer**, is aligned to 8,
-///    and shares no byte with another live block;
+///    and shares no byte with another live block. (In `sys_heap` a chunk is a multiple of 8
+///    bytes, of which a header takes 4, or 8 on 64 bits and in large regions. So a block has
+///    4 bytes or more where a pointer has 4, and 8 where it has 8.)
 /// 2. a block stays where it is until it is given back, and nobody else uses it;
 /// 3. no method unwinds.
 pub unsafe trait RawHeap {
-    /// A block of so many bytes, 0 counts as 1. `None` if there is no room, and then nothing
-    /// has changed.
+    /// A block of so many bytes, 0 counts as 1. `None` if there is no room, and then the same
+    /// blocks live and the same bytes are free as before.
     fn take(&mut self, bytes: u32) -> Option<NonNull<u8>>;
 
     /// Gives a block back.

@@ -71,23 +71,23 @@ pub struct Taken {
     pub sum: Bytes,
 }
 
-/// Records how instances start, in at most `EVENTS` words: a take, a give, and one at the
-/// end of each instance.
+/// Records how instances start, in at most `EVENTS` events: a take, a give, and one at the
+/// end of each instance. An event takes 8 bytes on a 32-bit machine.
 ///
 /// For several modules, record the first instance of each. The script then has them in turns.
 #[derive(Debug)]
 pub struct Trace<const EVENTS: usize> {
     on: AtomicBool,
+    /// The instances that are complete, then the one that is starting.
     words: [AtomicU32; EVENTS],
-    /// Words of the instances that are complete.
+    /// Beside the word of a take: where the block is, 0 once it was given back.
+    blocks: [AtomicUsize; EVENTS],
     complete: AtomicUsize,
-    /// Words with those of the instance that is starting.
     written: AtomicUsize,
     /// The instance that is starting did what a script cannot say.
     doubtful: AtomicBool,
-    /// So did one of the complete ones.
+    /// So did one that was ended. Its words are not kept.
     partial: AtomicBool,
-    live: Live,
     module: AtomicU32,
     environment: AtomicU32,
 }
@@ -99,11 +99,11 @@ impl<const EVENTS: usize> Trace<EVENTS> {
         Self {
             on: AtomicBool::new(false),
             words: [const { AtomicU32::new(0) }; EVENTS],
+            blocks: [const { AtomicUsize::new(0) }; EVENTS],
             complete: AtomicUsize::new(0),
             written: AtomicUsize::new(0),
             doubtful: AtomicBool::new(false),
             partial: AtomicBool::new(false),
-            live: Live::new(),
             module: AtomicU32::new(0),
             environment: AtomicU32::new(0),
         }
@@ -121,7 +121,6 @@ impl<const EVENTS: usize> Trace<EVENTS> {
     pub fn begin(&self) {
         self.written.store(self.complete.load(Relaxed), Relaxed);
         self.doubtful.store(false, Relaxed);
-        self.live.clear();
         self.module.store(0, Relaxed);
         self.environment.store(0, Relaxed);
         self.on.store(true, Release);
@@ -130,40 +129,42 @@ impl<const EVENTS: usize> Trace<EVENTS> {
     /// Notes that the instantiation begins: what lives by now is the module's.
     pub fn note_instance(&self) {
         if self.on.load(Acquire) {
-            self.module.store(self.live.sum(), Relaxed);
+            self.module.store(self.held(), Relaxed);
         }
     }
 
     /// Creates an execution environment and notes what it takes.
     pub fn note_environment<T>(&self, create: impl FnOnce() -> T) -> T {
-        let before = self.live.sum();
+        let before = self.held();
         let created = create();
-        self.environment.store(self.live.sum().saturating_sub(before), Relaxed);
+        self.environment.store(self.held().saturating_sub(before), Relaxed);
         created
     }
 
     /// Turns the trace off: the instance runs. What it holds; `None` if the trace was not on,
-    /// or if the instance has more than 40 blocks.
+    /// or if the instance did what a [script](Self::script) cannot say.
     pub fn end(&self) -> Option<Taken> {
         if !self.on.load(Acquire) {
             return None;
         }
-        self.write(Event::End);
+        self.write(Event::End, 0);
         self.on.store(false, Release);
-        self.complete.store(self.written.load(Relaxed), Relaxed);
         if self.doubtful.load(Relaxed) {
             self.partial.store(true, Relaxed);
+            return None;
         }
-        self.live.is_complete().then(|| Taken {
+        let taken = Taken {
             module: Bytes(self.module.load(Relaxed)),
             environment: Bytes(self.environment.load(Relaxed)),
-            sum: Bytes(self.live.sum()),
-        })
+            sum: Bytes(self.held()),
+        };
+        self.complete.store(self.written.load(Relaxed), Relaxed);
+        Some(taken)
     }
 
-    /// The starts of all instances that were ended. `None` if there is none, or if a start did
-    /// more than a script can say: more events than `EVENTS`, more than 40 blocks, a block of
-    /// 2 GiB, or a block given back that it had not taken.
+    /// The starts of all instances that were ended. `None` if there is none, or if one did
+    /// what a script cannot say: it did more than `EVENTS` have room for, took a block of
+    /// 2 GiB, or gave a block back that it had not taken.
     #[must_use]
     pub fn script(&self) -> Option<Script<'_>> {
         let words = self.words.get(..self.complete.load(Relaxed))?;
@@ -173,12 +174,8 @@ impl<const EVENTS: usize> Trace<EVENTS> {
     /// Notes that a block was taken. What was asked for in vain is not noted: the next
     /// instance asks for it in vain again.
     pub fn taken(&self, block: NonNull<u8>, bytes: u32) {
-        if !self.on.load(Acquire) {
-            return;
-        }
-        self.write(Event::Take(bytes));
-        if !self.live.add(block.addr().get(), bytes) {
-            self.doubtful.store(true, Relaxed);
+        if self.on.load(Acquire) {
+            self.write(Event::Take(bytes), block.addr().get());
         }
     }
 
@@ -187,92 +184,46 @@ impl<const EVENTS: usize> Trace<EVENTS> {
         if !self.on.load(Acquire) {
             return;
         }
-        match self.live.remove(block.addr().get()) {
-            Some(depth) => self.write(Event::Give { depth }),
+        let block = block.addr().get();
+        let found = self.live().rev().zip(0..).find(|((_, at), _)| at.load(Relaxed) == block);
+        match found {
+            Some(((_, at), depth)) => {
+                at.store(0, Relaxed);
+                self.write(Event::Give { depth }, 0);
+            }
             None => self.doubtful.store(true, Relaxed),
         }
     }
 
-    fn write(&self, event: Event) {
+    fn write(&self, event: Event, block: usize) {
         let written = self.written.load(Relaxed);
-        match (self.words.get(written), event.word()) {
-            (Some(place), Some(word)) => {
+        match (self.words.get(written), self.blocks.get(written), event.word()) {
+            (Some(place), Some(at), Some(word)) => {
                 place.store(word, Relaxed);
+                at.store(block, Relaxed);
                 self.written.store(written + 1, Relaxed);
             }
             _ => self.doubtful.store(true, Relaxed),
         }
+    }
+
+    /// The live blocks of the instance that is starting, oldest first: words and addresses.
+    fn live(&self) -> impl DoubleEndedIterator<Item = (&AtomicU32, &AtomicUsize)> {
+        let starting = self.complete.load(Relaxed)..self.written.load(Relaxed);
+        let words = self.words.get(starting.clone()).unwrap_or_default();
+        let blocks = self.blocks.get(starting).unwrap_or_default();
+        words.iter().zip(blocks).filter(|(_, at)| at.load(Relaxed) != 0)
+    }
+
+    /// Bytes of the live blocks: the word of a take is its size.
+    fn held(&self) -> u32 {
+        self.live().map(|(word, _)| word.load(Relaxed)).fold(0, u32::saturating_add)
     }
 }
 
 impl<const EVENTS: usize> Default for Trace<EVENTS> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Most live blocks of an instance; it has about ten, and a load a few more.
-const MOST_LIVE: usize = 40;
-
-/// The live blocks of the instance that is starting, oldest first.
-#[derive(Debug)]
-struct Live {
-    blocks: [AtomicUsize; MOST_LIVE],
-    bytes: [AtomicU32; MOST_LIVE],
-    count: AtomicUsize,
-    /// A block found no room here.
-    crowded: AtomicBool,
-}
-
-impl Live {
-    const fn new() -> Self {
-        Self {
-            blocks: [const { AtomicUsize::new(0) }; MOST_LIVE],
-            bytes: [const { AtomicU32::new(0) }; MOST_LIVE],
-            count: AtomicUsize::new(0),
-            crowded: AtomicBool::new(false),
-        }
-    }
-
-    fn clear(&self) {
-        self.count.store(0, Relaxed);
-        self.crowded.store(false, Relaxed);
-    }
-
-    fn is_complete(&self) -> bool {
-        !self.crowded.load(Relaxed)
-    }
-
-    fn sum(&self) -> u32 {
-        let live = self.bytes.iter().take(self.count.load(Relaxed));
-        live.map(|bytes| bytes.load(Relaxed)).fold(0, u32::saturating_add)
-    }
-
-    /// Adds a block as the newest; whether there was room.
-    fn add(&self, block: usize, bytes: u32) -> bool {
-        let count = self.count.load(Relaxed);
-        let (Some(at), Some(size)) = (self.blocks.get(count), self.bytes.get(count)) else {
-            self.crowded.store(true, Relaxed);
-            return false;
-        };
-        at.store(block, Relaxed);
-        size.store(bytes, Relaxed);
-        self.count.store(count + 1, Relaxed);
-        true
-    }
-
-    /// Removes a block and says how many are newer; `None` if it is not here.
-    fn remove(&self, block: usize) -> Option<u32> {
-        let count = self.count.load(Relaxed);
-        let mut live = self.blocks.iter().take(count);
-        let found = live.position(|at| at.load(Relaxed) == block)?;
-        for newer in found + 1..count.min(MOST_LIVE) {
-            self.blocks[newer - 1].store(self.blocks[newer].load(Relaxed), Relaxed);
-            self.bytes[newer - 1].store(self.bytes[newer].load(Relaxed), Relaxed);
-        }
-        let newer = count - 1 - found;
-        self.count.store(count - 1, Relaxed);
-        u32::try_from(newer).ok()
     }
 }
 
@@ -357,36 +308,27 @@ mod tests {
 
     #[test]
     fn what_a_script_cannot_say_makes_none() {
-        let attempt = |start: fn(&Trace<60>)| {
+        let attempt = |start: &dyn Fn(&Trace<5>)| {
             let trace = Trace::new();
             trace.begin();
             start(&trace);
-            let taken = trace.end();
-            (taken.map(|taken| taken.sum.0), trace.script().is_some())
-        };
-        let takes =
-            |trace: &Trace<60>, count| (0..count).for_each(|n| trace.taken(block(n + 1), 8));
-        assert_eq!(attempt(|trace| trace.given(block(1))), (Some(0), false), "not its own");
-        assert_eq!(attempt(|trace| trace.taken(block(1), GIVE)), (Some(GIVE), false), "2 GiB");
-        let full = |trace: &Trace<60>| {
-            for _ in 0..30 {
-                trace.taken(block(1), 8);
-                trace.given(block(1));
-            }
-        };
-        assert_eq!(attempt(full), (Some(0), false), "no word is left for the end");
-        // The parts are known up to 40 blocks.
-        let trace = Trace::<60>::new();
-        for (count, known) in [(40, true), (41, false)] {
+            let known = trace.end().is_some();
+            assert_eq!(trace.script().is_some(), known);
+            // The next instance is known, but the script stays partial until the next ramp.
+            trace.begin();
+            assert!(trace.end().is_some());
+            assert_eq!(trace.script().is_some(), known);
             trace.clear();
             trace.begin();
-            takes(&trace, count);
-            assert_eq!((trace.end().is_some(), trace.script().is_some()), (known, known));
-        }
-        // A clear makes good what an instance spoiled.
-        trace.clear();
-        trace.begin();
-        takes(&trace, 1);
-        assert!(trace.end().is_some() && trace.script().is_some());
+            assert!(trace.end().is_some() && trace.script().is_some());
+            known
+        };
+        let takes =
+            |count| move |trace: &Trace<5>| (1..=count).for_each(|n| trace.taken(block(n), 8));
+        assert!(attempt(&takes(3)));
+        assert!(!attempt(&takes(5)), "no room for the end");
+        assert!(!attempt(&takes(9)), "no room for all");
+        assert!(!attempt(&|trace| trace.given(block(1))), "not its own");
+        assert!(!attempt(&|trace| trace.taken(block(1), GIVE)), "2 GiB");
     }
 }

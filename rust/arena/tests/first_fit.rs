@@ -217,14 +217,16 @@ fn a_wild_free_changes_nothing_and_is_counted() {
     let (block, other) = (arena.allocate(64).unwrap(), arena.allocate(64).unwrap());
     let mut elsewhere = [0_u64; 4];
     let elsewhere = NonNull::new((&raw mut elsewhere[2]).cast::<u8>()).unwrap();
-    // SAFETY: within the block and the region.
-    let (inside, odd) = unsafe {
+    // SAFETY: within the block, its header and the region.
+    let (inside, odd, copied) = unsafe {
         block.write_bytes(0xff, 64);
-        (block.add(16), block.add(1))
+        // A header that is whole, but at another place.
+        block.sub(HEADER).copy_to_nonoverlapping(block.add(48 - HEADER), HEADER);
+        (block.add(16), block.add(1), block.add(48))
     };
     let lowest = NonNull::without_provenance(std::num::NonZeroUsize::MIN);
     let before = arena.stats();
-    for (count, wild) in (1..).zip([inside, odd, elsewhere, lowest]) {
+    for (count, wild) in (1..).zip([inside, odd, copied, elsewhere, lowest]) {
         // SAFETY: no block, which is what is tested: the arena reads bytes written above, or
         // none at all.
         let new = unsafe {
