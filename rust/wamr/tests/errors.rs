@@ -62,6 +62,23 @@ fn a_good_module() {
     });
 }
 
+/// LLVM leaves room for a linker and writes the table of call_indirect in five bytes.
+#[test]
+fn a_table_in_five_bytes() {
+    let bytes = b"\0asm\x01\0\0\0\
+        \x01\x06\x01\x60\x01\x7f\x01\x7f\
+        \x03\x03\x02\0\0\
+        \x04\x04\x01\x70\0\x01\
+        \x07\x07\x01\x03run\0\x01\
+        \x09\x07\x01\0\x41\0\x0b\x01\0\
+        \x0a\x14\x02\x04\0\x20\0\x0b\
+        \x0d\0\x20\0\x41\0\x11\0\x80\x80\x80\x80\0\x0b";
+    arena::with(ROOMY, || {
+        let engine = Engine::new::<TestArena>().unwrap();
+        assert_eq!(run(&engine, bytes), Ok(7));
+    });
+}
+
 #[test]
 fn not_wasm() {
     arena::with(ROOMY, || {
