@@ -148,6 +148,7 @@ impl Judge {
     /// Whether the result of call number `calls` (from 1) is right; `first` is the
     /// instance that the others agree with. A failed call is never right, and the
     /// reference goes on all the same: a guest that trapped halfway is judged strictly.
+    #[inline(never)] // What it keeps shall not lie on the stack below a call.
     pub(crate) fn accepts(
         &mut self,
         check: &Check<'_>,

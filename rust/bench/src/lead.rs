@@ -97,6 +97,7 @@ impl<M: Machine> Scene<'_, M> {
     }
 
     /// The same of another time.
+    #[inline(never)] // A division of 128 bits.
     pub(crate) fn millis_at(&self, time: Ticks) -> u32 {
         u32::try_from(self.micros(self.began, time).0 / 1000).unwrap_or(u32::MAX)
     }
@@ -370,6 +371,7 @@ impl Scale {
 
     /// Counts a time. The very first one, while instances start one at a time, sets
     /// where the histograms begin.
+    #[inline(never)] // Its sums shall not lie on the stack below a call.
     pub(crate) fn record<T: Tally>(&self, tally: &T, took: Ticks) {
         let floor = match self.floor.load(Acquire) {
             NO_FLOOR => {

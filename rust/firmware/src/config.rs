@@ -101,8 +101,8 @@ const CHOICE: [(&str, bool); 11] = [
 ];
 
 /// How many guests the run has, and at most so many.
-const CHOSEN: (usize, [Guest<'static>; CHOICE.len()]) = {
-    let mut guests = [TRAP; CHOICE.len()];
+const CHOSEN: (usize, [Guest<'static>; CHOICE.len() + 1]) = {
+    let mut guests = [TRAP; CHOICE.len() + 1];
     let mut count = 0;
     if cfg!(CONFIG_WRAMP_PROVOKE_TRAP) {
         count = 1;
@@ -121,6 +121,10 @@ const CHOSEN: (usize, [Guest<'static>; CHOICE.len()]) = {
             }
             choice += 1;
         }
+    }
+    if cfg!(CONFIG_WRAMP_PROVOKE_ENDLESS) {
+        guests[count] = ENDLESS;
+        count += 1;
     }
     (count, guests)
 };
@@ -169,6 +173,17 @@ const TRAP: Guest<'static> = Guest {
     export: "run",
     parameters: Parameters::None,
     check: Check::Reference { next: nothing, varies: false },
+};
+
+/// A guest that does not return.
+const ENDLESS: Guest<'static> = Guest {
+    name: "endless",
+    // (module (func (export "run") (result i32) (loop (br 0)) unreachable))
+    module: ModuleBytes::Static(&[
+        0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7f, 3, 2, 1, 0, 7, 7, 1, 3, 0x72,
+        0x75, 0x6e, 0, 0, 10, 10, 1, 8, 0, 3, 0x40, 0x0c, 0, 0x0b, 0, 0x0b,
+    ]),
+    ..TRAP
 };
 
 fn nothing(_: &mut State) -> i32 {
