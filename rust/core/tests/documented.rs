@@ -51,10 +51,8 @@ fn first_cells(text: &str) -> Vec<&str> {
 
 #[test]
 fn each_kind_has_a_table_of_just_its_keys() {
-    let headings: Vec<&str> = RECORDS
-        .lines()
-        .filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'))
-        .collect();
+    let headings: Vec<&str> =
+        RECORDS.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
     assert_eq!(headings, KINDS.map(|(kind, _)| kind));
     for (kind, keys) in KINDS {
         assert_eq!(first_cells(section(RECORDS, &format!("### `{kind}`"))), keys, "{kind}");
