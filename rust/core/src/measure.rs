@@ -385,11 +385,16 @@ impl Shared {
 
     /// Replaces the sums. Called by one thread only.
     fn set(&self, sums: Sums) {
+        self.write(sums.to_words());
+    }
+
+    /// Writes word by word, as they come: a test reads between two words.
+    fn write(&self, words: impl IntoIterator<Item = u32>) {
         let next = self.writes.load(Relaxed).wrapping_add(1);
         // A reader that sees a word of this write also sees that the readers were turned away
         // from this copy before (its fence comes after it has read the words).
         fence(Release);
-        for (to, from) in self.copy(next).iter().zip(sums.to_words()) {
+        for (to, from) in self.copy(next).iter().zip(words) {
             to.store(from, Relaxed);
         }
         self.writes.store(next, Release);
@@ -558,5 +563,60 @@ impl<const N: usize> CountsSpread<N> {
         }
         // The last bucket has no upper end.
         Ticks(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    const fn sums(number: u32) -> Sums {
+        let wide = number as u64 * 0x1_0000_0001;
+        Sums { calls: number, sum: wide, min: wide, max: wide, dwell: number, dwell_max: wide }
+    }
+
+    /// A reader of higher priority comes between any two words that the writer stores, and the
+    /// writer does not go on until it is done: a reader that waited for it would wait for ever.
+    #[test]
+    fn a_reader_that_preempts_the_writer_reads_what_was_there_before() {
+        let (done, wait) = mpsc::channel();
+        std::thread::spawn(move || {
+            let shared = Shared::new();
+            shared.set(sums(0));
+            for number in 1..100 {
+                let words = sums(number).to_words().into_iter().inspect(|_| {
+                    assert_eq!(shared.read(), sums(number - 1));
+                });
+                shared.write(words);
+                assert_eq!((shared.read(), shared.get()), (sums(number), sums(number)));
+            }
+            done.send(()).unwrap();
+        });
+        let over = wait.recv_timeout(Duration::from_secs(if cfg!(miri) { 600 } else { 20 }));
+        assert_eq!(over, Ok(()), "a reader waits for the writer, or reads half of a write");
+    }
+
+    #[test]
+    fn words_keep_their_places() {
+        let all = Sums {
+            calls: 1,
+            sum: 2 << 32 | 3,
+            min: 4 << 32 | 5,
+            max: 6 << 32 | 7,
+            dwell: 8,
+            dwell_max: 9 << 32 | 10,
+        };
+        assert_eq!(Sums::from_words(all.to_words()), all);
+        let shared = Shared::new();
+        assert_eq!(shared.read(), Sums::NONE);
+        // The number of writes wraps.
+        shared.writes.store(u32::MAX, Relaxed);
+        shared.set(all);
+        assert_eq!((shared.read(), shared.writes.load(Relaxed)), (all, 0));
     }
 }
