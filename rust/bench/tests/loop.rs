@@ -46,10 +46,16 @@ macro_rules! kinds {
 }
 
 impl Log {
-    kinds!(steps: Step, instances: Instance, ends: End, faults: Fault, dones: Done);
+    kinds!(steps: Step, instances: Instance, ends: End, faults: Fault);
 
     fn records(&self) -> Vec<Record<'_>> {
         self.lines.iter().map(|line| Record::parse(line).unwrap().unwrap()).collect()
+    }
+
+    #[track_caller]
+    fn done(&self) -> Done {
+        let Some(Record::Done(done)) = self.records().pop() else { panic!("no done: {self}") };
+        done
     }
 
     #[track_caller]
@@ -74,8 +80,7 @@ fn run_on<const METERS: bool, const SHARES: bool>(
     let fake = Fake::new(&config, script);
     let ran = fake.run_with::<METERS, SHARES>(&config, guests, Ok(()));
     let log = Log { lines: ran.lines, summary: ran.summary.expect("the machine gave up") };
-    let Some(Record::Done(done)) = log.records().pop() else { panic!("no done: {log}") };
-    let summary = log.summary;
+    let (done, summary) = (log.done(), log.summary);
     assert_eq!((done.exit, done.errors), (summary.exit(), summary.errors), "{log}");
     assert_eq!(done.faults, Some(summary.faults), "{log}");
     assert_eq!(log.faults().len(), summary.faults as usize, "{log}");
@@ -376,7 +381,7 @@ fn a_core_that_is_not_there_is_a_fault_and_the_others_are_ramped() {
     assert_eq!(fault.workload.unwrap().0, "count@core1", "{log}");
     assert_eq!(fault.knob.map(|knob| knob.0), Knob::Scenario.symbol(), "{log}");
     // What was asked for was not done, which the status shows.
-    let done = log.dones()[0];
+    let done = log.done();
     assert_eq!((done.errors, done.faults, done.exit), (0, Some(1), 2), "{log}");
 }
 
@@ -444,7 +449,7 @@ fn an_engine_that_does_not_start_says_why() {
     assert_eq!((fault.error.0, fault.knob), ("engine", None), "{log}");
     let message = fault.message.readable().to_string();
     assert!(message.contains("it is in use") && !message.contains("arena"), "{log}");
-    assert_eq!((log.summary.exit(), log.dones()[0].faults), (2, Some(1)), "{log}");
+    assert_eq!((log.summary.exit(), log.done().faults), (2, Some(1)), "{log}");
 
     let log = fails(ErrorKind::OutOfMemory);
     let message = refused(&log, Knob::Arena);
@@ -456,7 +461,7 @@ fn faults_are_counted_and_set_the_status() {
     let config = Config { arena: Bytes(300), ..CONFIG };
     let log = run_all(config, Script::default(), &[GUEST; 3]);
     assert_eq!(log.faults().len(), 3, "{log}");
-    let done = log.dones()[0];
+    let done = log.done();
     assert_eq!((done.workloads, done.errors), (0, 0), "{log}");
     assert_eq!((done.faults, done.exit), (Some(3), 2), "{log}");
 }
@@ -562,7 +567,6 @@ fn a_machine_without_threads_judges_results() {
     let script = Script { call: Some((1, ErrorKind::WasmStack)), ..Script::default() };
     let log = run_on::<false, true>(config, script, &[GUEST]);
     assert_eq!((log.summary.exit(), log.faults()[0].error.0), (2, "wasm-stack"), "{log}");
-    // Interrupted in its dwell, it ends.
     let script = Script { load: Some(ErrorKind::Import), ..Script::default() };
     assert_eq!(run_on::<false, true>(config, script, &[GUEST]).summary.exit(), 2);
 }
@@ -589,9 +593,8 @@ fn is_stuck(log: &Log, id: u32, others: &[u32]) {
     assert_eq!(fault.knob.map(|knob| knob.0), Knob::Stuck.symbol(), "{log}");
     let message = fault.message.readable().to_string();
     assert!(message.contains(&format!("instance {id} ")), "{log}");
-    let done = log.dones()[0];
+    let done = log.done();
     assert_eq!((done.workloads, done.faults, done.exit), (1, Some(1), 2), "{log}");
-    assert!(matches!(log.records().last(), Some(Record::Done(_))), "{log}");
     for one in log.instances() {
         if one.id == id {
             assert_eq!((one.result.0, one.error.unwrap().0), ("bad", "stuck"), "{log}");
@@ -612,7 +615,7 @@ fn gives_up<const SHARES: bool>(config: Config, script: Script) -> Log {
     let ran = fake.run_with::<false, SHARES>(&config, &[GUEST, GUEST], Ok(()));
     let log = Log { lines: ran.lines, summary: Summary::default() };
     assert_eq!(ran.gave_up, Some(2), "{log}");
-    assert_eq!(log.dones()[0].exit, 2, "{log}");
+    assert_eq!(log.done().exit, 2, "{log}");
     let end = log.end();
     assert_eq!((end.leaked_bytes, end.arena_free_bytes), (None, None), "not measured: {log}");
     log
