@@ -164,7 +164,6 @@ fn middle_of(bucket: usize) -> Ticks {
 /// (riscv32i has none): [`AtomicU32`] where memory is plenty, [`AtomicU16`] where not.
 pub trait Counter: Sync {
     /// Zero.
-    #[expect(clippy::declare_interior_mutable_const, reason = "each use is a counter of its own")]
     const ZERO: Self;
     /// Adds one, stopping at the largest value. Called by one thread only.
     fn increment(&self);
@@ -235,7 +234,6 @@ impl Latency {
 /// What one thread did and how long it took. One thread writes; any may read, at any time.
 pub trait Tally: Sync {
     /// Nothing done yet.
-    #[expect(clippy::declare_interior_mutable_const, reason = "each use is a tally of its own")]
     const NEW: Self;
     /// The sum of several tallies at one moment.
     type Spread: Spread<Self>;
@@ -433,7 +431,6 @@ pub struct Counts<C, const N: usize> {
 }
 
 impl<C: Counter, const N: usize> Tally for Counts<C, N> {
-    #[expect(clippy::declare_interior_mutable_const, reason = "each use is a tally of its own")]
     const NEW: Self =
         Self { errors: AtomicU32::new(0), sums: Shared::new(), histogram: [const { C::ZERO }; N] };
     type Spread = CountsSpread<N>;

@@ -86,6 +86,32 @@ impl Drop for Stack {
 }
 
 /// All stacks of a run.
+///
+/// A crew borrows them, so two crews on the same stacks do not compile:
+///
+/// ```compile_fail,E0499
+/// # use wramp_core::slots::{Slots, Work};
+/// # use wramp_host::slots::HostSlots;
+/// # fn wrong(slots: &mut HostSlots, work: &impl Work) {
+/// slots.with_crew(work, |outer| {
+///     slots.with_crew(work, |inner| {
+///         outer.start(0, None).unwrap();
+///         inner.start(0, None).unwrap();
+///     });
+/// });
+/// # }
+/// ```
+///
+/// One after the other they do:
+///
+/// ```
+/// # use wramp_core::slots::{Slots, Work};
+/// # use wramp_host::slots::HostSlots;
+/// # fn right(slots: &mut HostSlots, work: &impl Work) {
+/// slots.with_crew(work, |crew| crew.start(0, None).unwrap());
+/// slots.with_crew(work, |crew| crew.start(0, None).unwrap());
+/// # }
+/// ```
 pub struct HostSlots {
     stacks: Vec<Stack>,
     cpus: Vec<usize>,
