@@ -55,6 +55,23 @@ pub(crate) struct Climbed {
 }
 
 impl Climbed {
+    /// Of a ramp that ended before its first instance, in a trial call that does not return.
+    pub(crate) fn stuck_in_trial() -> Self {
+        let none = Self {
+            outcome: Outcome { peak: 0, limit: Limit::Error },
+            predicted: None,
+            cost: None,
+            calls: 0,
+            errors: 0,
+            over_budget: 0,
+            stack_used: None,
+            fairness: None,
+            failure: None,
+            stuck: None,
+        };
+        none.with_stuck(Some(0))
+    }
+
     /// The same where an instance, if any, is stuck: that is what ended the ramp.
     pub(crate) fn with_stuck(self, stuck: Option<u32>) -> Self {
         if stuck.is_none() {

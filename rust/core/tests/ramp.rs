@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::ramp::{
-    Action, Demand, Event, Failure, Limit, Outcome, Shape, Ramp, predict, predict_set,
+    Action, Demand, Event, Failure, Limit, Outcome, Ramp, Shape, predict, predict_set,
 };
 
 fn cases(cases: u32) -> ProptestConfig {

@@ -38,9 +38,8 @@ fn child() {
     let Ok(order) = std::env::var(ORDER) else { return };
     let (mode, call) = order.split_once(' ').unwrap();
     let mode = match mode {
-        "threads" => Mode::Threads,
+        "threads" | "fit" => Mode::Threads,
         "pool" => Mode::Pool { workers: 2 },
-        "fit" => Mode::Threads,
         _ => panic!("{mode}"),
     };
     let fit_wasm_stack = order.starts_with("fit");
@@ -142,6 +141,13 @@ fn in_the_first_call() {
 fn in_the_third_call() {
     // Both instances come so far.
     ends_by_itself("threads", 3, 2);
+}
+
+/// Before there is an instance, its stack is fitted by trial calls.
+#[test]
+fn in_a_trial_call() {
+    ends_by_itself("fit", 1, 0);
+    ends_by_itself("fit", 3, 0);
 }
 
 #[test]
