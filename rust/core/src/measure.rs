@@ -400,10 +400,18 @@ impl Shared {
 
     /// The sums as some write left them. Called by any thread.
     fn read(&self) -> Sums {
+        self.read_while(|| ())
+    }
+
+    /// Does `meanwhile` before each word, for a test that writes between two of them.
+    fn read_while(&self, mut meanwhile: impl FnMut()) -> Sums {
         loop {
             let writes = self.writes.load(Acquire);
             let copy = self.copy(writes);
-            let words = core::array::from_fn(|word| copy[word].load(Relaxed));
+            let words = core::array::from_fn(|word| {
+                meanwhile();
+                copy[word].load(Relaxed)
+            });
             fence(Acquire);
             // One more write went to the other copy and begins nothing in this one before it
             // is counted, but the next may have: then read again.
@@ -596,6 +604,28 @@ mod tests {
         });
         let over = wait.recv_timeout(Duration::from_secs(if cfg!(miri) { 600 } else { 20 }));
         assert_eq!(over, Ok(()), "a reader waits for the writer, or reads half of a write");
+    }
+
+    /// The writer writes once, twice or three times before some word: the reader gets what one
+    /// of the writes left, and reads again only if it was overtaken.
+    #[test]
+    fn a_reader_that_is_overtaken_reads_again() {
+        for writes in 0..4 {
+            for at in 0..WORDS {
+                let shared = Shared::new();
+                shared.set(sums(0));
+                let mut looks = 0;
+                let read = shared.read_while(|| {
+                    if looks == at {
+                        (1..=writes).for_each(|number| shared.set(sums(number)));
+                    }
+                    looks += 1;
+                });
+                assert!((0..=writes).any(|number| read == sums(number)), "{read:?}");
+                let rounds = if writes == 0 { 1 } else { 2 };
+                assert_eq!(looks, rounds * WORDS, "{writes} writes before word {at}");
+            }
+        }
     }
 
     #[test]
