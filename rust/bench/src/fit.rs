@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{
     AtomicU32,
-    Ordering::{Acquire, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 
 use wramp_core::machine::{Lock, Machine};
@@ -34,11 +34,11 @@ const UNIT: u32 = 8;
 
 /// The search for one guest's stack.
 pub(crate) struct Trial<'t, 'm, M: Machine, R: Runtime + 'm> {
-    pub(crate) scene: &'t Scene<'t, M>,
-    pub(crate) runtime: &'m R,
+    scene: &'t Scene<'t, M>,
+    runtime: &'m R,
     /// The guest's module, or none where each instance loads its own.
-    pub(crate) module: Option<&'t R::Module<'m>>,
-    pub(crate) guest: &'t Guest<'t>,
+    module: Option<&'t R::Module<'m>>,
+    guest: &'t Guest<'t>,
     /// The slot that it runs on.
     seat: &'t Seat<M::Tally>,
     /// Calls so far.
@@ -100,8 +100,36 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
 
     /// Tries stacks on an instance of its own, which is gone afterwards.
     fn fit_of(&self, module: &R::Module<'_>) -> Result<Fitted, Error> {
-        let most = self.scene.config.wasm_stack;
-        fit(self.runtime, module, self.guest, most, self.scene.config.budget, &self.calls)
+        let Self { scene, runtime, guest, .. } = self;
+        let (most, budget) = (scene.config.wasm_stack, scene.config.budget);
+        let mut instance = runtime.instantiate(module, guest.export, guest.parameters, most)?;
+        let argument = guest.argument(&Judge::new(seed_of(0)), 0);
+        let mut runs_in = |size: Bytes| -> Result<bool, Error> {
+            let mut stack = runtime.stack(module, &instance, size)?;
+            let result = runtime.call(&mut stack, &mut instance, argument, budget);
+            self.calls.store(self.calls.load(Relaxed).wrapping_add(1), Release);
+            match result {
+                Err(error) if error.kind == ErrorKind::WasmStack => Ok(false),
+                Err(error) if error.kind == ErrorKind::NativeStack => Err(error),
+                // A guest that traps in its own way had stack enough to do so.
+                _ => Ok(true),
+            }
+        };
+        let (mut too_small, mut enough) = (0, most.0 / UNIT);
+        if !runs_in(Bytes(enough * UNIT))? {
+            return Err(Error::new(ErrorKind::WasmStack, "wasm operand stack overflow"));
+        }
+        while enough - too_small > 1 {
+            let middle = too_small.midpoint(enough);
+            if runs_in(Bytes(middle * UNIT))? {
+                enough = middle;
+            } else {
+                too_small = middle;
+            }
+        }
+        let needed = enough * UNIT;
+        let stack = (needed + (needed / 4).max(64)).next_multiple_of(UNIT);
+        Ok(Fitted { needed: Bytes(needed), stack: Bytes(stack.min(most.0)) })
     }
 }
 
@@ -111,42 +139,4 @@ impl<M: Machine, R: Runtime> Work for Trial<'_, '_, M, R> {
         self.found.with(|place| *place = Some(found));
         self.seat.set_phase(Phase::Ended);
     }
-}
-
-fn fit<R: Runtime>(
-    runtime: &R,
-    module: &R::Module<'_>,
-    guest: &Guest<'_>,
-    most: Bytes,
-    budget: Option<u32>,
-    calls: &AtomicU32,
-) -> Result<Fitted, Error> {
-    let mut instance = runtime.instantiate(module, guest.export, guest.parameters, most)?;
-    let argument = guest.argument(&Judge::new(seed_of(0)), 0);
-    let mut runs_in = |size: Bytes| -> Result<bool, Error> {
-        let mut stack = runtime.stack(module, &instance, size)?;
-        let result = runtime.call(&mut stack, &mut instance, argument, budget);
-        calls.store(calls.load(Acquire).wrapping_add(1), Release);
-        match result {
-            Err(error) if error.kind == ErrorKind::WasmStack => Ok(false),
-            Err(error) if error.kind == ErrorKind::NativeStack => Err(error),
-            // A guest that traps in its own way had stack enough to do so.
-            _ => Ok(true),
-        }
-    };
-    let (mut too_small, mut enough) = (0, most.0 / UNIT);
-    if !runs_in(Bytes(enough * UNIT))? {
-        return Err(Error::new(ErrorKind::WasmStack, "wasm operand stack overflow"));
-    }
-    while enough - too_small > 1 {
-        let middle = too_small.midpoint(enough);
-        if runs_in(Bytes(middle * UNIT))? {
-            enough = middle;
-        } else {
-            too_small = middle;
-        }
-    }
-    let needed = enough * UNIT;
-    let stack = (needed + (needed / 4).max(64)).next_multiple_of(UNIT);
-    Ok(Fitted { needed: Bytes(needed), stack: Bytes(stack.min(most.0)) })
 }

@@ -119,7 +119,7 @@ pub struct HostSlots {
 }
 
 /// The least stack of a slot that a run takes for a board's: what the engine needs there. Here
-/// every stack has [`ROOM`] beside it.
+/// every stack has room beside it.
 #[must_use]
 pub const fn least_stack() -> Bytes {
     Bytes(2048)
