@@ -283,6 +283,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
                     &Place::InCall { calls, from_ms } => {
                         stuck.get_or_insert(number);
                         climbed.calls += u64::from(calls);
+                        climbed.errors += 1;
                         self.report_stuck(number, calls, from_ms);
                         continue;
                     }

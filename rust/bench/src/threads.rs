@@ -282,7 +282,8 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
             let latency = self.ramp.scale.latency::<M::Tally>(&spread);
             let times = scene.times(latency.as_ref());
             let number = u32::try_from(id).unwrap_or(u32::MAX);
-            let is_stuck = self.stuck == Some(number);
+            // One call that hangs may be one of many: the same guest runs in every instance.
+            let is_stuck = self.stuck == Some(number) || seat.over().is_none();
             let kind = if is_stuck { Some(ErrorKind::Stuck) } else { seat.error() };
             let error = if is_stuck {
                 Some(stuck_error())
@@ -294,7 +295,7 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
             };
             let bad = u32::from(is_stuck) + seat.tally.errors();
             calls += u64::from(seat.tally.calls());
-            errors += u64::from(seat.tally.errors());
+            errors += u64::from(bad);
             over_budget += u64::from(seat.over_budget());
             scene.emit(Instance {
                 workload: Word(self.ramp.guest(id).name),

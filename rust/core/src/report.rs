@@ -82,7 +82,7 @@ impl<'a> Word<'a> {
     /// The name as a person reads it; see [`Readable`].
     #[must_use]
     pub const fn readable(self) -> Readable<'a> {
-        Readable { text: self.0, underscores: '_' }
+        Readable { text: self.0, escaped: true, underscores: b'_' }
     }
 }
 
@@ -119,7 +119,8 @@ impl<'a> Text<'a> {
     /// The sentence as a person reads it; see [`Readable`].
     #[must_use]
     pub const fn readable(self) -> Readable<'a> {
-        Readable { text: self.text, underscores: if self.encoded { ' ' } else { '_' } }
+        let underscores = if self.encoded { b' ' } else { b'_' };
+        Readable { text: self.text, escaped: self.encoded, underscores }
     }
 }
 
@@ -162,8 +163,21 @@ fn escape_at(bytes: &[u8]) -> Option<u8> {
 #[derive(Clone, Copy, Debug)]
 pub struct Readable<'a> {
     text: &'a str,
+    /// Whether a `%` and two digits stand for a byte.
+    escaped: bool,
     /// What an underscore stands for.
-    underscores: char,
+    underscores: u8,
+}
+
+impl Readable<'_> {
+    /// The next byte and what follows it.
+    fn next<'b>(&self, text: &'b [u8]) -> Option<(u8, &'b [u8])> {
+        if let Some(byte) = escape_at(text).filter(|_| self.escaped) {
+            return Some((byte, &text[3..]));
+        }
+        let (&byte, rest) = text.split_first()?;
+        Some((if byte == b'_' { self.underscores } else { byte }, rest))
+    }
 }
 
 impl fmt::Display for Readable<'_> {
@@ -172,26 +186,23 @@ impl fmt::Display for Readable<'_> {
         while !rest.is_empty() {
             // One character: as it stands, or in as many escapes as its UTF-8 has bytes.
             let (mut bytes, mut length) = ([0; 4], 0);
-            let character = loop {
-                let (byte, width) = match (escape_at(rest), rest) {
-                    (Some(byte), _) => (byte, 3),
-                    (None, [byte, ..]) => (*byte, 1),
-                    (None, []) => break None,
-                };
-                rest = &rest[width..];
-                if byte == b'_' && width == 1 {
-                    break Some(self.underscores);
-                }
+            let mut character = None;
+            while let Some((byte, after)) = self.next(rest) {
                 bytes[length] = byte;
-                length += 1;
-                match core::str::from_utf8(&bytes[..length]) {
-                    Ok(text) => break text.chars().next(),
-                    Err(error) if error.error_len().is_some() || length == bytes.len() => {
-                        break None;
+                match core::str::from_utf8(&bytes[..=length]) {
+                    Ok(text) => character = text.chars().next(),
+                    // There is more to come.
+                    Err(error) if error.error_len().is_none() => {
+                        (rest, length) = (after, length + 1);
+                        continue;
                     }
+                    // A byte that does not go on begins the next character.
+                    Err(_) if length > 0 => break,
                     Err(_) => {}
                 }
-            };
+                rest = after;
+                break;
+            }
             f.write_char(character.filter(|c| !steers(*c)).unwrap_or(char::REPLACEMENT_CHARACTER))?;
         }
         Ok(())
