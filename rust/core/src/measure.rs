@@ -315,8 +315,10 @@ impl Sums {
             self.calls,
             low(self.sum),
             high(self.sum),
-            low(self.min),
-            high(self.min),
+            // Inverted, so that nothing recorded is all zeros: a tally in a static then costs no
+            // flash for its initial value.
+            low(!self.min),
+            high(!self.min),
             low(self.max),
             high(self.max),
             self.dwell,
@@ -332,7 +334,7 @@ impl Sums {
         Self {
             calls,
             sum: wide(sum, sum_high),
-            min: wide(min, min_high),
+            min: !wide(min, min_high),
             max: wide(max, max_high),
             dwell,
             dwell_max: wide(longest, longest_high),
