@@ -486,7 +486,10 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
                 }
             }
         }
-        if let (Some(workers), [guest], Some(module)) = (config.mode.workers(), guests, &modules[0])
+        // Not known at run time alone: a build without residents carries none of this code.
+        if M::POOLS
+            && let (Some(workers), [guest], Some(module)) =
+                (config.mode.workers(), guests, &modules[0])
         {
             return self.climb_pool(scene, guest, module, workers as usize);
         }

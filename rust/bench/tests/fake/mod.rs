@@ -468,6 +468,7 @@ impl<W: Work> Crew for Threads<'_, '_, W> {
 impl Machine for Fake {
     type Lock<T: Send> = FakeLock<T>;
     type Tally = Counts<AtomicU32, ALL_BUCKETS>;
+    const POOLS: bool = true;
 
     fn facts(&self) -> Facts<'_> {
         Facts {
