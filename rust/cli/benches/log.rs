@@ -7,7 +7,7 @@
 use std::io::Read;
 use std::time::Instant;
 
-use wramp_cli::log::Log;
+use wramp_cli::model::log::Log;
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -8,8 +8,8 @@ mod support;
 use fake::{Fake, GUEST, Script, TICKS_EACH};
 use proptest::prelude::*;
 use support::{golden, scratch, stderr, stdout, wramp};
-use wramp_cli::log::Log;
-use wramp_cli::promise::{Kept, kept, ladder};
+use wramp_cli::model::log::Log;
+use wramp_cli::model::promise::{Kept, kept, ladder};
 use wramp_core::config::Config;
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::ramp::{Action, Event, Failure, Limit, Outcome, Plan, Ramp};
@@ -32,6 +32,8 @@ fn step(instances: u32, pool: bool, p99: Option<Nanos>) -> String {
         dwell_calls: 0,
         calls: 0,
         errors: 0,
+        latency_mean_us: None,
+        latency_min_us: None,
         latency_p50_us: None,
         latency_p99_us: call,
         latency_max_us: None,

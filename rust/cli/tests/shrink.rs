@@ -7,7 +7,7 @@ use std::path::Path;
 
 use support::{scratch, stderr, stdout, wramp, wramp_in};
 use wasmparser::{ExternalKind, Operator, Parser, Payload, ValType};
-use wramp_cli::shrink::shrink;
+use wramp_cli::cmd::shrink::shrink;
 use wramp_core::report::Record;
 
 const PAGE: u32 = 65_536;

@@ -1,10 +1,10 @@
 //! Options that describe a geometry; `run` and `plan` take the same ones.
 
 use clap::{Args, ValueEnum};
-use wramp_core::config::{Config, Knob, Mode};
+use wramp_core::config::{Config, Mode};
 use wramp_core::measure::{Bytes, Nanos};
 
-use crate::Problem;
+use crate::problem::Problem;
 
 /// How instances share threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -15,12 +15,12 @@ pub enum ModeName {
     Pool,
 }
 
-/// The knobs. What is not given stays as it is in the base: the published geometry for
+/// The knobs. A knob that is not given keeps its value in the base: the preset's geometry for
 /// `run`, the log's own for `plan`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Geometry (sizes in bytes, or with K or M)")]
 pub struct Geometry {
-    /// Region that everything the engine allocates comes from (run: 196608)
+    /// Region from which the engine allocates everything (run: 196608)
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub arena_bytes: Option<u32>,
     /// Most instances at a time, each on a stack of its own (run: 24)
@@ -39,20 +39,20 @@ pub struct Geometry {
     /// Time for the newest instances to settle (run: 200)
     #[arg(long, value_name = "MS")]
     pub settle_ms: Option<u32>,
-    /// Time that a rung is held and measured (run: 1000)
+    /// Time for which a rung is held and measured (run: 1000)
     #[arg(long, value_name = "MS")]
     pub dwell_ms: Option<u32>,
     /// Pause of an instance between two calls (run: 5)
     #[arg(long, value_name = "MS")]
     pub pause_ms: Option<u32>,
-    /// Only this workload (may be given again; all)
+    /// Only this workload (repeat for several; default: all)
     #[arg(long, value_name = "NAME")]
     pub workload: Vec<String>,
     /// A module of your own, .wasm or .wat, in place of a built-in workload
     #[arg(long, value_name = "FILE")]
     pub module: Option<String>,
     /// The module's export to call
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "module")]
     pub export: Option<String>,
     /// How instances share threads (run: threads)
     #[arg(long)]
@@ -60,10 +60,13 @@ pub struct Geometry {
     /// Worker threads of a pool (of 4)
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
-    /// Instructions that a call may take, where the runtime meters (the run record says)
+    /// Core to which all threads are pinned, or `free` (run: free)
+    #[arg(long, value_name = "free|N", value_parser = pin)]
+    pub pin: Option<PinName>,
+    /// Instructions that a call may take; needs a build with WRAMP_METERING=1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub budget_instructions: Option<u32>,
-    /// Promised 99th percentile of a call's time, in a pool of its turnaround; the ramp ends
+    /// Promised 99th percentile of a call's time, or of its turnaround in a pool; the ramp ends
     /// where it is broken
     #[arg(long, value_name = "US")]
     pub slo_us: Option<u64>,
@@ -81,6 +84,15 @@ pub enum WasmStack {
     Fit,
 }
 
+/// Where threads may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PinName {
+    /// Wherever the scheduler likes.
+    Free,
+    /// On this core only.
+    Core(u8),
+}
+
 fn wasm_stack(text: &str) -> Result<WasmStack, String> {
     match text {
         "fit" => Ok(WasmStack::Fit),
@@ -88,17 +100,19 @@ fn wasm_stack(text: &str) -> Result<WasmStack, String> {
     }
 }
 
-/// Least stack of a slot in which a guest was seen to run on a board (WAMR 2.4.5 at -Os on a
-/// Cortex-M3). This machine's own stacks are larger, so that here less would run too, and say
-/// of a board what is not so.
-const MIN_SLOT_STACK: Bytes = Bytes(2048);
+fn pin(text: &str) -> Result<PinName, String> {
+    match text {
+        "free" => Ok(PinName::Free),
+        _ => text.parse().map(PinName::Core).map_err(|_| "free, or a core's number from 0".into()),
+    }
+}
 
 /// Workers of a pool where none are named.
 pub const WORKERS: u32 = 4;
 
 impl Geometry {
-    /// The knobs over `base`. `--budget-bytes` is the caller's: what it buys depends on
-    /// costs that only a run or a log knows.
+    /// These knobs over `base`, except for `--pin` and `--budget-bytes`, which are the caller's:
+    /// what a budget buys depends on costs that only a run or a log knows.
     ///
     /// # Errors
     /// A knob below its least value, or workers without a pool.
@@ -107,16 +121,12 @@ impl Geometry {
             Mode::Pool { workers } => workers,
             Mode::Threads => WORKERS,
         });
-        let mode = match self.mode {
-            Some(ModeName::Pool) => Mode::Pool { workers },
-            Some(ModeName::Threads) => Mode::Threads,
-            None => match base.mode {
-                Mode::Pool { .. } => Mode::Pool { workers },
-                Mode::Threads => Mode::Threads,
-            },
+        let mode = match (self.mode, base.mode) {
+            (Some(ModeName::Pool), _) | (None, Mode::Pool { .. }) => Mode::Pool { workers },
+            (Some(ModeName::Threads), _) | (None, Mode::Threads) => Mode::Threads,
         };
         if self.workers.is_some() && mode == Mode::Threads {
-            return Err(Problem::new("--workers is a pool's: add --mode pool"));
+            return Err(Problem::new("--workers belongs to a pool: add --mode pool"));
         }
         let config = Config {
             arena: self.arena_bytes.map_or(base.arena, Bytes),
@@ -143,12 +153,6 @@ impl Geometry {
         config.check().map_err(|(knob, least)| {
             Problem::new(format!("{} is too small: at least {least}", knob.option()))
         })?;
-        if config.slot_stack < MIN_SLOT_STACK {
-            return Err(Problem::new(format!(
-                "{} is too small: at least {MIN_SLOT_STACK}, of which the engine keeps 1024 free",
-                Knob::SlotStack.option()
-            )));
-        }
         Ok(config)
     }
 }
@@ -156,7 +160,7 @@ impl Geometry {
 /// `196608`, `192K` or `1M`.
 ///
 /// # Errors
-/// Where it is none of these or beyond 32 bits.
+/// Where it is none of these or does not fit in 32 bits.
 pub fn bytes(text: &str) -> Result<u32, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let shift = match &text[digits.len()..] {
