@@ -396,6 +396,17 @@ impl Rule {
             self.reference.is_some(),
             self.unjudged.is_some(),
         ];
+        let known = |key: &&String| {
+            *key == "preset"
+                || Run::KEYS.contains(&key.as_str())
+                || OF_MACHINE.contains(&key.as_str())
+        };
+        if let Some(key) = self.conditions.keys().find(|key| !known(key)) {
+            return wrong(&format!(
+                "no key {key}: where takes preset, keys of the run record and {}",
+                OF_MACHINE.join(", ")
+            ));
+        }
         match bounds.iter().filter(|given| **given).count() {
             1 => {}
             _ => return wrong("give one of equals, at_least, at_most, reference, unjudged"),
@@ -421,8 +432,8 @@ impl Rule {
         let holds = |(key, wanted): (&String, &OneOrMany)| {
             subject.key(key).is_some_and(|value| wanted.accepts(value))
         };
-        // A key of machine.txt that is missing makes a row, below.
-        self.conditions.iter().filter(|(key, _)| !is_of_machine(key)).all(holds)
+        // Where these fail, `judge` makes a row that says why.
+        self.conditions.iter().filter(|(key, _)| !is_told_where_missing(key)).all(holds)
     }
 
     fn required(&self) -> String {
@@ -464,7 +475,7 @@ impl Rule {
 
     /// Why this run cannot be judged by the rule, from conditions on `machine.txt`.
     fn machine_differs(&self, subject: &Subject) -> Option<String> {
-        let mut conditions = self.conditions.iter().filter(|(key, _)| is_of_machine(key));
+        let mut conditions = self.conditions.iter().filter(|(key, _)| is_told_where_missing(key));
         conditions.find_map(|(key, wanted)| {
             if subject.machine.is_none() {
                 return Some(format!("there is no machine.txt that says {key}"));
@@ -533,7 +544,12 @@ impl Rule {
     }
 }
 
-/// Keys that `machine.txt` holds. A run without them is not judged, and a row says why.
-fn is_of_machine(key: &str) -> bool {
-    matches!(key, "core_opt" | "text_bytes" | "ram_beyond_bytes" | "two_runs_identical")
+/// Keys of `machine.txt` that a rule may name.
+const OF_MACHINE: [&str; 2] = ["icount_shift", "core_opt"];
+
+/// Whether a run whose `machine.txt` lacks the key is shown as not judged, with the reason.
+///
+/// A run without `icount_shift` is not one of QEMU in that mode, so a rule about it does not apply.
+fn is_told_where_missing(key: &str) -> bool {
+    key == "core_opt"
 }
