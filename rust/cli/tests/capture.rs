@@ -58,7 +58,7 @@ impl Capture {
     }
 }
 
-/// A PTY whose other end behaves as a board's cable: no echo, no line editing.
+/// A PTY whose other end behaves like a board's cable: no echo, no line editing.
 struct Cable {
     board: File,
     _held: File,
@@ -122,7 +122,7 @@ fn a_socket_that_closes_early_leaves_what_came() {
     assert!(again.status.success() && stdout(&again).contains("cpu"), "{}", stderr(&again));
 }
 
-/// What a capture of these bytes from a pipe ends with.
+/// Captures these bytes from a pipe to the end.
 fn piped(name: &str, bytes: &[u8]) -> Ended {
     let mut capture = Capture::start(scratch(name), &["-"]);
     let mut board = capture.child.stdin.take().unwrap();
@@ -140,14 +140,14 @@ fn a_reset_is_told_when_it_happens_and_the_second_run_counts() {
     // The second run lost a digit.
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     assert!(ended.stderr.contains("incomplete: 1 record could not be read"), "{}", ended.stderr);
-    // What the reset cut short is the first run's.
+    // The record that the reset cut short belongs to the first run.
     let cut = support::board("mps2/an385", 32);
     let whole = format!("{}{cut}", &cut[..cut.find("wramp step").unwrap() + 60]);
     let ended = piped("reset-whole", whole.as_bytes());
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
-/// The board says that all is well and some of its records never came: that is not success.
+/// Where the board says that all is well but some of its records never came, that is no success.
 #[test]
 fn a_capture_that_lost_records_does_not_end_with_0() {
     let whole = support::board("mps2/an385", 32);
@@ -223,7 +223,7 @@ fn another_program_on_the_port_is_told_so() {
     let ended = capture.end();
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains("does the board run wramp?"), "{}", ended.stderr);
-    // What is not ours passes through.
+    // Lines of others pass through.
     assert_eq!(ended.stdout, read_golden("other.log"));
 }
 

@@ -88,7 +88,7 @@ fn a_requirement_is_reached_or_missed() {
     }
 }
 
-/// What is required and was not measured is not reached.
+/// A required figure that was not measured is missed.
 #[test]
 fn a_figure_that_is_not_there_is_missed() {
     let directory = runs("check-absent", Some("core_opt: 3\n"));
@@ -126,7 +126,7 @@ fn what_is_not_judged_says_why() {
     let (code, said) = check(&directory, &with("figure = 'peak'\nunjudged = 'another program'"));
     assert!(code == Some(0) && said.contains("another program"), "{said}");
 
-    // The newest run of a board and preset counts, and the other is named.
+    // The newest run of a board and preset counts. The older one gets a row that says so.
     let broken = support::board("mps2/an385", 32).replace("exit=0", "exit=1");
     let broken: String = broken.lines().map(support::rewritten).collect();
     save(&directory, "2026-11-20-classic", &broken, None);
@@ -135,7 +135,7 @@ fn what_is_not_judged_says_why() {
     save(&directory, "2026-11-22-classic", &broken, None);
     assert_eq!(check(&directory, &always).0, Some(1));
 
-    // An older log has the median alone.
+    // An older log has only the median.
     let directory = runs("check-median", None);
     let log = without(&support::board("mps2/an385", 32), &["latency_mean_us"]);
     save(&directory, "2026-11-21-classic", &log, None);
@@ -179,7 +179,7 @@ fn wrong_requirements_end_with_2() {
         ("[[rule]]\nwhat = 'x'\nfigure = 'peak'\nat_most = 1\nwithin = 1", "within"),
         ("[[rule]]\nwhat = 'x'\nfigure = 'exit'\nequals = 0\nworkload = 'cpu'", "workload"),
         ("[[rule]]\nwhat = 'x'\nfigure = 'peak'\nreference = 1", "slack"),
-        // A condition that nothing can meet would pass in silence.
+        // Such a rule would never apply, and nobody would notice.
         (
             "[[rule]]\nwhat = 'x'\nfigure = 'peak'\nequals = 1\nwhere = { prset = 'a' }",
             "no key prset",

@@ -43,7 +43,7 @@ fn what_cannot_be_read_ends_with_2() {
     refused(&["table", &host, "--format", "csv", "--show", "steps,parts"], &["--show"]);
 }
 
-/// Wrong knobs of a run are refused by their name before anything runs.
+/// A run with a wrong knob is refused before it starts, and the message names the knob.
 #[test]
 fn knobs_that_no_board_runs_with_are_named() {
     for bytes in ["0", "100", "2047"] {
@@ -116,7 +116,7 @@ fn table_sets_builds_side_by_side() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let rows = json["costs"].as_array().unwrap();
     assert_eq!(rows.len(), 2, "{json}");
-    // As its records say: 1 + 1 + (188,240 - 7,712) / 7,712, and the same of mem.
+    // From its records: 1 + 1 + (188,240 - 7,712) / 7,712, and likewise for mem.
     assert_eq!(rows[0]["cpu_cost_bytes"], 7_712, "{json}");
     assert_eq!(rows[0]["cpu_peak"], 24, "{json}");
     assert_eq!(rows[0]["cpu_module_arena_bytes"], 608, "{json}");
@@ -301,7 +301,7 @@ fn compare_gates_on_what_got_worse() {
     assert_eq!(published.status.code(), Some(0), "{text}");
     assert!(text.contains("absmach/propeller") && text.contains("instance_0_calls"), "{text}");
 
-    // A dearer instance: worse, and first.
+    // An instance that costs more is worse, and comes first.
     let shape = support::Shape { cost: 6464, ..support::PUBLISHED[0] };
     let mut log = support::header("esp32s3_devkitc/esp32s3/procpu", 32);
     log.extend(support::ramp(&shape));
@@ -321,21 +321,21 @@ fn compare_gates_on_what_got_worse() {
     let better = wramp(&["compare", &new, &esp]);
     assert_eq!(better.status.code(), Some(0), "{}", stdout(&better));
     assert!(stdout(&better).contains("better"));
-    // Half a run is a regression, whatever its figures.
+    // Half a run is a regression, whatever its figures are.
     let half = wramp(&["compare", &host, &golden("truncated.log")]);
     assert_eq!(half.status.code(), Some(1), "{}", stdout(&half));
-    // Neither bytes nor times of another machine are held against it.
+    // Bytes and times of another machine are not judged.
     let other = wramp(&["compare", "published", &host]);
     assert_eq!(other.status.code(), Some(0), "{}", stdout(&other));
     assert!(stdout(&other).contains("64-bit pointers"));
 }
 
-/// The lines of a log that pass, each changed as `change` says.
+/// A log whose lines `change` changes, or drops where it returns `None`.
 fn edited(log: &str, change: impl Fn(&str) -> Option<String>) -> String {
     log.lines().filter_map(|line| change(line).map(|line| support::rewritten(&line))).collect()
 }
 
-/// A figure that was measured and is not any more is a regression, whatever it was.
+/// A figure that the base has and the new run lacks is a regression, whatever it is.
 #[test]
 fn a_figure_that_vanished_does_not_pass() {
     let directory = scratch("vanished");
@@ -385,7 +385,7 @@ fn compare_judges_a_pool() {
     }
 }
 
-/// An improvement of the peak moves the last rung; a rung that both sampled is compared.
+/// A higher peak moves the last rung. Then a rung that both runs sampled is compared.
 #[test]
 fn a_higher_peak_is_no_regression() {
     let directory = scratch("higher-peak");
@@ -431,7 +431,7 @@ fn a_call_takes_its_mean_time() {
     assert_eq!(json["costs"][1]["cpu_call_us_is"], "p50");
 }
 
-/// Names and sentences are decoded for a person, and as they are in the record for a program.
+/// A person reads names and sentences decoded, a program as they stand in the record.
 #[test]
 fn a_person_reads_names_decoded() {
     let directory = scratch("names");
@@ -464,7 +464,7 @@ fn a_person_reads_names_decoded() {
     }
 }
 
-/// What cannot be written is not success.
+/// A run whose output cannot be written does not succeed.
 #[test]
 fn a_full_disk_under_stdout_is_told() {
     use std::process::{Command, Stdio};
@@ -500,7 +500,7 @@ fn a_run_ends_with_its_answer() {
     }
 }
 
-/// Where a run cannot be saved, it does not begin.
+/// A run that cannot be saved does not start.
 #[test]
 fn a_directory_that_takes_no_run_is_told_first() {
     let directory = scratch("unwritable");
@@ -571,7 +571,7 @@ fn a_budget_is_split_for_the_highest_peak() {
     };
     let split = plan(&["--budget-bytes", "288K"]);
     let best = split["peak"].as_u64().unwrap();
-    // No other split does better.
+    // No other split is better.
     for slots in 1..72_u32 {
         let arena = (294_912 - slots * 4096).to_string();
         let other = plan(&["--slots", &slots.to_string(), "--arena-bytes", &arena]);

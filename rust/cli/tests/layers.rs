@@ -8,7 +8,7 @@ fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// `model::log` of `src/model/log.rs`; the crate's own file and `mod.rs` keep their directory.
+/// The module of a file: `model::log` for `src/model/log.rs`, `model` for `src/model/mod.rs`.
 fn module_of(file: &Path) -> String {
     let path = file.strip_prefix(sources()).unwrap().with_extension("");
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
@@ -38,12 +38,12 @@ fn files() -> BTreeMap<String, String> {
 /// The modules that a file's code names by `crate::`, `super::` or a group of them.
 fn imports(module: &str, text: &str, known: &BTreeSet<&String>) -> BTreeSet<String> {
     let mut named = BTreeSet::new();
-    // Code alone: a comment may name what it likes.
+    // A comment may name any file.
     let code = text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<String>();
     let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
     for (start, prefix) in [("crate::", String::new()), ("super::", format!("{parent}::"))] {
         for (at, _) in code.match_indices(start) {
-            // `super::*` of a test module is the file itself.
+            // `super::*` of a test module names the file itself, which does not count.
             let rest = &code[at + start.len()..];
             let path: String = rest
                 .chars()
@@ -97,7 +97,7 @@ fn no_file_imports_itself_through_others() {
         known.iter().map(|&name| (name, imports(name, &files[name], &known))).collect();
     let edges: usize = graph.values().map(BTreeSet::len).sum();
     assert!(edges > 60, "{edges} imports found");
-    // Take away files that import nothing that is left, until none is left.
+    // Remove files that import none of the remaining ones, until no file remains.
     while !graph.is_empty() {
         let free: Vec<&String> =
             graph.iter().filter(|(_, imports)| imports.is_empty()).map(|(name, _)| *name).collect();

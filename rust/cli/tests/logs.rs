@@ -7,7 +7,7 @@ use support::{golden, read_golden};
 use wramp_cli::model::log::{KEPT_BYTES, Log};
 use wramp_cli::show::{log_charts, log_tables, page};
 
-/// Bytes as a wrong baud rate makes them: always the same ones.
+/// Bytes as a wrong baud rate makes them, the same ones each time.
 fn noise() -> Vec<u8> {
     let mut state = 0x2545_F491_u32;
     (0..2000)
@@ -94,8 +94,8 @@ fn a_reset_is_noticed_and_nothing_is_skipped_in_silence() {
     assert_eq!(log.best().unwrap().ramps.len(), 3);
 }
 
-/// A UART that loses a line end loses no record, and what a reset cut short is counted
-/// though a whole record follows it on its line.
+/// A UART that loses a line end loses no record. A record that a reset cut short is counted, even
+/// where a whole record follows on its line.
 #[test]
 fn records_that_share_a_line_are_read_or_counted() {
     let text = support::board("mps2/an385", 32);

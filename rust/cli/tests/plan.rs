@@ -34,8 +34,8 @@ fn peaks(output: &Output, kind: &str) -> Vec<(String, u32, Limit)> {
         .collect()
 }
 
-/// What this machine's arena and slots are, for a run record that does not say. A key that it
-/// does have comes first and wins.
+/// What this machine's arena and slots are, for a run record that does not say so. A key that the
+/// record has comes first and wins.
 const HERE: &str = if usize::BITS == 64 {
     "arena_unit_bytes=16 arena_header_bytes=8 slot_stack_least_bytes=2048 shares_stack=on"
 } else {
@@ -82,7 +82,7 @@ fn peak_and_limit_are_exact_in_every_geometry() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A set of modules is no multiple of one: what is left of the arena may hold a part of a set.
+/// Modules side by side differ in cost, and the rest of the arena may hold a part of a set.
 #[test]
 fn sets_and_parts_of_sets_are_predicted() {
     let directory = scratch("plan-mixed");
@@ -161,7 +161,7 @@ fn pools_are_predicted_from_threads_and_back() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The repository, for what is recorded and what other builds are told.
+/// The root of the repository.
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -189,7 +189,7 @@ fn a_safe_slot_stack_holds_what_was_used_and_the_guard() {
     assert!(safe(SlotStack { used: u32::MAX, ..stack }) > u32::MAX - 64);
 }
 
-/// A recorded run with what its board's Kconfig says, for a record that does not say it.
+/// A recorded run, with the figures of its board's Kconfig where its record lacks them.
 fn recorded(board: &str, run: &Path) -> String {
     let least = match board {
         "qemu_riscv64" => 3072,
@@ -205,8 +205,8 @@ fn recorded_runs(board: &str) -> Vec<PathBuf> {
     runs.map(|run| run.unwrap().path()).collect()
 }
 
-/// What the logs of boards come to, against what is known to be needed: 2,048 at -Os, 2,560 at
-/// -O2 (`dense`), 3,072 to start with on 64 bits. None needs the 4,096 that most were given.
+/// The advice from the logs of boards, against what is known to be needed: 2,048 at -Os, 2,560 at
+/// -O2 (`dense`), 3,072 to start a run on 64 bits. No board needs the 4,096 that most were given.
 #[test]
 fn recorded_slot_stacks_are_safe_and_no_larger_than_they_were() {
     let directory = scratch("slot-stacks");
@@ -252,11 +252,11 @@ fn too_small_a_slot_stack_is_refused_with_the_least() {
         let dense = runs.iter().find(|run| run.to_string_lossy().ends_with("-dense")).unwrap();
         let log = recorded(board, dense);
         refused(&log, bytes, least);
-        // A log that does not say the least is not guessed at.
+        // Where the log lacks the least, nothing is guessed.
         let older = without(&log, &["slot_stack_least_bytes"]);
         refused(&older, bytes, "slot_stack_least_bytes");
     }
-    // What was used is known, whatever starts a run.
+    // The bytes that were used are a bound too.
     let log = support::board("mps2/an385", 32)
         .replace("slot_stack_least_bytes=2048", "slot_stack_least_bytes=1024");
     let log: String =
@@ -272,8 +272,8 @@ fn too_small_a_slot_stack_is_refused_with_the_least() {
     refused(&log, "1100", "1384 were used");
 }
 
-/// A log of an older version lacks keys. What needs none of them is predicted, everything else is
-/// refused with the key's name.
+/// A log of an older version lacks keys. A prediction that needs one is refused with its name, and
+/// any other is made.
 #[test]
 fn an_older_log_is_not_guessed_at() {
     let directory = scratch("older");
@@ -350,7 +350,7 @@ fn a_geometry_that_cannot_run_is_refused() {
         })
         .collect();
     refused(&fitted, "--wasm-stack-bytes 64", &["--wasm-stack-bytes", "264"]);
-    // Without a fit record nobody knows, and it is said.
+    // Without a fit record nobody knows, and a remark says so.
     std::fs::write(directory.join("run.log"), &new).unwrap();
     let output =
         wramp_in(directory.clone(), &["plan", "--from", "run.log", "--wasm-stack-bytes", "64"]);

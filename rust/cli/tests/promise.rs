@@ -1,4 +1,4 @@
-//! What `table --show slo` derives from a log is what a run under that promise ends with.
+//! `table --show slo` derives from a log how a run under that promise would have ended.
 
 #[path = "../../bench/tests/fake/mod.rs"]
 #[allow(dead_code, reason = "its scripts of failures are for the bench's own tests")]
@@ -65,7 +65,7 @@ fn end(outcome: Outcome) -> String {
     format!("{record}\n")
 }
 
-/// A machine whose n-th sample of a rung has the n-th of its p99s.
+/// A machine whose n-th sample has the n-th of these p99s.
 #[derive(Clone, Debug)]
 struct Machine {
     plan: Plan,
@@ -78,7 +78,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// Climbs under a promise; what a log of it says, and how it ended.
+    /// Climbs under a promise. Returns the log, and how the ramp ended.
     fn climb(&self, slo: Option<Nanos>) -> (String, Outcome) {
         let mut ramp = Ramp::new(Plan { slo, ..self.plan });
         let (mut log, mut samples, mut told) = (String::new(), 0, false);
@@ -139,7 +139,7 @@ proptest! {
         let log = read(&log);
         let derived = kept(&log.runs[0].ramps[0], promise);
         prop_assert_eq!((derived.peak, derived.limit), (outcome.peak, Some(outcome.limit)));
-        // The log of that very run says the same of its own promise, and of a stricter one.
+        // That run's own log says the same about its promise, and about a stricter one.
         let own = read(&own);
         for stricter in 0..=promise.0 / 1000 {
             let stricter = Nanos(stricter * 1000);
@@ -152,7 +152,7 @@ proptest! {
     }
 }
 
-/// The one loop on a machine whose calls take a tenth of a millisecond for each instance.
+/// The bench's loop on a machine whose calls take a tenth of a millisecond for each instance.
 #[test]
 fn derived_is_what_a_run_under_the_promise_reports() {
     let config = Config {
@@ -167,7 +167,7 @@ fn derived_is_what_a_run_under_the_promise_reports() {
         let (lines, _) = Fake::new(&config, Script::default()).run(&config, &[GUEST]);
         read(&(lines.join("\n") + "\n"))
     };
-    // Slots end the one, the arena the other: room for four instances.
+    // The slots end the first ramp. The arena, with room for four instances, ends the second.
     for config in [config, Config { arena: Bytes(1_000 + 4 * 500 + 499), step: 3, ..config }] {
         let free = run(config);
         for halves in 1..14 {
@@ -189,8 +189,8 @@ fn a_promise_that_the_log_cannot_answer_is_left_open() {
         p99: p99.iter().map(|&us| Some(Nanos(us * 1000))).collect(),
         pool: true,
     };
-    // Stopped by its own promise of 3 us at the third rung: what 9 us would have come to is
-    // more than that, and unknown.
+    // Its own promise of 3 us stopped it at the third rung. A promise of 9 us would have gone
+    // further, and nobody knows how far.
     let (log, _) = machine(&[1, 2, 4, 8]).climb(Some(Nanos(3_000)));
     let log = read(&log);
     let under = |us: u64| kept(&log.runs[0].ramps[0], Nanos(us * 1000));
@@ -213,7 +213,7 @@ fn the_ladder_goes_from_what_one_rung_keeps_to_what_all_keep() {
     assert_eq!(of(&[20_000_000, 10_000_001]), [20_000]);
     assert_eq!(of(&[3]), [1]);
     assert_eq!(ladder(&read(&step(1, true, None)).runs[0].ramps[0]), []);
-    // No promise is beyond any measure, and it ends.
+    // The ladder ends even where a p99 is the largest number.
     assert!(of(&[1, u64::MAX]).len() > 40);
 }
 
@@ -225,7 +225,7 @@ fn the_table_writes_promises_in_four_formats() {
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output)
     };
-    // Calls of 26.9 ms, once around: 3 x 26.9 x 1.05 is 84.7.
+    // With three instances a call takes 3 x 26.9 ms, and its p99 5 % more: 84.7 ms.
     let text = shown(&[]);
     assert!(text.contains("Promises of esp32s3.log") && text.contains("call"), "{text}");
     let csv = shown(&["--format", "csv", "--slo-us", "100000,1,10000000"]);

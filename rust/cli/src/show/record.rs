@@ -38,7 +38,7 @@ pub fn json(record: &Record<'_>, line: &str) -> String {
     serde_json::Value::Object(object).to_string()
 }
 
-/// The heading of [`csv`].
+/// The heading of [`csv()`].
 #[must_use]
 pub fn csv_heading() -> String {
     Step::KEYS.join(",")

@@ -62,7 +62,7 @@ pub(crate) struct Shape {
 
 pub(crate) const ARENA: u32 = 196_608;
 
-/// The published benchmark's figures, in the shape that its article describes.
+/// The published benchmark's figures, as its article describes them.
 pub(crate) const PUBLISHED: [Shape; 3] = [
     Shape {
         workload: "cpu",
@@ -167,9 +167,9 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
     }
     let mut calls = 0;
     for instances in 1..=shape.peak {
-        // One core, round robin: a call takes as long as all of them together.
+        // One core, round robin: a call takes as long as one call of every instance.
         let mean = shape.call_us * u64::from(instances) * 1000;
-        // The middle of a bucket, which is not the calls' own time.
+        // The middle of a bucket, which is not quite the calls' time.
         let p50 = mean - mean / 50;
         let dwell_calls = 1_000_000 / (shape.call_us + 5000 / u64::from(instances));
         calls += dwell_calls;
@@ -306,14 +306,14 @@ pub(crate) fn newer() -> String {
     rewritten(&header("mps2/an385", 32).replace(&format!("format={FORMAT_VERSION} "), &tomorrow))
 }
 
-/// A line whose text was changed, with the CRC of what it says now.
+/// A changed line with its CRC computed anew.
 pub(crate) fn rewritten(line: &str) -> String {
     let body = line.rsplit_once(" crc=").map_or("", |(body, _)| body);
     let crc = body.bytes().fold(0xFFFF, crc16);
     format!("{body} crc={crc:04x}\n")
 }
 
-/// A log without these keys, as an older version wrote it.
+/// A log without these keys, as an older version would have written it.
 pub(crate) fn without(log: &str, keys: &[&str]) -> String {
     let kept =
         |word: &&str| !keys.iter().any(|key| word.split_once('=').is_some_and(|w| w.0 == *key));
@@ -321,7 +321,7 @@ pub(crate) fn without(log: &str, keys: &[&str]) -> String {
     log.lines().map(line).collect()
 }
 
-/// A log whose run records have these keys too.
+/// A log whose run records have these keys in addition.
 pub(crate) fn with(log: &str, keys: &str) -> String {
     let line = |line: &str| match line.starts_with("wramp run ") {
         true => rewritten(&line.replace(" crc=", &format!(" {keys} crc="))),
