@@ -1,7 +1,7 @@
 //! `wramp plan`: peak and limit of a geometry that was not run, from measured costs.
 //!
 //! It does not predict latency. For a slot's stack it says how small one may be
-//! ([`SlotStack`](crate::model::slot_stack::SlotStack)).
+//! ([`SlotStack`]).
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
