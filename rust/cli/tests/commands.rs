@@ -151,6 +151,19 @@ fn table_writes_four_formats() {
 }
 
 #[test]
+fn a_table_of_several_logs_is_their_summary() {
+    let (host, esp) = (golden("host.log"), golden("esp32s3.log"));
+    let output = wramp(&["table", &host, &esp]);
+    let (text, said) = (stdout(&output), stderr(&output));
+    assert!(text.starts_with("Summary\n") && text.lines().count() == 8, "{text}");
+    assert!(said.contains("--show"), "{said}");
+    let all = stdout(&wramp(&["table", &host, &esp, "--format", "json"]));
+    let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+    assert!(all["steps"].is_array() && all["parts"].is_array());
+    assert!(stdout(&wramp(&["table", &host, &esp, "--show", "steps"])).starts_with("Steps\n"));
+}
+
+#[test]
 fn a_table_of_a_reset_says_so_and_shows_both_runs() {
     let output = wramp(&["table", &golden("interleaved-reset.log"), "--show", "summary"]);
     assert!(output.status.success());

@@ -29,7 +29,7 @@ pub struct TableArgs {
     /// How to write it
     #[arg(long, value_enum, default_value_t)]
     pub format: TableFormat,
-    /// Only these tables (default: all; with --format csv: steps)
+    /// Only these tables (default: all; for several logs the summary; with --format csv steps)
     #[arg(long, value_enum, value_delimiter = ',')]
     pub show: Vec<LogTable>,
     /// Only these workloads
@@ -51,6 +51,11 @@ pub fn execute(args: &TableArgs) -> Outcome {
             return Err(Problem::new(
                 "a CSV file holds one table: choose one with --show, or --format json",
             ));
+        }
+        // All tables of several logs are more than a person reads.
+        (TableFormat::Table | TableFormat::Markdown, []) if args.logs.len() > 1 => {
+            eprintln!("wramp: the summary alone, of several logs: choose others with --show");
+            &[LogTable::Summary]
         }
         (_, []) => ALL.as_slice(),
         (_, chosen) => chosen,
