@@ -14,8 +14,6 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
-use crossterm::event::{self, Event as Key, KeyCode, KeyModifiers};
-use ratatui::DefaultTerminal;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::model::log::{Log, Seen};
@@ -23,7 +21,7 @@ use crate::model::{port, results};
 use crate::problem::{Outcome, Problem};
 use crate::show::log_tables::LogTable;
 use crate::show::terminal::{print, written};
-use crate::show::view::View;
+use crate::show::view::Live;
 
 /// How often the view is drawn and the keyboard is read.
 const FRAME: Duration = Duration::from_millis(100);
@@ -125,8 +123,8 @@ fn raw_file(args: &CaptureArgs) -> Result<(PathBuf, File), Problem> {
 struct Capture<'a> {
     args: &'a CaptureArgs,
     log: Log,
-    view: View,
-    terminal: Option<DefaultTerminal>,
+    raw: &'a Path,
+    live: Option<Live>,
     heard: Instant,
     drawn: Instant,
     stdout_open: bool,
@@ -136,8 +134,7 @@ struct Capture<'a> {
 impl Capture<'_> {
     /// Takes bytes, passes each line through, and reports at once what is odd.
     fn take(&mut self, bytes: &[u8], last: bool) {
-        let Self { log, view, terminal, heard, stdout_open, failed, .. } = self;
-        let plain = terminal.is_none();
+        let Self { log, live, heard, stdout_open, failed, .. } = self;
         let mut pass = Vec::new();
         let mut remarks = Vec::new();
         let each = |log: &Log, line: &[u8], seen: &Seen| {
@@ -151,14 +148,18 @@ impl Capture<'_> {
             if let Some(why) = &seen.complaint {
                 remarks.push(format!("line {}: {why}", log.lines));
             }
-            if plain {
-                pass.extend_from_slice(line);
-                pass.push(b'\n');
-            } else if !seen.record || seen.complaint.is_some() {
-                let text = String::from_utf8_lossy(line);
-                if !text.trim().is_empty() {
-                    view.line(&text);
+            match live {
+                None => {
+                    pass.extend_from_slice(line);
+                    pass.push(b'\n');
                 }
+                Some(live) if !seen.record || seen.complaint.is_some() => {
+                    let text = String::from_utf8_lossy(line);
+                    if !text.trim().is_empty() {
+                        live.line(&text);
+                    }
+                }
+                Some(_) => {}
             }
         };
         if last {
@@ -166,7 +167,7 @@ impl Capture<'_> {
         } else {
             log.push(bytes, each)
         }
-        if plain && *stdout_open {
+        if live.is_none() && *stdout_open {
             let mut out = io::stdout().lock();
             // Neither a reader that left (`| head`) nor a full disk ends the capture: the raw
             // log goes on. A full disk is reported at the end.
@@ -179,39 +180,25 @@ impl Capture<'_> {
             }
         }
         for remark in remarks {
-            if plain {
-                eprintln!("wramp: {remark}");
-            } else {
-                view.line(&format!(">> {remark}"));
+            match live {
+                None => eprintln!("wramp: {remark}"),
+                Some(live) => live.line(&format!(">> {remark}")),
             }
         }
     }
 
     fn draw(&mut self) {
-        if let Some(terminal) = &mut self.terminal
+        if let Some(live) = &mut self.live
             && self.drawn.elapsed() >= FRAME
         {
-            let (view, log, silence) = (&self.view, &self.log, self.heard.elapsed());
-            // A terminal that went away does not end the capture.
-            let _ = terminal.draw(|frame| view.draw(frame, log, silence));
+            live.draw(&self.log, self.heard.elapsed());
             self.drawn = Instant::now();
         }
     }
 
-    /// Whether a key asks for the end. In raw mode Ctrl-C is an ordinary key.
+    /// Whether a key asks for the end.
     fn asked_by_key(&self) -> bool {
-        if self.terminal.is_none() {
-            return false;
-        }
-        while event::poll(Duration::ZERO).unwrap_or(false) {
-            if let Ok(Key::Key(key)) = event::read() {
-                let control = key.modifiers.contains(KeyModifiers::CONTROL);
-                if key.code == KeyCode::Char('q') || control && key.code == KeyCode::Char('c') {
-                    return true;
-                }
-            }
-        }
-        false
+        self.live.as_ref().is_some_and(Live::asked_to_end)
     }
 
     fn is_done(&self) -> bool {
@@ -230,7 +217,7 @@ impl Capture<'_> {
                 Ok(Heard::NotKept(error)) => {
                     return Err(Problem::new(format!(
                         "cannot keep the raw log in {}: {error}",
-                        self.view.raw
+                        self.raw.display()
                     )));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -256,7 +243,7 @@ impl Capture<'_> {
             return if log.bytes == 0 {
                 format!(
                     "nothing came from {}: is the board powered, and its console on this port?",
-                    self.view.source
+                    self.args.port
                 )
             } else if log.is_noise() {
                 format!(
@@ -320,8 +307,12 @@ pub fn execute(args: &CaptureArgs) -> Outcome {
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&asked)))
             .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))?;
     }
-    let live = !args.plain && io::stdout().is_terminal();
-    if !live {
+    let live = match !args.plain && io::stdout().is_terminal() {
+        true => Live::start(&args.port, &raw.display().to_string()),
+        false => None,
+    };
+    let was_live = live.is_some();
+    if !was_live {
         eprintln!("wramp: reading {}, raw log in {}", args.port, raw.display());
     }
     let (to, events) = sync_channel(64);
@@ -330,17 +321,18 @@ pub fn execute(args: &CaptureArgs) -> Outcome {
     let mut capture = Capture {
         args,
         log: Log::new(&args.port),
-        view: View { source: args.port.clone(), raw: raw.display().to_string(), ..View::default() },
-        terminal: live.then(ratatui::init),
+        raw: &raw,
+        live,
         heard: Instant::now(),
         drawn: Instant::now(),
         stdout_open: true,
         failed: None,
     };
     let end = capture.run(&events, &asked);
-    if capture.terminal.take().is_some() {
-        ratatui::restore();
-    }
+    // The terminal is a person's again.
+    capture.live = None;
+    // What comes below is no part of the log.
+    capture.stdout_open &= !was_live;
     let end = end?;
     capture.take(&[], true); // The line that was cut off.
 
@@ -360,10 +352,10 @@ pub fn execute(args: &CaptureArgs) -> Outcome {
     }
     if args.save && !log.runs.is_empty() {
         eprintln!("saved: {}", capture.keep(&raw)?.display());
-    } else if live {
+    } else if was_live {
         eprintln!("raw log: {}", raw.display());
     }
-    if live && log.ramps().next().is_some() {
+    if was_live && log.ramps().next().is_some() {
         print(&LogTable::Summary.of(std::slice::from_ref(log)).text())?;
     }
     if let Some(refusal) = log.refusal() {

@@ -14,4 +14,8 @@ pub mod running;
 pub mod stacks;
 pub mod table;
 pub mod terminal;
+#[cfg(feature = "live")]
+pub mod view;
+#[cfg(not(feature = "live"))]
+#[path = "no_view.rs"]
 pub mod view;

@@ -3,17 +3,65 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use ratatui::Frame;
+use crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Bar, BarChart, BarGroup, Block, Gauge, Paragraph, Row, Table};
+use ratatui::{DefaultTerminal, Frame};
 
 use crate::model::log::{Log, shown};
 use crate::model::run_log::{RampLog, RunLog};
 use crate::show::log_tables::engine;
 use crate::show::number::grouped;
 use crate::show::table::CellStyle;
+
+/// The live view on this terminal. It gives the terminal back when it is dropped.
+pub struct Live {
+    view: View,
+    terminal: DefaultTerminal,
+}
+
+impl Live {
+    /// Takes the terminal; `None` where this build has no live view.
+    #[must_use]
+    pub fn start(source: &str, raw: &str) -> Option<Self> {
+        let view = View { source: source.into(), raw: raw.into(), ..View::default() };
+        Some(Self { view, terminal: ratatui::init() })
+    }
+
+    /// Shows a line that is not a record.
+    pub fn line(&mut self, line: &str) {
+        self.view.line(line);
+    }
+
+    /// Draws the log as it is; `silence` is the time since the last record.
+    pub fn draw(&mut self, log: &Log, silence: Duration) {
+        let view = &self.view;
+        // A terminal that went away does not end the capture.
+        let _ = self.terminal.draw(|frame| view.draw(frame, log, silence));
+    }
+
+    /// Whether a key asked for the end. In raw mode Ctrl-C is an ordinary key.
+    #[must_use]
+    pub fn asked_to_end(&self) -> bool {
+        while event::poll(Duration::ZERO).unwrap_or(false) {
+            if let Ok(Event::Key(key)) = event::read() {
+                let control = key.modifiers.contains(KeyModifiers::CONTROL);
+                if key.code == KeyCode::Char('q') || control && key.code == KeyCode::Char('c') {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
 
 /// How many of the newest other lines are remembered.
 const LINES: usize = 100;
