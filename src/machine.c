@@ -64,6 +64,12 @@ void wramp_thread_join(size_t slot)
 	(void)k_thread_join(&threads[slot], K_FOREVER);
 }
 
+/* Ends the slot's thread wherever it is; it may not be waited for any more. */
+void wramp_thread_abort(size_t slot)
+{
+	k_thread_abort(&threads[slot]);
+}
+
 /* Bytes of the slot's stack that were ever written since its thread was created. */
 size_t wramp_stack_used(size_t slot)
 {

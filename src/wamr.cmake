@@ -77,12 +77,16 @@ set(WAMR_BUILD_STACK_GUARD_SIZE 1024)
 # ---- What today's compilers put into a module -------------------------------
 
 # memory.copy and memory.fill; part of LLVM's default since 20 (Rust since 1.87).
+# The second switch holds these two in WAMR after 2.4, where it follows the first.
 set(WAMR_BUILD_BULK_MEMORY 1)
+set(WAMR_BUILD_BULK_MEMORY_OPT 1)
 
 # LLVM since 19 (Rust since 1.82) writes the table of call_indirect as a number
 # of up to five bytes; without this the loader wants a single zero byte. Costs a
 # table of 304 bytes once, 8 bytes an instance (64 bits), and some 15 ns a call.
+# The second switch holds just that in WAMR after 2.4, where it follows the first.
 set(WAMR_BUILD_REF_TYPES 1)
+set(WAMR_BUILD_CALL_INDIRECT_OVERLONG 1)
 
 # Off: no compiler emits these unless told to, and each costs text.
 set(WAMR_BUILD_SIMD 0)
@@ -95,8 +99,7 @@ set(WAMR_BUILD_GC 0)
 
 # ---- What a guest is not given ----------------------------------------------
 
-# A module may import nothing, so there is nothing to provide. The WAMR of 2020
-# does not link without its builtin libc; for it alone the host build says 1.
+# A module may import nothing, so there is nothing to provide.
 set(WAMR_BUILD_LIBC_BUILTIN 0)
 set(WAMR_BUILD_LIBC_WASI 0)
 

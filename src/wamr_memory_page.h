@@ -1,7 +1,7 @@
 /*
  * Closes WAMR issue 5080 where linear memory has no page of its own.
  *
- * Who reads this: the compiler, force-included before WAMR 2's wasm_memory.c and
+ * Who reads this: the compiler, force-included before WAMR's wasm_memory.c and
  * before that file alone (by wamr.cmake under Zephyr, by rust/wamr-sys/build on
  * a host).
  *

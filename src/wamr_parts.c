@@ -10,7 +10,7 @@
 #include "wasm_exec_env.h"
 #include "wasm_runtime.h"
 
-/* In the order of WasmParts in rust/wamr-sys. */
+/* In the order of InstanceParts in rust/wamr-sys. */
 struct wramp_wamr_parts {
 	uint32_t linear_memory;
 	uint32_t globals;
@@ -27,19 +27,9 @@ void wramp_wamr_parts(const WASMModuleInstance *instance, struct wramp_wamr_part
 		parts->linear_memory += (uint32_t)(memory->memory_data_end - memory->memory_data);
 	}
 	parts->exports = instance->export_func_count * sizeof(WASMExportFuncInstance);
-#ifdef WRAMP_WAMR_2020
-	parts->globals = instance->global_count * sizeof(WASMGlobalInstance);
-	for (uint32_t i = 0; i < instance->global_count; i++) {
-		uint8_t type = instance->globals[i].type;
-
-		parts->globals += type == VALUE_TYPE_I64 || type == VALUE_TYPE_F64 ? 8 : 4;
-	}
-	parts->functions = instance->function_count * sizeof(WASMFunctionInstance);
-#else
 	parts->globals =
 		instance->e->global_count * sizeof(WASMGlobalInstance) + instance->global_data_size;
 	parts->functions = instance->e->function_count * sizeof(WASMFunctionInstance);
-#endif
 }
 
 /* Bytes of an environment's cache of block ends; the fast interpreter has none. */
@@ -49,3 +39,17 @@ const uint32_t wramp_wamr_block_cache_bytes =
 #else
 	0;
 #endif
+
+/* The blocks whose ends it remembers. */
+const uint32_t wramp_wamr_block_cache_entries =
+#if WASM_ENABLE_FAST_INTERP == 0
+	BLOCK_ADDR_CACHE_SIZE;
+#else
+	0;
+#endif
+
+/* Bytes of a thread's native stack that WAMR keeps free for its own frames. */
+const uint32_t wramp_wamr_stack_guard_bytes = WASM_STACK_GUARD_SIZE;
+
+/* Whether ahead-of-time code is supported. */
+const uint32_t wramp_wamr_aot = WASM_ENABLE_AOT;

@@ -45,9 +45,23 @@ endif()
 wramp_switch(copy CONFIG_WRAMP_MODULE_COPY)
 file(READ ${WAMR_ROOT_DIR}/core/version.h header)
 string(REGEX MATCH "MAJOR ([0-9]+).*MINOR ([0-9]+).*PATCH ([0-9]+)" _ "${header}")
+# The fix of 2.4.5 that LOADER_FIX in rust/wamr-sys/build/source.rs explains.
+file(STRINGS ${WAMR_ROOT_DIR}/core/iwasm/interpreter/wasm_loader.c loader_fix
+  LIMIT_COUNT 1 REGEX FAST_INTERP_CONST_DEDUP_SCAN_MAX)
+if(loader_fix)
+  set(overflow 0)
+else()
+  set(overflow 1)
+endif()
+set(level s)
+if(CONFIG_WRAMP_INTERPRETER_SPEED)
+  set(level 2)
+endif()
 list(APPEND WRAMP_FACTS
+  WRAMP_WAMR_INTERPRETER_OPT=${level}
   WRAMP_MODULE_COPY=${copy}
   WRAMP_WAMR_METERING=${WAMR_BUILD_INSTRUCTION_METERING}
+  WRAMP_WAMR_CONST_OVERFLOW=${overflow}
   WRAMP_WAMR_VERSION=${CMAKE_MATCH_1}.${CMAKE_MATCH_2}.${CMAKE_MATCH_3}
   WRAMP_ZEPHYR_VERSION=${KERNEL_VERSION_STRING}
   WRAMP_CC=${CMAKE_C_COMPILER_ID}-${CMAKE_C_COMPILER_VERSION})

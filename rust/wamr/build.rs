@@ -9,15 +9,14 @@ fn main() {
         let name = format!("DEP_VMLIB_{name}");
         env::var(&name).unwrap_or_else(|_| panic!("wamr-sys did not set {name}"))
     };
-    let is_2020 = fact("WAMR_2020") == "1";
     let fast = fact("INTERPRETER") == "fast";
 
     for (name, on) in [
-        ("wamr_2020", is_2020),
         ("wamr_metering", fact("WAMR_METERING") == "1"),
-        // WAMR 2's fast interpreter makes code of its own from a module, never
-        // writes to it, and can be told to keep nothing of it.
-        ("wamr_in_place", fast && !is_2020 && fact("MODULE_COPY") == "0"),
+        // The fast interpreter makes code of its own from a module, never writes to
+        // it, and can be told to keep nothing of it.
+        ("wamr_in_place", fast && fact("MODULE_COPY") == "0"),
+        ("wamr_const_overflow", fact("CONST_OVERFLOW") == "1"),
     ] {
         println!("cargo::rustc-check-cfg=cfg({name})");
         if on {

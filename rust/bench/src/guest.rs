@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use wramp_core::runtime::{Error, Parameters, Source};
+use wramp_core::runtime::{Error, ModuleBytes, Parameters};
 use wramp_workloads::{State, Workload};
 
 /// A module with its export and its truth.
@@ -11,7 +11,7 @@ pub struct Guest<'a> {
     /// Name, for the record.
     pub name: &'a str,
     /// The module.
-    pub source: Source<'a>,
+    pub module: ModuleBytes<'a>,
     /// The export that every call enters.
     pub export: &'a str,
     /// What the export takes.
@@ -38,7 +38,7 @@ impl From<&'static Workload> for Guest<'_> {
     fn from(workload: &'static Workload) -> Self {
         Self {
             name: workload.name,
-            source: Source::Static(workload.wasm),
+            module: ModuleBytes::Static(workload.wasm),
             export: workload.export,
             parameters: workload.parameters,
             check: Check::Reference { next: workload.reference, varies: workload.varies },
@@ -148,25 +148,29 @@ impl Judge {
     /// Whether the result of call number `calls` (from 1) is right; `first` is the
     /// instance that the others agree with. A failed call is never right, and the
     /// reference goes on all the same: a guest that trapped halfway is judged strictly.
+    #[inline(never)] // What it keeps shall not lie on the stack below a call.
     pub(crate) fn accepts(
         &mut self,
         check: &Check<'_>,
         first: bool,
         calls: u32,
-        result: Result<i32, Error>,
+        result: &Result<i32, Error>,
     ) -> bool {
         match *check {
-            Check::Reference { next, varies: true } => result == Ok(next(&mut self.state)),
+            Check::Reference { next, varies: true } => *result == Ok(next(&mut self.state)),
             Check::Reference { next, varies: false } => {
                 if !self.known {
                     self.memo = next(&mut self.state).cast_unsigned();
                     self.known = true;
                 }
-                result == Ok(self.memo.cast_signed())
+                *result == Ok(self.memo.cast_signed())
             }
             Check::Agreement(agreement) => {
                 // FNV-1a over the result, or over the kind of the failure.
-                let word = result.unwrap_or_else(|error| !(error.kind as i32));
+                let word = match result {
+                    Ok(value) => *value,
+                    Err(error) => !i32::from(error.kind as u8),
+                };
                 for byte in word.to_le_bytes() {
                     self.memo = (self.memo ^ u32::from(byte)).wrapping_mul(0x0100_0193);
                 }

@@ -1,21 +1,22 @@
 //! The controller: does what the state machine says, and keeps the arena's account.
 //!
 //! How instances come to life differs (a thread each, or a pool), which is behind
-//! [`Herd`]; that a ramp is driven and a rung is sampled does not.
+//! [`Herd`]. How a ramp is driven and a rung is sampled does not.
 
+use core::fmt;
 use core::sync::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use wramp_core::config::Config;
-use wramp_core::measure::{
-    Bytes, Counter, Latency, Micros, Nanos, Ratio, Spread, Tally, Ticks, window_floor,
-};
-use wramp_core::platform::{ArenaStats, CpuTime, Platform};
-use wramp_core::ramp::{Action, Demand, Event, Outcome, Plan, Ramp, predict_set};
+use wramp_core::config::{Config, Knob};
+use wramp_core::machine::{ArenaStats, CpuTime, Machine};
+use wramp_core::measure::{Bytes, Latency, Micros, Nanos, Ratio, Spread as _, Tally, Ticks};
+use wramp_core::ramp::{Action, Demand, Event, Limit, Outcome, Ramp, Shape, predict_set};
 use wramp_core::report::{Part, Predict, Record, Step, Word};
-use wramp_core::runtime::{Error, Parts};
+use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
+
+use crate::run::Summary;
 
 /// Most modules side by side.
 pub const MAX_MODULES: usize = 5;
@@ -23,6 +24,10 @@ pub const MAX_MODULES: usize = 5;
 /// How soon someone who waits looks up for the first time: a compromise between a prompt
 /// answer and being the load that is measured.
 pub(crate) const GLANCE: Micros = Micros(1_000);
+/// After so long a wait says what it waits for.
+const SAY_AFTER: Micros = Micros(2_000_000);
+/// How long a wait goes on after someone asked the run to end.
+const PATIENCE: Micros = Micros(2_000_000);
 
 /// How a ramp went.
 #[derive(Clone, Copy, Debug)]
@@ -45,57 +50,152 @@ pub(crate) struct Climbed {
     pub(crate) fairness: Option<Ratio>,
     /// What kept the last instance from starting, if something did.
     pub(crate) failure: Option<Error>,
+    /// An instance whose call did not return.
+    pub(crate) stuck: Option<u32>,
+}
+
+impl Climbed {
+    /// Of a ramp that ended before its first instance, in a trial call that does not return.
+    pub(crate) fn stuck_in_trial() -> Self {
+        let none = Self {
+            outcome: Outcome { peak: 0, limit: Limit::Error },
+            predicted: None,
+            cost: None,
+            calls: 0,
+            errors: 0,
+            over_budget: 0,
+            stack_used: None,
+            fairness: None,
+            failure: None,
+            stuck: None,
+        };
+        none.with_stuck(Some(0))
+    }
+
+    /// The same where an instance, if any, is stuck: that is what ended the ramp.
+    pub(crate) fn with_stuck(self, stuck: Option<u32>) -> Self {
+        if stuck.is_none() {
+            return self;
+        }
+        let outcome = Outcome { limit: Limit::Error, ..self.outcome };
+        Self { stuck, outcome, failure: Some(stuck_error()), ..self }
+    }
+}
+
+/// The error of a call that does not return.
+#[cold]
+#[inline(never)]
+pub(crate) fn stuck_error() -> Error {
+    Error::new(ErrorKind::Stuck, "a call has not returned")
 }
 
 /// A machine, its knobs, and the ramp that is on.
-pub(crate) struct Scene<'s, P> {
-    pub(crate) platform: &'s P,
+pub(crate) struct Scene<'s, M> {
+    pub(crate) machine: &'s M,
     pub(crate) config: &'s Config,
     /// Name of the ramp in the records.
     pub(crate) name: &'s str,
     /// When the run began.
     pub(crate) began: Ticks,
+    /// Ticks a second.
+    pub(crate) clock_hz: u64,
     /// The interpreter stack of each module's instances.
     pub(crate) stacks: [Bytes; MAX_MODULES],
+    /// Whether the engine can end a call by itself.
+    pub(crate) meters: bool,
+    /// What the run has come to before this ramp.
+    pub(crate) so_far: Summary,
 }
 
-impl<P: Platform> Scene<'_, P> {
+impl<M: Machine> Scene<'_, M> {
     /// Milliseconds since the run began; stops after 49 days.
     pub(crate) fn millis(&self) -> u32 {
-        self.millis_at(self.platform.now())
+        self.millis_at(self.machine.now())
     }
 
     /// The same of another time.
+    #[inline(never)] // A division of 128 bits.
     pub(crate) fn millis_at(&self, time: Ticks) -> u32 {
-        let ticks = time.saturating_sub(self.began);
-        u32::try_from(ticks.to_micros(self.platform.clock_hz()).0 / 1000).unwrap_or(u32::MAX)
+        u32::try_from(self.micros(self.began, time).0 / 1000).unwrap_or(u32::MAX)
+    }
+
+    fn micros(&self, from: Ticks, to: Ticks) -> Micros {
+        to.saturating_sub(from).to_micros(self.clock_hz)
     }
 
     pub(crate) fn nanos(&self, ticks: Ticks) -> Nanos {
-        ticks.to_nanos(self.platform.clock_hz())
+        ticks.to_nanos(self.clock_hz)
     }
 
     pub(crate) fn emit<'r>(&self, record: impl Into<Record<'r>>) {
-        self.platform.emit(&record.into());
+        self.machine.emit(&record.into());
     }
 
-    fn hold(&self, millis: u32) {
-        if millis > 0 && !self.platform.interrupted() {
-            self.platform.sleep(Micros(u64::from(millis) * 1000));
+    /// Lets the instances run for so long.
+    pub(crate) fn hold(&self, millis: u32) {
+        if millis > 0 && !self.machine.interrupted() {
+            self.machine.sleep(Micros(u64::from(millis) * 1000));
         }
     }
 
-    /// Waits for an answer of instances that share the CPU with others: at most twice as
-    /// long as it takes. Each look is after twice the time of the one before. With looks
-    /// at equal intervals, shorter than a time slice, the wait could be for ever: see
-    /// [`Platform::sleep`].
-    pub(crate) fn wait<T>(&self, mut answer: impl FnMut() -> Option<T>) -> T {
-        let mut pause = GLANCE;
+    /// Makes a call and times it: how long it took, and when it ended. The call leaves its
+    /// result elsewhere: a copy of it would lie on the stack below the call.
+    #[inline]
+    pub(crate) fn time(&self, call: impl FnOnce()) -> (Ticks, Ticks) {
+        let machine = self.machine;
+        let began = machine.now();
+
+        let mark = machine.mark();
+        call();
+        let took = machine.since(mark);
+
+        let ended = machine.now();
+        let whole = ended.saturating_sub(began);
+        // A machine may count in 32 bits between mark and now.
+        let took = if whole.0 >> 31 == 0 { took } else { whole };
+        (took, ended)
+    }
+
+    /// Waits for an answer of instances that share the CPU with others, at most twice as
+    /// long as it takes. `None` where it does not come: something is stuck.
+    ///
+    /// Each look is after twice the time of the one before. With looks at equal intervals,
+    /// shorter than a time slice, the wait could be for ever: see [`Machine::sleep`].
+    pub(crate) fn wait<T>(
+        &self,
+        awaited: fmt::Arguments<'_>,
+        sharing: u32,
+        mut answer: impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let machine = self.machine;
+        let began = machine.now();
+        let a_core = sharing.div_ceil(u32::from(machine.facts().cores.max(1))).max(1);
+        let most =
+            self.config.stuck_ms.map(|each| Micros(u64::from(each) * 1000 * u64::from(a_core)));
+        let (mut pause, mut said, mut asked_at) = (GLANCE, false, None);
         loop {
             if let Some(answer) = answer() {
-                return answer;
+                return Some(answer);
             }
-            self.platform.sleep(pause);
+            let now = machine.now();
+            let waited = self.micros(began, now);
+            if most.is_some_and(|most| waited >= most) {
+                return None;
+            }
+            if machine.interrupted() {
+                let asked_at = *asked_at.get_or_insert(now);
+                if self.micros(asked_at, now) >= PATIENCE {
+                    return None;
+                }
+            }
+            if waited >= SAY_AFTER && !said {
+                said = true;
+                let knob = machine.knob(Knob::Stuck).unwrap_or("-");
+                log::info!("waiting for {awaited} for 2 s; {knob} says how long a call may take");
+            }
+            let left = most.map_or(pause, |most| most.saturating_sub(waited).max(GLANCE));
+            let left = if machine.interrupted() { GLANCE } else { left };
+            machine.sleep(pause.min(left));
             pause = Micros(pause.0.saturating_mul(2));
         }
     }
@@ -105,6 +205,8 @@ impl<P: Platform> Scene<'_, P> {
 pub(crate) trait Herd {
     /// Brings instance `id` to life: `Alive` or `Failed`.
     fn start(&mut self, id: u32) -> Event;
+    /// Lets the instances run for so many milliseconds.
+    fn hold(&mut self, millis: u32);
     /// A dwell begins now.
     fn begin_dwell(&mut self);
     /// The dwell is over: samples and reports. The p99 that a promise is about.
@@ -114,25 +216,21 @@ pub(crate) trait Herd {
 }
 
 /// Drives a ramp of at most `slots` instances to its end.
-pub(crate) fn drive<P: Platform>(
-    scene: &Scene<'_, P>,
-    slots: u32,
-    herd: &mut impl Herd,
-) -> Outcome {
+pub(crate) fn drive<M: Machine>(scene: &Scene<'_, M>, slots: u32, herd: &mut impl Herd) -> Outcome {
     let config = scene.config;
-    let mut ramp = Ramp::new(Plan { slots, step: config.step, slo: config.slo });
+    let mut ramp = Ramp::new(Shape { slots, step: config.step, slo: config.slo });
     let mut action = ramp.next(Event::Begin);
     let mut told = false;
     loop {
         let event = match action {
             Action::Start(id) => herd.start(id),
             Action::Settle => {
-                scene.hold(config.settle_ms);
+                herd.hold(config.settle_ms);
                 Event::Elapsed
             }
             Action::Dwell => {
                 herd.begin_dwell();
-                scene.hold(config.dwell_ms);
+                herd.hold(config.dwell_ms);
                 Event::Elapsed
             }
             Action::Sample => Event::Sampled(herd.sample()),
@@ -145,15 +243,12 @@ pub(crate) fn drive<P: Platform>(
         action = ramp.next(event);
         // Told once: the answer to what the interrupt asks for is not another interrupt.
         let over = matches!(action, Action::Stop | Action::Done(_));
-        if !told && !over && scene.platform.interrupted() {
+        if !told && !over && scene.machine.interrupted() {
             told = true;
             action = ramp.next(Event::Interrupt);
         }
     }
 }
-
-/// Most that an allocator keeps before a block; demands are multiples of it.
-const HEADER: Bytes = Bytes(8);
 
 /// Free bytes that the largest hole does not hold.
 fn outside(arena: &ArenaStats) -> Bytes {
@@ -177,8 +272,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn open<P: Platform>(platform: &P, modules: usize, slots: u32) -> Self {
-        let before = platform.arena();
+    pub(crate) fn open<M: Machine>(machine: &M, modules: usize, slots: u32) -> Self {
+        let before = machine.arena();
         Self {
             lowest: before.low_water,
             before,
@@ -192,15 +287,15 @@ impl Account {
     }
 
     /// An instance is about to start.
-    pub(crate) fn before<P: Platform>(&mut self, platform: &P) {
-        self.before = platform.arena();
+    pub(crate) fn before<M: Machine>(&mut self, machine: &M) {
+        self.before = machine.arena();
         self.lowest = self.lowest.min(self.before.low_water);
-        platform.arena_reset_low_water();
+        machine.arena_reset_low_water();
     }
 
     /// It lives: what it took and needed.
-    pub(crate) fn after<P: Platform>(&mut self, platform: &P) -> Demand {
-        let after = platform.arena();
+    pub(crate) fn after<M: Machine>(&mut self, machine: &M) -> Demand {
+        let after = machine.arena();
         let cost = self.before.free.saturating_sub(after.free);
         // Of several modules one may fit where another does not.
         self.spared = self.modules == 1 && outside(&after) >= outside(&self.before);
@@ -210,18 +305,29 @@ impl Account {
     }
 
     /// Predicts the end, once there is an instance of each module, and says so.
-    pub(crate) fn learn<P: Platform>(&mut self, scene: &Scene<'_, P>, demand: Demand) {
+    pub(crate) fn learn<M: Machine, R: Runtime>(
+        &mut self,
+        scene: &Scene<'_, M>,
+        runtime: &R,
+        demand: Demand,
+    ) {
         if self.predicted.is_some() || self.demands.push(demand).is_err() {
             return;
         }
         if self.demands.len() < self.modules {
             return;
         }
-        let arena = scene.platform.arena();
-        let free = arena.free;
-        let usable =
-            if self.spared { free.min(arena.largest.saturating_add(HEADER)) } else { free };
-        let outcome = predict_set(usable, &self.demands, self.slots);
+        let free = scene.machine.arena().free;
+        let running = u32::try_from(self.modules).unwrap_or(u32::MAX);
+        let outcome = match runtime.how_many_more(self.modules, self.slots.saturating_sub(running))
+        {
+            Some(more) => {
+                let peak = running.saturating_add(more).min(self.slots);
+                let limit = if peak < self.slots { Limit::Arena } else { Limit::Slots };
+                Outcome { peak, limit }
+            }
+            None => self.by_formula(scene),
+        };
         self.predicted = Some(outcome);
         let sum = |of: fn(&Demand) -> Bytes| {
             self.demands.iter().map(of).fold(Bytes(0), Bytes::saturating_add)
@@ -234,6 +340,18 @@ impl Account {
             need_bytes: sum(|demand| demand.need),
             arena_free_bytes: free,
         });
+    }
+
+    /// What free bytes and costs say, for an engine whose allocations are not known.
+    fn by_formula<M: Machine>(&self, scene: &Scene<'_, M>) -> Outcome {
+        let arena = scene.machine.arena();
+        let header = scene.machine.facts().block_header;
+        let usable = if self.spared {
+            arena.free.min(arena.largest.saturating_add(header))
+        } else {
+            arena.free
+        };
+        predict_set(usable, &self.demands, self.slots)
     }
 
     fn lowest(&mut self, arena: &ArenaStats) -> Bytes {
@@ -272,10 +390,11 @@ impl Scale {
 
     /// Counts a time. The very first one, while instances start one at a time, sets
     /// where the histograms begin.
-    pub(crate) fn record<C: Counter, const N: usize>(&self, tally: &Tally<C, N>, took: Ticks) {
+    #[inline(never)] // Its sums shall not lie on the stack below a call.
+    pub(crate) fn record<T: Tally>(&self, tally: &T, took: Ticks) {
         let floor = match self.floor.load(Acquire) {
             NO_FLOOR => {
-                let floor = window_floor::<N>(took, self.below);
+                let floor = T::floor(took, self.below);
                 self.floor.store(floor, Release);
                 floor
             }
@@ -284,8 +403,8 @@ impl Scale {
         tally.record(took, floor, self.dwell.load(Relaxed));
     }
 
-    /// Percentiles of all that was counted in `spread`.
-    pub(crate) fn latency<const N: usize>(&self, spread: &Spread<N>) -> Option<Latency> {
+    /// What the times in `spread` come to.
+    pub(crate) fn latency<T: Tally>(&self, spread: &T::Spread) -> Option<Latency> {
         match self.floor.load(Acquire) {
             NO_FLOOR => None,
             floor => spread.latency(floor),
@@ -294,46 +413,41 @@ impl Scale {
 }
 
 /// The times of one dwell, summed over threads.
-pub(crate) struct Window<const N: usize> {
-    before: Spread<N>,
-    calls: u64,
+pub(crate) struct Window<T: Tally> {
+    before: T::Spread,
 }
 
-impl<const N: usize> Window<N> {
-    pub(crate) const fn new() -> Self {
-        Self { before: Spread::new(), calls: 0 }
+impl<T: Tally> Window<T> {
+    pub(crate) fn new() -> Self {
+        Self { before: T::Spread::new() }
     }
 
     /// A dwell begins.
-    pub(crate) fn begin<'t, C: Counter + 't>(
-        &mut self,
-        scale: &Scale,
-        tallies: impl Iterator<Item = &'t Tally<C, N>>,
-    ) {
+    pub(crate) fn begin<'t>(&mut self, scale: &Scale, tallies: impl Iterator<Item = &'t T>)
+    where
+        T: 't,
+    {
         scale.dwell.store(scale.dwell.load(Relaxed).wrapping_add(1), Relaxed);
-        *self = Self::new();
-        for tally in tallies {
-            self.before.add(tally);
-            self.calls += u64::from(tally.calls());
-        }
+        self.before = T::Spread::new();
+        tallies.for_each(|tally| self.before.add(tally));
     }
 
     /// The dwell is over: its calls and their times.
     #[inline(never)] // It keeps a histogram on the stack.
-    pub(crate) fn end<'t, C: Counter + 't>(
+    pub(crate) fn end<'t>(
         &self,
         scale: &Scale,
-        tallies: impl Iterator<Item = &'t Tally<C, N>> + Clone,
-    ) -> (u64, Option<Latency>) {
-        let (mut dwell, mut calls) = (Spread::new(), 0_u64);
-        for tally in tallies.clone() {
-            dwell.add(tally);
-            calls += u64::from(tally.calls());
-        }
+        tallies: impl Iterator<Item = &'t T> + Clone,
+    ) -> (u64, Option<Latency>)
+    where
+        T: 't,
+    {
+        let mut dwell = T::Spread::new();
+        tallies.clone().for_each(|tally| dwell.add(tally));
         dwell.subtract(&self.before);
         let number = scale.dwell.load(Relaxed);
         tallies.for_each(|tally| dwell.add_longest(tally, number));
-        (calls.saturating_sub(self.calls), scale.latency(&dwell))
+        (dwell.calls(), scale.latency::<T>(&dwell))
     }
 }
 
@@ -355,14 +469,14 @@ pub(crate) struct Figures {
 }
 
 impl Dwell {
-    pub(crate) fn begin<P: Platform>(platform: &P) -> Self {
-        Self { began: platform.now(), cpu: platform.cpu_time() }
+    pub(crate) fn begin<M: Machine>(machine: &M) -> Self {
+        Self { began: machine.now(), cpu: machine.cpu_time() }
     }
 
     /// Ends it. To be called first: what follows may take its time.
-    pub(crate) fn end<P: Platform>(&self, platform: &P) -> (Ticks, Option<u32>) {
-        let time = platform.now().saturating_sub(self.began);
-        let permille = self.cpu.zip(platform.cpu_time()).and_then(|(then, now)| {
+    pub(crate) fn end<M: Machine>(&self, machine: &M) -> (Ticks, Option<u32>) {
+        let time = machine.now().saturating_sub(self.began);
+        let permille = self.cpu.zip(machine.cpu_time()).and_then(|(then, now)| {
             let busy = now.busy.saturating_sub(then.busy).0;
             let total = now.total.saturating_sub(then.total).0;
             u32::try_from((busy.saturating_mul(1000) + total / 2).checked_div(total)?).ok()
@@ -371,18 +485,38 @@ impl Dwell {
     }
 }
 
+/// Times as a record has them; each is absent where it is not known.
+pub(crate) struct Times {
+    pub(crate) mean: Option<Nanos>,
+    pub(crate) min: Option<Nanos>,
+    pub(crate) p50: Option<Nanos>,
+    pub(crate) p99: Option<Nanos>,
+    pub(crate) max: Option<Nanos>,
+}
+
+impl<M: Machine> Scene<'_, M> {
+    pub(crate) fn times(&self, latency: Option<&Latency>) -> Times {
+        let percentiles = latency.and_then(|latency| latency.percentiles);
+        Times {
+            mean: latency.map(|latency| latency.mean(self.clock_hz)),
+            min: latency.map(|latency| self.nanos(latency.min)),
+            p50: percentiles.map(|of| self.nanos(of.p50)),
+            p99: percentiles.map(|of| self.nanos(of.p99)),
+            max: latency.and_then(|latency| latency.max).map(|max| self.nanos(max)),
+        }
+    }
+}
+
 /// Reports one rung.
-pub(crate) fn report<P: Platform>(
-    scene: &Scene<'_, P>,
+pub(crate) fn report<M: Machine>(
+    scene: &Scene<'_, M>,
     account: &mut Account,
     (time, cpu_permille): (Ticks, Option<u32>),
     figures: &Figures,
 ) {
-    let arena = scene.platform.arena();
-    let latency =
-        |of: fn(&Latency) -> Ticks| figures.latency.as_ref().map(of).map(|t| scene.nanos(t));
-    let turnaround =
-        |of: fn(&Latency) -> Ticks| figures.turnaround.as_ref().map(of).map(|t| scene.nanos(t));
+    let arena = scene.machine.arena();
+    let latency = scene.times(figures.latency.as_ref());
+    let turnaround = scene.times(figures.turnaround.as_ref());
     scene.emit(Step {
         workload: Word(scene.name),
         instances: figures.instances,
@@ -398,21 +532,21 @@ pub(crate) fn report<P: Platform>(
         dwell_calls: figures.dwell_calls,
         calls: figures.calls,
         errors: figures.errors,
-        latency_mean_us: None,
-        latency_min_us: None,
-        latency_p50_us: latency(|l| l.p50),
-        latency_p99_us: latency(|l| l.p99),
-        latency_max_us: latency(|l| l.max),
-        turnaround_p50_us: turnaround(|t| t.p50),
-        turnaround_p99_us: turnaround(|t| t.p99),
-        turnaround_max_us: turnaround(|t| t.max),
+        latency_mean_us: latency.mean,
+        latency_min_us: latency.min,
+        latency_p50_us: latency.p50,
+        latency_p99_us: latency.p99,
+        latency_max_us: latency.max,
+        turnaround_p50_us: turnaround.p50,
+        turnaround_p99_us: turnaround.p99,
+        turnaround_max_us: turnaround.max,
     });
 }
 
 /// Reports what an instance of that cost is made of. What the engine did not ask for is the
 /// allocator's: headers and rounding. A sum above the cost would be a lie, and is not told.
-pub(crate) fn report_parts<P: Platform>(
-    scene: &Scene<'_, P>,
+pub(crate) fn report_parts<M: Machine>(
+    scene: &Scene<'_, M>,
     workload: &str,
     parts: &Parts,
     cost: Bytes,
@@ -429,7 +563,7 @@ pub(crate) fn report_parts<P: Platform>(
 mod tests {
     use core::sync::atomic::AtomicU16;
 
-    use wramp_core::measure::BUCKETS_PER_OCTAVE;
+    use wramp_core::measure::{BUCKETS_PER_OCTAVE, Counts};
 
     use super::*;
 
@@ -438,7 +572,7 @@ mod tests {
     #[test]
     fn a_turnaround_of_hundreds_is_within_the_window_of_the_first() {
         let scale = Scale::of_turnarounds();
-        let tally = Tally::<AtomicU32, N>::new();
+        let tally = Counts::<AtomicU32, N>::NEW;
         scale.record(&tally, Ticks(66_800));
         let mut window = Window::new();
         window.begin(&scale, core::iter::once(&tally));
@@ -450,21 +584,26 @@ mod tests {
         let latency = latency.unwrap();
         assert_eq!(calls, 1000);
         let near = |ticks: Ticks, of: u64| ticks.0.abs_diff(of) * 50 <= of;
-        assert!(near(latency.p50, 66_800 * 720), "{latency:?}");
-        assert!(near(latency.p99, 66_800 * 1440), "{latency:?}");
-        assert_eq!(latency.max, Ticks(66_800 * 1440));
+        let percentiles = latency.percentiles.unwrap();
+        assert!(near(percentiles.p50, 66_800 * 720), "{latency:?}");
+        assert!(near(percentiles.p99, 66_800 * 1440), "{latency:?}");
+        assert_eq!(latency.max, Some(Ticks(66_800 * 1440)));
+        assert_eq!(latency.sum, Ticks(66_800 * (980 * 720 + 20 * 1440)));
     }
 
+    /// The histogram's counters hold 65,535 calls of one kind; the sums hold all of them.
     #[test]
-    fn calls_are_counted_where_a_histogram_is_full_and_latencies_left_out() {
+    fn calls_are_counted_where_a_histogram_is_full_and_percentiles_left_out() {
         let scale = Scale::of_calls();
-        let tally = Tally::<AtomicU16, N>::new();
+        let tally = Counts::<AtomicU16, N>::NEW;
         let mut window = Window::new();
         for most in [65_534, 70_000] {
             window.begin(&scale, core::iter::once(&tally));
             (0..most).for_each(|_| scale.record(&tally, Ticks(1000)));
             let (calls, latency) = window.end(&scale, core::iter::once(&tally));
-            assert_eq!((calls, latency.is_some()), (most, most < 65_535));
+            let latency = latency.unwrap();
+            assert_eq!((calls, latency.percentiles.is_some()), (most, most < 65_535));
+            assert_eq!((latency.sum, latency.max), (Ticks(1000 * most), Some(Ticks(1000))));
         }
     }
 }

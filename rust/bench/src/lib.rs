@@ -1,14 +1,16 @@
 //! The one loop: load once, instantiate N, obey the ramp, emit records.
 //!
-//! Generic over the machine ([`Platform`]) and the engine ([`Runtime`]); the same
+//! Generic over the machine ([`Machine`], [`Slots`]) and the engine ([`Runtime`]); the same
 //! code runs on Linux, under QEMU and on a board. No std, no allocation, no unsafe,
 //! no `cfg`. Inside a timed region stand a clock, a call and a clock.
 //!
-//! [`Platform`]: wramp_core::platform::Platform
+//! [`Machine`]: wramp_core::machine::Machine
+//! [`Slots`]: wramp_core::slots::Slots
 //! [`Runtime`]: wramp_core::runtime::Runtime
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod engine;
 mod fit;
 mod guest;
 mod lead;
@@ -18,9 +20,10 @@ mod seat;
 mod sweep;
 mod threads;
 
+pub use engine::EngineKind;
 pub use guest::{Agreement, Check, Guest};
 pub use lead::MAX_MODULES;
-pub use pool::table_bytes;
-pub use run::{Summary, finish, refuse, run};
+pub use pool::table_words;
+pub use run::{Memory, Summary, run};
 pub use seat::Seat;
 pub use sweep::sweep;

@@ -3,30 +3,33 @@
 //! A run queue in rotation: a worker takes the next resident out of its place, makes one
 //! call to its end, and puts it back. Taking is owning, so that two workers never enter
 //! one instance, and the compiler sees it. A resident costs no thread and no
-//! interpreter stack; each worker has one environment, which serves every instance of
-//! the module.
+//! interpreter stack; each worker has one stack, which serves every instance of
+//! the module. On a machine without threads the controller is the one worker.
 
 use core::sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use wramp_core::measure::{Counter, Micros, Nanos, Tally, Ticks, fairness};
-use wramp_core::platform::{Crew, Lock, Platform, Work};
+use wramp_arena::Places;
+use wramp_core::machine::{Lock, Machine};
+use wramp_core::measure::{Micros, Nanos, Tally, Ticks, fairness};
 use wramp_core::ramp::{Event, Limit};
 use wramp_core::report::{Instance, Text, Word, Worker};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
+use wramp_core::slots::{Crew, Slots, Work};
 
 use crate::guest::{Guest, Judge, seed_of};
 use crate::lead::{
     Account, Climbed, Dwell, Figures, GLANCE, Herd, Scale, Scene, Window, drive, report,
-    report_parts,
+    report_parts, stuck_error,
 };
+use crate::run::give_up;
 use crate::seat::{Phase, Seat};
 use crate::threads::{failed, start_error, wrong_result};
 
 /// An instance without a thread. All of this but the instance's memory lies beside the arena,
-/// on the controller's stack: [`table_bytes`].
+/// in the table that the machine lends.
 pub(crate) struct Resident<I> {
     instance: I,
     judge: Judge,
@@ -42,7 +45,7 @@ pub(crate) struct Resident<I> {
 }
 
 impl<I> Resident<I> {
-    fn new(instance: I, id: u32, from_ms: u32) -> Self {
+    fn new(instance: I, id: u32) -> Self {
         Self {
             instance,
             judge: Judge::new(seed_of(id)),
@@ -51,25 +54,34 @@ impl<I> Resident<I> {
             calls_before: 0,
             errors: 0,
             over_budget: 0,
-            from_ms,
+            from_ms: 0,
             ended: Ticks(0),
         }
     }
 }
 
-/// Room for `M` residents.
-pub(crate) type Places<I, const M: usize> = heapless::Vec<Option<Resident<I>>, M>;
-
-/// Bytes of the controller's stack that a pool of at most `M` residents takes.
-#[must_use]
-pub const fn table_bytes<R: Runtime + 'static, const M: usize>() -> usize {
-    size_of::<Places<R::Instance<'static>, M>>()
+/// A resident's place in the table.
+pub(crate) enum Place<I> {
+    /// It waits for its next call.
+    Here(Resident<I>),
+    /// A worker has it in a call; it had made so many before.
+    InCall {
+        /// Calls that had returned.
+        calls: u32,
+        /// When the first of them had.
+        from_ms: u32,
+    },
 }
 
-/// All residents, in the order of their start. An empty place's resident is in a call. The
-/// places are borrowed: they are large, and what is built by value is moved.
-struct Queue<'p, I, const M: usize> {
-    places: &'p mut Places<I, M>,
+/// 64-bit words of memory for a table of `residents` of an engine's instances.
+#[must_use]
+pub const fn table_words<R: Runtime + 'static>(residents: usize) -> usize {
+    Places::<Place<R::Instance<'static>>>::bytes_for(residents) / size_of::<u64>()
+}
+
+/// All residents, in the order of their start.
+struct Queue<'p, I> {
+    places: Places<'p, Place<I>>,
     /// Where the rotation goes on.
     next: usize,
     /// A new resident, whose first call comes before the rotation goes on.
@@ -83,8 +95,8 @@ struct Queue<'p, I, const M: usize> {
     error: Option<(usize, Error)>,
 }
 
-impl<'p, I, const M: usize> Queue<'p, I, M> {
-    const fn new(places: &'p mut Places<I, M>) -> Self {
+impl<'p, I> Queue<'p, I> {
+    const fn new(places: Places<'p, Place<I>>) -> Self {
         Self { places, next: 0, newest: None, dwell: 0, called: 0, error: None }
     }
 
@@ -103,7 +115,10 @@ impl<'p, I, const M: usize> Queue<'p, I, M> {
     }
 
     fn take_from(&mut self, place: usize) -> Option<(usize, Resident<I>)> {
-        let mut resident = self.places[place].take()?;
+        let there = self.places.get_mut(place)?;
+        let Place::Here(resident) = there else { return None };
+        let in_call = Place::InCall { calls: resident.calls, from_ms: resident.from_ms };
+        let Place::Here(mut resident) = core::mem::replace(there, in_call) else { return None };
         if resident.dwell != self.dwell {
             resident.dwell = self.dwell;
             resident.calls_before = resident.calls;
@@ -115,139 +130,176 @@ impl<'p, I, const M: usize> Queue<'p, I, M> {
         if resident.calls == 1 {
             self.called = self.called.max(place + 1);
         }
-        self.places[place] = Some(resident);
+        if let Some(there) = self.places.get_mut(place) {
+            *there = Place::Here(resident);
+        }
     }
 
-    /// Adds a resident, which is the next one to be called.
-    fn add(&mut self, resident: Resident<I>) -> Result<(), Resident<I>> {
+    /// Adds a resident, which is the next one to be called. False where the table is full.
+    fn add(&mut self, resident: Resident<I>) -> bool {
         let place = self.places.len();
-        self.places.push(Some(resident)).map_err(|back| match back {
-            Some(resident) => resident,
-            None => unreachable!("what was pushed comes back"),
-        })?;
-        self.newest = Some(place);
-        Ok(())
+        let added = self.places.push(Place::Here(resident)).is_ok();
+        if added {
+            self.newest = Some(place);
+        }
+        added
     }
 }
 
 /// A ramp of residents.
-pub(crate) struct Pool<'p, 's, 'm, P: Platform, R: Runtime + 'm, C, const N: usize, const M: usize>
+pub(crate) struct Pool<'p, 's, 'm, M: Machine, R: Runtime + 'm>
 where
     R: 's,
 {
-    pub(crate) scene: Scene<'s, P>,
+    pub(crate) scene: Scene<'s, M>,
     pub(crate) runtime: &'s R,
     pub(crate) guest: &'s Guest<'s>,
     pub(crate) module: &'s R::Module<'m>,
+    /// Threads that call; 0 where the controller does.
+    workers: usize,
     /// One a worker, for its calls.
-    serving: &'s [Seat<C, N>],
+    serving: &'s [Seat<M::Tally>],
     /// One a worker, for its residents' turnaround.
-    turning: &'s [Seat<C, N>],
+    turning: &'s [Seat<M::Tally>],
     calls: Scale,
     turnarounds: Scale,
-    queue: P::Lock<Queue<'p, R::Instance<'s>, M>>,
+    /// Most residents.
+    most: u32,
+    queue: M::Lock<Queue<'p, R::Instance<'s>>>,
+    /// Why a worker did not start.
+    failure: M::Lock<Option<Error>>,
     /// Workers wait until all of them are there.
     open: AtomicBool,
     /// Residents so far.
     residents: AtomicU32,
 }
 
-impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
-    Pool<'p, 's, 'm, P, R, C, N, M>
-{
-    /// A pool of `workers`; `None` without two seats for each.
+impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
+    /// A pool of `workers` threads, or one that the controller serves itself where that is 0.
+    /// `None` without two seats for each.
     pub(crate) fn new(
-        scene: Scene<'s, P>,
+        scene: Scene<'s, M>,
         runtime: &'s R,
         guest: &'s Guest<'s>,
         module: &'s R::Module<'m>,
-        seats: &'s [Seat<C, N>],
+        seats: &'s [Seat<M::Tally>],
         workers: usize,
-        places: &'p mut Places<R::Instance<'s>, M>,
+        places: Places<'p, Place<R::Instance<'s>>>,
     ) -> Option<Self> {
-        let (serving, rest) = seats.split_at_checked(workers)?;
-        let (turning, _) = rest.split_at_checked(workers)?;
+        let (serving, rest) = seats.split_at_checked(workers.max(1))?;
+        let (turning, _) = rest.split_at_checked(workers.max(1))?;
         Some(Self {
             scene,
             runtime,
             guest,
             module,
+            workers,
             serving,
             turning,
             calls: Scale::of_calls(),
             turnarounds: Scale::of_turnarounds(),
-            queue: P::Lock::new(Queue::new(places)),
+            most: u32::try_from(places.capacity()).unwrap_or(u32::MAX),
+            queue: M::Lock::new(Queue::new(places)),
+            failure: M::Lock::new(None),
             open: AtomicBool::new(false),
             residents: AtomicU32::new(0),
         })
     }
 
     /// Climbs until something runs out, then stops, joins and reports every resident.
-    pub(crate) fn climb(&self) -> Climbed {
-        let platform = self.scene.platform;
-        let slots = u32::try_from(M).unwrap_or(u32::MAX);
-        platform.with_crew(self, |crew| {
-            let mut lead = Lead {
-                pool: self,
-                crew,
-                account: Account::open(platform, 1, slots),
-                started: 0,
-                failure: None,
-                parts: None,
-                dwell: Dwell::begin(platform),
-                serving: Window::new(),
-                turning: Window::new(),
-            };
-            let outcome = drive(&self.scene, slots, &mut lead);
-            let (predicted, cost) = (lead.account.predicted, lead.account.cost);
-            let failure = lead.failure.filter(|_| outcome.limit != Limit::Slots);
-            let stacks = || (0..lead.started).map(|slot| (slot, lead.crew.stack_used(slot)));
-            for (slot, used) in stacks() {
-                self.scene.emit(Worker {
-                    workload: Word(self.guest.name),
-                    slot: u32::try_from(slot).unwrap_or(u32::MAX),
-                    calls: self.serving[slot].tally.calls(),
-                    stack_used_bytes: used,
-                });
-            }
-            self.finish(Climbed {
-                outcome,
-                predicted,
-                cost,
-                calls: 0,
-                errors: 0,
-                over_budget: 0,
-                stack_used: stacks().filter_map(|(_, used)| used).max(),
-                fairness: None,
-                failure,
-            })
-        })
+    pub(crate) fn climb<S: Slots>(&self, slots: &mut S) -> Climbed {
+        if self.workers == 0 {
+            return self.climb_with(&mut NoThreads);
+        }
+        slots.with_crew(self, |crew| self.climb_with(crew))
     }
 
-    /// Reports every resident and gives them back. All workers have been joined.
+    fn climb_with(&self, crew: &mut dyn Crew) -> Climbed {
+        let machine = self.scene.machine;
+        let mut lead = Lead {
+            pool: self,
+            crew,
+            account: Account::open(machine, 1, self.most),
+            started: 0,
+            own: None,
+            failure: None,
+            lost: false,
+            parts: None,
+            dwell: Dwell::begin(machine),
+            serving: Window::new(),
+            turning: Window::new(),
+        };
+        let outcome = drive(&self.scene, self.most, &mut lead);
+        let (predicted, cost) = (lead.account.predicted, lead.account.cost);
+        let failure = lead.failure.filter(|_| outcome.limit != Limit::Slots);
+        let stacks = || (0..lead.started).map(|slot| (slot, lead.crew.stack_used(slot)));
+        for (slot, used) in stacks() {
+            self.scene.emit(Worker {
+                workload: Word(self.guest.name),
+                slot: u32::try_from(slot).unwrap_or(u32::MAX),
+                calls: self.serving[slot].tally.calls(),
+                stack_used_bytes: used,
+            });
+        }
+        let climbed = self.finish(Climbed {
+            outcome,
+            predicted,
+            cost,
+            calls: 0,
+            errors: 0,
+            over_budget: 0,
+            stack_used: stacks().filter_map(|(_, used)| used).max(),
+            fairness: None,
+            failure,
+            stuck: None,
+        });
+        if lead.lost {
+            // A thread goes on that borrows what would be freed if this returned.
+            give_up(&self.scene, &climbed);
+        }
+        climbed
+    }
+
+    /// Reports every resident and gives them back. All workers have been joined, or will never
+    /// give back what they have.
     fn finish(&self, mut climbed: Climbed) -> Climbed {
         self.queue.with(|queue| {
-            // Over the latest dwell, in which all were there. Who was in a call when it began
-            // is counted from the next one.
+            // Over the latest dwell, in which all were there. One that was in a call when it
+            // began is counted from the next one.
             let dwell = queue.dwell;
-            let since = |resident: &Resident<_>| match resident.dwell == dwell {
-                true => u64::from(resident.calls.saturating_sub(resident.calls_before)),
-                false => 0,
+            let since = |place: &Place<_>| match place {
+                Place::Here(resident) if resident.dwell == dwell => {
+                    Some(u64::from(resident.calls.saturating_sub(resident.calls_before)))
+                }
+                Place::Here(_) => Some(0),
+                Place::InCall { .. } => None,
             };
-            climbed.fairness = fairness(queue.places.iter().flatten().map(since));
-            for (id, resident) in queue.places.iter().enumerate() {
-                let Some(resident) = resident else { continue };
+            climbed.fairness = fairness(queue.places.iter().filter_map(since));
+            let mut stuck = None;
+            for (id, place) in queue.places.iter().enumerate() {
+                let number = u32::try_from(id).unwrap_or(u32::MAX);
+                let resident = match place {
+                    Place::Here(resident) => resident,
+                    &Place::InCall { calls, from_ms } => {
+                        stuck.get_or_insert(number);
+                        climbed.calls += u64::from(calls);
+                        climbed.errors += 1;
+                        self.report_stuck(number, calls, from_ms);
+                        continue;
+                    }
+                };
                 climbed.calls += u64::from(resident.calls);
                 climbed.errors += u64::from(resident.errors);
                 climbed.over_budget += u64::from(resident.over_budget);
                 let first = queue.error.as_ref().filter(|(of, _)| *of == id);
+                let until_ms = self.scene.millis_at(resident.ended);
                 self.scene.emit(Instance {
                     workload: Word(self.guest.name),
-                    id: u32::try_from(id).unwrap_or(u32::MAX),
+                    id: number,
                     slot: None,
                     alive_ms: match resident.calls {
                         0 => 0,
-                        _ => self.scene.millis_at(resident.ended).saturating_sub(resident.from_ms),
+                        _ => until_ms.saturating_sub(resident.from_ms),
                     }
                     .into(),
                     calls: resident.calls,
@@ -264,23 +316,41 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
                 });
             }
             queue.places.clear();
-        });
-        climbed
+            climbed.with_stuck(stuck)
+        })
     }
 
-    /// One worker's life: its environment, then calls until it is asked to stop.
+    #[cold]
+    #[inline(never)]
+    fn report_stuck(&self, id: u32, calls: u32, from_ms: u32) {
+        let error = stuck_error();
+        let alive_ms = if calls == 0 { 0 } else { self.scene.millis().saturating_sub(from_ms) };
+        self.scene.emit(Instance {
+            workload: Word(self.guest.name),
+            id,
+            slot: None,
+            alive_ms: u64::from(alive_ms),
+            calls,
+            errors: 1,
+            latency_mean_us: None,
+            latency_min_us: None,
+            latency_p50_us: None,
+            latency_p99_us: None,
+            latency_max_us: None,
+            stack_used_bytes: None,
+            result: Word("bad"),
+            error: Some(Word(error.kind.as_str())),
+            message: Some(Text::new(error.message.as_str())),
+        });
+    }
+
+    /// One worker's life: its stack, then calls until it is asked to stop.
     fn work(&self, worker: usize) -> Result<(), Error> {
         let seat = &self.serving[worker];
-        let thread = self.runtime.attach()?;
-        let none = || Error::new(ErrorKind::Engine, "no resident to make an environment of");
-        let (place, first) = self.queue.with(Queue::take).ok_or_else(none)?;
-        let [stack, ..] = self.scene.stacks;
-        let environment = self.runtime.environment(&thread, self.module, &first.instance, stack);
-        self.queue.with(|queue| queue.put(place, first));
-        let mut environment = environment?;
+        let mut stack = self.stack()?;
         seat.set_phase(Phase::Alive);
         while !self.open.load(Acquire) && !seat.asked_to_stop() {
-            self.scene.platform.sleep(GLANCE);
+            self.scene.machine.sleep(GLANCE);
         }
         let mut turn = None;
         loop {
@@ -293,16 +363,21 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
                 if stop { None } else { queue.take() }
             });
             match &mut turn {
-                Some((place, resident)) => {
-                    self.serve(worker, *place, resident, |instance, argument| {
-                        let budget = self.scene.config.budget;
-                        self.runtime.call(&mut environment, instance, argument, budget)
-                    });
-                }
+                Some((place, resident)) => self.serve(worker, *place, resident, &mut stack),
                 None if stop => return Ok(()),
-                None => self.scene.platform.sleep(GLANCE),
+                None => self.scene.machine.sleep(GLANCE),
             }
         }
+    }
+
+    /// An interpreter stack on this thread.
+    fn stack(&self) -> Result<R::Stack<'s>, Error> {
+        let none = || Error::new(ErrorKind::Engine, "no resident to make a stack for");
+        let (place, first) = self.queue.with(Queue::take).ok_or_else(none)?;
+        let [size, ..] = self.scene.stacks;
+        let stack = self.runtime.stack(self.module, &first.instance, size);
+        self.queue.with(|queue| queue.put(place, first));
+        stack
     }
 
     /// One call of one resident.
@@ -311,35 +386,48 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
         worker: usize,
         place: usize,
         resident: &mut Resident<R::Instance<'s>>,
-        call: impl FnOnce(&mut R::Instance<'s>, i32) -> Result<i32, Error>,
+        stack: &mut R::Stack<'s>,
     ) {
-        let platform = self.scene.platform;
         if resident.calls > 0 {
             self.pause(resident.ended);
         }
         let argument = self.guest.argument(&resident.judge, resident.calls);
+        let budget = self.scene.config.budget;
+        let mut result = Ok(0);
+        let (took, now) = self.scene.time(|| {
+            result = self.runtime.call(stack, &mut resident.instance, argument, budget);
+        });
 
-        let mark = platform.mark();
-        let result = call(&mut resident.instance, argument);
-        let took = platform.since(mark);
-
-        let now = platform.now();
         self.calls.record(&self.serving[worker].tally, took);
         if resident.calls > 0 {
             let turnaround = now.saturating_sub(resident.ended);
             self.turnarounds.record(&self.turning[worker].tally, turnaround);
+        } else {
+            resident.from_ms = self.scene.millis_at(now);
         }
         resident.ended = now;
         resident.calls = resident.calls.saturating_add(1);
-        if !resident.judge.accepts(&self.guest.check, place == 0, resident.calls, result) {
-            let error = result.err().unwrap_or_else(|| wrong_result(&self.guest.check));
-            resident.errors = resident.errors.saturating_add(1);
-            if error.kind == ErrorKind::Budget {
-                resident.over_budget = resident.over_budget.saturating_add(1);
-            }
-            self.serving[worker].tally.error();
-            self.queue.with(|queue| queue.error.get_or_insert((place, error)).0);
+        if !resident.judge.accepts(&self.guest.check, place == 0, resident.calls, &result) {
+            self.note_error(worker, place, resident, &result);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_error(
+        &self,
+        worker: usize,
+        place: usize,
+        resident: &mut Resident<R::Instance<'s>>,
+        result: &Result<i32, Error>,
+    ) {
+        let error = result.err().unwrap_or_else(|| wrong_result(&self.guest.check));
+        resident.errors = resident.errors.saturating_add(1);
+        if error.kind == ErrorKind::Budget {
+            resident.over_budget = resident.over_budget.saturating_add(1);
+        }
+        self.serving[worker].tally.error();
+        self.queue.with(|queue| queue.error.get_or_insert((place, error)).0);
     }
 
     /// Waits until the instance's pause since its latest call is over. The queue is in the
@@ -349,117 +437,167 @@ impl<'p, 's, 'm, P: Platform, R: Runtime, C: Counter, const N: usize, const M: u
         if pause == Micros(0) {
             return;
         }
-        let platform = self.scene.platform;
-        let gone = platform.now().saturating_sub(ended).to_micros(platform.clock_hz());
+        let machine = self.scene.machine;
+        let gone = machine.now().saturating_sub(ended).to_micros(self.scene.clock_hz);
         if gone < pause {
-            platform.sleep(pause.saturating_sub(gone));
+            machine.sleep(pause.saturating_sub(gone));
         }
     }
 }
 
-impl<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize> Work
-    for Pool<'_, '_, '_, P, R, C, N, M>
-{
+impl<M: Machine, R: Runtime> Work for Pool<'_, '_, '_, M, R> {
     fn run(&self, slot: usize) {
         let Some(seat) = self.serving.get(slot) else { return };
         match self.work(slot) {
             Ok(()) => seat.set_phase(Phase::Ended),
             Err(error) => {
-                seat.note(&error);
+                self.failure.with(|failure| *failure = Some(error));
                 seat.set_phase(Phase::Failed);
             }
         }
     }
 }
 
-struct Lead<'c, 'p, 's, 'm, P: Platform, R: Runtime, C, const N: usize, const M: usize> {
-    pool: &'c Pool<'p, 's, 'm, P, R, C, N, M>,
+/// The crew of a machine without threads.
+struct NoThreads;
+
+impl Crew for NoThreads {
+    fn start(&mut self, _: usize, _: Option<u8>) -> Result<(), wramp_core::slots::StartError> {
+        Err(wramp_core::slots::StartError::NoSuchSlot)
+    }
+    fn join(&mut self, _: usize) {}
+    fn abort(&mut self, _: usize) -> bool {
+        true
+    }
+    fn stack_used(&self, _: usize) -> Option<wramp_core::measure::Bytes> {
+        None
+    }
+}
+
+struct Lead<'c, 'p, 's, 'm, M: Machine, R: Runtime> {
+    pool: &'c Pool<'p, 's, 'm, M, R>,
     crew: &'c mut dyn Crew,
     account: Account,
     /// Workers whose threads were started.
     started: usize,
+    /// The controller's own interpreter stack, where it is the one that calls.
+    own: Option<R::Stack<'s>>,
     failure: Option<Error>,
+    /// Its thread cannot be ended.
+    lost: bool,
     parts: Option<Parts>,
     dwell: Dwell,
-    serving: Window<N>,
-    turning: Window<N>,
+    serving: Window<M::Tally>,
+    turning: Window<M::Tally>,
 }
 
-impl<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>
-    Lead<'_, '_, '_, '_, P, R, C, N, M>
-{
+impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
+    fn sharing(&self) -> u32 {
+        u32::try_from(self.started.max(1)).unwrap_or(u32::MAX)
+    }
+
     /// Instantiates one more and puts it at the head of the queue.
     fn add(&mut self, id: u32) -> Result<(), Error> {
         let pool = self.pool;
         let guest = pool.guest;
         let [stack, ..] = pool.scene.stacks;
         if id == 0 {
-            pool.runtime.note_parts();
+            pool.runtime.note(0);
         }
         let instance =
             pool.runtime.instantiate(pool.module, guest.export, guest.parameters, stack)?;
         if id == 0 {
-            self.parts = pool.runtime.parts(&instance, None);
+            self.parts = pool.runtime.noted(&instance, None);
         }
-        let from_ms = pool.scene.millis();
-        let resident = Resident::new(instance, id, from_ms);
-        pool.queue
-            .with(|queue| queue.add(resident))
-            .map_err(|_| Error::new(ErrorKind::Engine, "the table of residents is full"))
+        let resident = Resident::new(instance, id);
+        match pool.queue.with(|queue| queue.add(resident)) {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Engine, "the table of residents is full")),
+        }
     }
 
-    /// Starts all workers, once there is an instance to make their environments of.
+    /// Starts all workers, once there is an instance to make their stacks for.
     fn start_workers(&mut self) -> Result<(), Error> {
         let pool = self.pool;
+        if pool.workers == 0 {
+            pool.serving.iter().chain(pool.turning).for_each(Seat::prepare);
+            self.own = Some(pool.stack()?);
+            return Ok(());
+        }
         for (worker, seat) in pool.serving.iter().enumerate() {
             seat.prepare();
             pool.turning[worker].prepare();
-            self.crew.start(worker, pool.scene.config.pin).map_err(start_error)?;
+            self.crew.start(worker, pool.scene.config.pin.core()).map_err(start_error)?;
             self.started = worker + 1;
-            if pool.scene.wait(|| seat.started()) == Phase::Failed {
-                let unknown = || Error::new(ErrorKind::Engine, "a worker failed");
-                return Err(seat.error().unwrap_or_else(unknown));
+            let awaited = format_args!("worker {worker}");
+            match pool.scene.wait(awaited, self.sharing(), || seat.started()) {
+                None => return Err(stuck_error()),
+                Some(Phase::Failed) => {
+                    let unknown = || Error::new(ErrorKind::Engine, "a worker failed");
+                    return Err(pool.failure.with(Option::take).unwrap_or_else(unknown));
+                }
+                Some(_) => {}
             }
         }
         Ok(())
     }
 
+    /// The controller makes one call itself. False where there is none to make.
+    fn call_one(&mut self) -> bool {
+        let pool = self.pool;
+        let Some(stack) = &mut self.own else { return false };
+        let Some((place, mut resident)) = pool.queue.with(Queue::take) else { return false };
+        pool.serve(0, place, &mut resident, stack);
+        pool.queue.with(|queue| queue.put(place, resident));
+        true
+    }
+
     /// Waits for the first call of resident `id`; the error that no call gets past.
-    fn first_call(&self, id: usize) -> Option<Error> {
-        let error = self.pool.scene.wait(|| {
-            self.pool.queue.with(|queue| {
-                (queue.called > id)
-                    .then(|| queue.error.filter(|(of, _)| *of == id).map(|(_, error)| error))
+    fn first_call(&mut self, id: u32) -> Result<(), Error> {
+        if self.own.is_some() {
+            self.call_one();
+        }
+        let pool = self.pool;
+        let place = id as usize;
+        let awaited = format_args!("the first call of instance {id}");
+        let error = pool.scene.wait(awaited, self.sharing(), || {
+            pool.queue.with(|queue| {
+                (queue.called > place)
+                    .then(|| queue.error.filter(|(of, _)| *of == place).map(|(_, error)| error))
             })
         });
-        error.filter(|error| matches!(error.kind, ErrorKind::WasmStack | ErrorKind::NativeStack))
+        match error {
+            None => Err(stuck_error()),
+            Some(Some(error))
+                if matches!(error.kind, ErrorKind::WasmStack | ErrorKind::NativeStack) =>
+            {
+                Err(error)
+            }
+            Some(_) => Ok(()),
+        }
     }
 
     fn try_start(&mut self, id: u32) -> Result<(), Error> {
         let pool = self.pool;
-        let platform = pool.scene.platform;
-        self.account.before(platform);
+        let machine = pool.scene.machine;
+        self.account.before(machine);
         self.add(id)?;
-        let demand = self.account.after(platform);
+        let demand = self.account.after(machine);
         if id == 0 {
             if let Some(parts) = self.parts {
                 report_parts(&pool.scene, pool.guest.name, &parts, demand.cost);
             }
             self.start_workers()?;
-            self.account.learn(&pool.scene, demand);
+            self.account.learn(&pool.scene, pool.runtime, demand);
             pool.open.store(true, Release);
         }
-        if let Some(error) = self.first_call(id as usize) {
-            return Err(error);
-        }
+        self.first_call(id)?;
         pool.residents.store(id + 1, Relaxed);
         Ok(())
     }
 }
 
-impl<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize> Herd
-    for Lead<'_, '_, '_, '_, P, R, C, N, M>
-{
+impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
     fn start(&mut self, id: u32) -> Event {
         match self.try_start(id) {
             Ok(()) => Event::Alive,
@@ -470,55 +608,87 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize> Herd
         }
     }
 
+    fn hold(&mut self, millis: u32) {
+        let pool = self.pool;
+        if self.own.is_none() {
+            return pool.scene.hold(millis);
+        }
+        let machine = pool.scene.machine;
+        let began = machine.now();
+        let time = Micros(u64::from(millis) * 1000);
+        let gone = || machine.now().saturating_sub(began).to_micros(pool.scene.clock_hz);
+        while !machine.interrupted() && gone() < time {
+            if !self.call_one() {
+                machine.sleep(GLANCE);
+            }
+        }
+    }
+
     fn begin_dwell(&mut self) {
         let pool = self.pool;
         self.serving.begin(&pool.calls, pool.serving.iter().map(|seat| &seat.tally));
         self.turning.begin(&pool.turnarounds, pool.turning.iter().map(|seat| &seat.tally));
         pool.queue.with(|queue| queue.dwell = queue.dwell.wrapping_add(1));
-        self.dwell = Dwell::begin(pool.scene.platform);
+        self.dwell = Dwell::begin(pool.scene.machine);
     }
 
     fn sample(&mut self) -> Option<Nanos> {
         let pool = self.pool;
-        let dwell = self.dwell.end(pool.scene.platform);
+        let dwell = self.dwell.end(pool.scene.machine);
         let serving = pool.serving.iter().map(|seat| &seat.tally);
         let (dwell_calls, latency) = self.serving.end(&pool.calls, serving.clone());
         let turning = pool.turning.iter().map(|seat| &seat.tally);
         let (_, turnaround) = self.turning.end(&pool.turnarounds, turning);
         let sum =
-            |of: fn(&Tally<C, N>) -> u32| serving.clone().map(|tally| u64::from(of(tally))).sum();
+            |of: fn(&M::Tally) -> u32| serving.clone().map(|tally| u64::from(of(tally))).sum();
         let residents = pool.residents.load(Relaxed);
+        let running = u32::try_from(self.started.max(1)).unwrap_or(u32::MAX);
         let figures = Figures {
             instances: residents,
-            running: u32::try_from(self.started).ok().map(|workers| workers.min(residents)),
+            running: Some(running.min(residents)),
             dwell_calls,
-            calls: sum(Tally::calls),
-            errors: sum(Tally::errors),
+            calls: sum(M::Tally::calls),
+            errors: sum(M::Tally::errors),
             latency,
             turnaround,
         };
         report(&pool.scene, &mut self.account, dwell, &figures);
-        turnaround.map(|turnaround| pool.scene.nanos(turnaround.p99))
+        let percentiles = turnaround.and_then(|turnaround| turnaround.percentiles);
+        percentiles.map(|of| pool.scene.nanos(of.p99))
     }
 
     fn stop(&mut self) {
-        self.pool.serving.iter().for_each(Seat::ask_to_stop);
-        for worker in 0..self.started {
-            self.crew.join(worker);
+        let pool = self.pool;
+        self.own = None;
+        let started = &pool.serving[..self.started];
+        started.iter().for_each(Seat::ask_to_stop);
+        let all_over = || started.iter().all(|seat| seat.over().is_some()).then_some(());
+        let awaited = format_args!("the last call of each worker");
+        let _ = pool.scene.wait(awaited, self.sharing(), all_over);
+        for (worker, seat) in started.iter().enumerate() {
+            if seat.over().is_some() {
+                self.crew.join(worker);
+            } else {
+                // Not while it holds the queue.
+                let crew = &mut *self.crew;
+                self.lost |= !pool.queue.with(|_| crew.abort(worker));
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Places, Queue, Resident};
+    use core::mem::MaybeUninit;
 
-    fn add(queue: &mut Queue<'_, (), 8>, id: u32) {
-        assert!(queue.add(Resident::new((), id, 0)).is_ok());
+    use super::{Place, Places, Queue, Resident};
+
+    fn add(queue: &mut Queue<'_, ()>, id: u32) {
+        assert!(queue.add(Resident::new((), id)));
     }
 
     /// Whose the next calls are.
-    fn turns<const N: usize>(queue: &mut Queue<'_, (), 8>) -> [usize; N] {
+    fn turns<const N: usize>(queue: &mut Queue<'_, ()>) -> [usize; N] {
         core::array::from_fn(|_| {
             let (place, mut resident) = queue.take().unwrap();
             resident.calls += 1;
@@ -529,8 +699,8 @@ mod tests {
 
     #[test]
     fn a_new_resident_is_next_and_the_rotation_goes_on_where_it_was() {
-        let mut places = Places::new();
-        let mut queue = Queue::new(&mut places);
+        let mut memory = [const { MaybeUninit::uninit() }; Places::<Place<()>>::bytes_for(8) / 8];
+        let mut queue = Queue::new(Places::over(&mut memory));
         (0..4).for_each(|id| add(&mut queue, id));
         assert_eq!(turns(&mut queue), [3, 0, 1, 2, 3, 0]);
         add(&mut queue, 4);
@@ -539,8 +709,8 @@ mod tests {
 
     #[test]
     fn a_resident_in_a_call_is_passed_over() {
-        let mut places = Places::new();
-        let mut queue = Queue::new(&mut places);
+        let mut memory = [const { MaybeUninit::uninit() }; Places::<Place<()>>::bytes_for(8) / 8];
+        let mut queue = Queue::new(Places::over(&mut memory));
         assert!(queue.take().is_none());
         (0..3).for_each(|id| add(&mut queue, id));
         let (place, _in_call) = queue.take().unwrap();

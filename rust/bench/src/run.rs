@@ -1,20 +1,23 @@
 //! A whole run: every ramp of the scenario, one after another, and what came of it.
 
 use core::fmt::Write as _;
+use core::mem::MaybeUninit;
 
-use wramp_core::config::{Config, Knob, Mode, Scenario};
-use wramp_core::measure::{Bytes, Counter, Ticks};
-use wramp_core::platform::{Lock as _, Pin, Platform};
+use wramp_arena::Places;
+use wramp_core::config::{Config, Knob, Pin, Scenario};
+use wramp_core::machine::{Lock as _, Machine};
+use wramp_core::measure::{Bytes, Ticks};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Done, End, Fault, Fit, Load, Record, Text, Word};
+use wramp_core::report::{Done, End, FORMAT_VERSION, Fault, Fit, Load, Record, Run, Text, Word};
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
+use wramp_core::slots::Slots;
 
-use crate::fit::fit;
+use crate::fit::Trial;
 use crate::guest::{Check, Guest};
 use crate::lead::{Climbed, MAX_MODULES, Scale, Scene};
-use crate::pool::{Places, Pool};
+use crate::pool::{Place, Pool};
 use crate::seat::Seat;
-use crate::threads::{Modules, Threads};
+use crate::threads::{Left, Modules, ThreadRamp};
 
 /// What a run came to; `exit` is the process's, or the firmware's, status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +28,8 @@ pub struct Summary {
     pub errors: u64,
     /// Whether the arena was ever not as it had been.
     pub leaked: bool,
-    /// Whether something could not even begin.
-    pub refused: bool,
+    /// Things that could not even begin.
+    pub faults: u32,
 }
 
 impl Summary {
@@ -34,234 +37,424 @@ impl Summary {
     #[must_use]
     pub fn exit(&self) -> u32 {
         match self {
-            Self { refused: true, .. } => 2,
-            Self { leaked: true, .. } => 1,
-            Self { errors: 1.., .. } => 1,
+            Self { faults: 1.., .. } => 2,
+            Self { leaked: true, .. } | Self { errors: 1.., .. } => 1,
             _ => 0,
         }
     }
 }
 
+/// Memory that a machine lends the bench for a run, beside the arena and the stacks.
+pub struct Memory<'m, T> {
+    /// What threads and controller tell each other: one a slot, or two a worker of a pool (two
+    /// where the controller is the worker).
+    pub seats: &'m [Seat<T>],
+    /// The table of a pool's residents; see [`table_words`](crate::table_words).
+    pub table: &'m mut [MaybeUninit<u64>],
+}
+
 /// Words of a message, formatted without allocating; what does not fit is cut.
 type Line = heapless::String<192>;
 
-fn text(arguments: core::fmt::Arguments<'_>) -> Line {
-    let mut text = Line::new();
+fn line(arguments: core::fmt::Arguments<'_>) -> Line {
+    let mut line = Line::new();
     // A message cut short is still a message.
-    let _ = text.write_fmt(arguments);
-    text
+    let _ = line.write_fmt(arguments);
+    line
+}
+
+/// A short word of a record.
+fn word(arguments: core::fmt::Arguments<'_>) -> heapless::String<40> {
+    let mut word = heapless::String::new();
+    let _ = word.write_fmt(arguments);
+    word
+}
+
+const fn on(switch: bool) -> &'static str {
+    if switch { "on" } else { "off" }
 }
 
 /// Says that a run cannot begin, or not go on, and which knob mends it.
-pub fn refuse<P: Platform>(
-    platform: &P,
+pub(crate) fn fault<M: Machine>(
+    machine: &M,
     workload: Option<&str>,
     kind: ErrorKind,
-    knob: Knob,
+    knob: Option<Knob>,
     message: core::fmt::Arguments<'_>,
 ) {
-    platform.emit(&Record::from(Fault {
+    machine.emit(&Record::from(Fault {
         workload: workload.map(Word),
         error: Word(kind.as_str()),
-        knob: Some(Word(platform.knob(knob))),
-        message: Text::new(&text(message)),
+        knob: knob.and_then(|knob| machine.knob(knob)).map(Word),
+        message: Text::new(&line(message)),
     }));
 }
 
-/// Refuses a configuration that no machine can run, or this one cannot.
-fn check<P: Platform>(platform: &P, config: &Config, guests: &[Guest<'_>]) -> bool {
-    if let Err((knob, least)) = config.check() {
-        let name = platform.knob(knob);
-        refuse(platform, None, ErrorKind::Engine, knob, format_args!("{name} is below {least}"));
-        return false;
-    }
-    if guests.is_empty() {
-        let message = format_args!("no workload is chosen");
-        refuse(platform, None, ErrorKind::Engine, Knob::Workload, message);
-        return false;
-    }
-    if platform.slots() == 0 {
-        let message = format_args!("no slot was reserved");
-        refuse(platform, None, ErrorKind::Engine, Knob::Slots, message);
-        return false;
-    }
-    let cores = platform.cores();
-    if let Pin::Core(core) = config.pin
-        && core >= cores
-    {
-        let message = format_args!("there is no core {core}, cores are 0 to {}", cores - 1);
-        refuse(platform, None, ErrorKind::Engine, Knob::Pin, message);
-        return false;
-    }
-    true
+/// The `run` record. Not inlined: its frame must not stay on the stack for the run.
+#[inline(never)]
+pub(crate) fn describe<M: Machine, R: Runtime>(
+    machine: &M,
+    config: &Config,
+    slot_stack_real: Bytes,
+    residents: usize,
+) {
+    let (here, engine) = (machine.facts(), R::facts());
+    let pin = match config.pin {
+        Pin::Free => word(format_args!("free")),
+        Pin::Core(core) => word(format_args!("core{core}")),
+    };
+    let budget = match config.budget {
+        _ if !engine.meters => word(format_args!("unsupported")),
+        None => word(format_args!("off")),
+        Some(instructions) => word(format_args!("{instructions}")),
+    };
+    let arena_at = here.arena_at.map(|(from, to)| word(format_args!("{from:#x}-{to:#x}")));
+    let workers = config.mode.workers();
+    machine.emit(&Record::from(Run {
+        format: FORMAT_VERSION,
+        wramp: Word(env!("CARGO_PKG_VERSION")),
+        board: Word(here.board),
+        os: Word(here.os),
+        pointer_bits: usize::BITS,
+        clock_hz: here.clock_hz,
+        cores: u32::from(here.cores),
+        runtime: Word(engine.name),
+        runtime_version: Word(engine.version),
+        interpreter: Word(engine.interpreter),
+        interpreter_opt: engine.interpreter_opt.map(Word),
+        block_cache: engine.block_cache,
+        aot: engine.aot.map(on).map(Word),
+        module_copy: Some(Word(on(engine.copies_modules))),
+        artefact: Some(Word(engine.artefact.as_str())),
+        shares_stack: Some(Word(on(engine.shares_stack))),
+        rustc: Word(here.rustc),
+        cc: here.cc.map(Word),
+        scenario: Word(config.scenario.as_str()),
+        mode: Word(config.mode.as_str()),
+        workers,
+        residents: workers.and_then(|_| u32::try_from(residents).ok()),
+        arena_bytes: config.arena,
+        arena_unit_bytes: Some(here.block_unit),
+        arena_header_bytes: Some(here.block_header),
+        arena_at: arena_at.as_deref().map(Word),
+        heap_at: here.libc_heap.map(Word),
+        slots: config.slots,
+        slot_stack_bytes: config.slot_stack,
+        slot_stack_real_bytes: Some(slot_stack_real),
+        slot_stack_least_bytes: Some(here.least_slot_stack),
+        stack_guard_bytes: Some(engine.stack_guard),
+        wasm_stack_bytes: config.wasm_stack,
+        fit: Some(Word(on(config.fit_wasm_stack))),
+        step: config.step,
+        settle_ms: config.settle_ms,
+        dwell_ms: config.dwell_ms,
+        pause_ms: config.pause_ms,
+        pin: Word(&pin),
+        slice_ms: here.slice_ms,
+        budget: Word(&budget),
+        stuck_ms: config.stuck_ms,
+        slo_us: config.slo,
+    }));
 }
 
-/// Runs the scenario and ends with the `done` record. The `run` record, which only the
-/// platform can fill in, comes before.
-///
-/// `N` is the buckets of a histogram, `M` the most residents of a pool (0: no pool); a pool
-/// takes two seats a worker.
-pub fn run<P: Platform, R: Runtime, C: Counter, const N: usize, const M: usize>(
-    platform: &P,
-    runtime: &R,
+/// Runs the scenario: `run` record to `done` record. `engine` is what came of setting it up;
+/// where it failed the run says why and ends.
+pub fn run<M: Machine, S: Slots, R: Runtime>(
+    machine: &M,
+    slots: &mut S,
+    engine: Result<&R, Error>,
     config: &Config,
     guests: &[Guest<'_>],
-    seats: &[Seat<C, N>],
+    memory: Memory<'_, M::Tally>,
 ) -> Summary {
-    let mut bench =
-        Bench { platform, runtime, seats, began: platform.now(), summary: Summary::default() };
-    if check(platform, config, guests) && bench.check_pool::<M>(config) {
-        bench.scenario::<M>(config, guests);
-    } else {
-        bench.summary.refused = true;
+    let residents = capacity::<R>(memory.table);
+    describe::<M, R>(machine, config, slots.real_size(), residents);
+    let mut summary = Summary::default();
+    match engine {
+        Err(error) => {
+            explain_engine(machine, config, &error);
+            summary.faults = 1;
+        }
+        Ok(_) if !may_begin::<M, R>(machine, slots.count(), config, guests, residents) => {
+            summary.faults = 1;
+        }
+        Ok(runtime) => {
+            let began = machine.now();
+            let mut bench = Bench { machine, slots, runtime, memory, began, summary };
+            bench.scenario(config, guests);
+            summary = bench.summary;
+        }
     }
-    let summary = bench.summary;
-    finish(platform, &summary);
+    finish(machine, &summary);
     summary
 }
 
-/// Emits the `done` record: also for a run that could not even set up its engine.
-pub fn finish<P: Platform>(platform: &P, summary: &Summary) {
-    platform.emit(&Record::from(Done {
+/// Most residents of a pool whose table is that memory.
+fn capacity<'m, R: Runtime + 'm>(table: &mut [MaybeUninit<u64>]) -> usize {
+    Places::<Place<R::Instance<'m>>>::over(table).capacity()
+}
+
+/// Emits the `done` record.
+pub(crate) fn finish<M: Machine>(machine: &M, summary: &Summary) {
+    machine.emit(&Record::from(Done {
         workloads: summary.workloads,
         errors: summary.errors,
-        faults: None,
+        faults: Some(summary.faults),
         exit: summary.exit(),
     }));
 }
 
-struct Bench<'b, P, R, C, const N: usize> {
-    platform: &'b P,
+/// Says why there is no engine.
+pub(crate) fn explain_engine<M: Machine>(machine: &M, config: &Config, error: &Error) {
+    let knob = match error.kind {
+        ErrorKind::OutOfMemory => Some(Knob::Arena),
+        _ => None,
+    };
+    let arena = config.arena;
+    match error.kind {
+        ErrorKind::OutOfMemory => {
+            let message =
+                format_args!("arena too small for the engine itself: {arena} bytes: {error}");
+            fault(machine, None, error.kind, knob, message);
+        }
+        _ => fault(machine, None, error.kind, knob, format_args!("the engine: {error}")),
+    }
+}
+
+/// Refuses what no machine, or this machine, or this engine cannot run.
+fn may_begin<M: Machine, R: Runtime>(
+    machine: &M,
+    slots: usize,
+    config: &Config,
+    guests: &[Guest<'_>],
+    residents: usize,
+) -> bool {
+    let no = |knob, message: core::fmt::Arguments<'_>| {
+        fault(machine, None, ErrorKind::Engine, Some(knob), message);
+        false
+    };
+    if let Err((knob, least)) = config.check() {
+        let name = machine.knob(knob).unwrap_or("a knob");
+        return no(knob, format_args!("{name} is below {least}"));
+    }
+    if guests.is_empty() {
+        return no(Knob::Workload, format_args!("no workload is chosen"));
+    }
+    let here = machine.facts();
+    let workers = config.mode.workers();
+    if slots == 0 && workers != Some(0) {
+        return no(Knob::Slots, format_args!("no slot was reserved"));
+    }
+    let (stack, least) = (config.slot_stack, here.least_slot_stack);
+    if stack < least && workers != Some(0) {
+        let message = format_args!("a slot's stack of {stack} bytes is below {least}");
+        return no(Knob::SlotStack, message);
+    }
+    if let Pin::Core(core) = config.pin
+        && core >= here.cores
+    {
+        let last = here.cores.saturating_sub(1);
+        return no(Knob::Pin, format_args!("there is no core {core}, cores are 0 to {last}"));
+    }
+    let engine = R::facts();
+    if config.budget.is_some() && !engine.meters {
+        let (name, version) = (engine.name, engine.version);
+        return no(Knob::Budget, format_args!("this build of {name} {version} does not meter"));
+    }
+    let Some(workers) = workers else { return true };
+    if residents == 0 {
+        return no(Knob::Mode, format_args!("this build has no places for residents"));
+    }
+    if !engine.shares_stack {
+        let (name, version) = (engine.name, engine.version);
+        let message = format_args!("{name} {version} shares no stack among instances");
+        return no(Knob::Mode, message);
+    }
+    if workers as usize > slots {
+        let message = format_args!("{workers} workers need as many slots, there are {slots}");
+        return no(Knob::Workers, message);
+    }
+    if matches!(config.scenario, Scenario::Mixed | Scenario::Private) {
+        let scenario = config.scenario.as_str();
+        return no(Knob::Mode, format_args!("a pool shares one module, {scenario} has more"));
+    }
+    true
+}
+
+/// Ends the program after a ramp in which a thread does not return and cannot be ended. What
+/// that thread uses is never freed, so what the arena would get back is not measured.
+pub(crate) fn give_up<M: Machine>(scene: &Scene<'_, M>, climbed: &Climbed) -> ! {
+    let mut summary = scene.so_far;
+    end(scene.machine, scene.config, scene.meters, scene.name, climbed, None);
+    summary.workloads += 1;
+    summary.errors += climbed.errors;
+    explain_stuck(scene.machine, scene.config, scene.meters, scene.name, climbed);
+    summary.faults += 1;
+    finish(scene.machine, &summary);
+    scene.machine.give_up(summary.exit())
+}
+
+/// Says which instance is stuck, and what to do about it.
+fn explain_stuck<M: Machine>(
+    machine: &M,
+    config: &Config,
+    meters: bool,
+    name: &str,
+    climbed: &Climbed,
+) {
+    let id = climbed.stuck.unwrap_or_default();
+    let knob = if meters { Knob::Budget } else { Knob::Stuck };
+    let most = config.stuck_ms.unwrap_or_default();
+    let stuck = ErrorKind::Stuck;
+    if meters {
+        let message = format_args!(
+            "a call of instance {id} has not returned for more than {most} ms: lower the budget"
+        );
+        return fault(machine, Some(name), stuck, Some(knob), message);
+    }
+    let message = format_args!(
+        "a call of instance {id} has not returned for more than {most} ms: raise the knob if it \
+         is only slow; an engine that meters ends it if it is endless"
+    );
+    fault(machine, Some(name), stuck, Some(knob), message);
+}
+
+/// Emits the `end` record. `given_back` is what is free after the ramp and what did not come
+/// back.
+fn end<M: Machine>(
+    machine: &M,
+    config: &Config,
+    meters: bool,
+    name: &str,
+    climbed: &Climbed,
+    given_back: Option<(Bytes, i64)>,
+) {
+    let failure = climbed.failure.as_ref();
+    machine.emit(&Record::from(End {
+        workload: Word(name),
+        peak: climbed.outcome.peak,
+        limit: climbed.outcome.limit,
+        predicted_peak: climbed.predicted.map(|outcome| outcome.peak),
+        predicted_limit: climbed.predicted.map(|outcome| outcome.limit),
+        cost_bytes: climbed.cost,
+        arena_free_bytes: given_back.map(|(free, _)| free),
+        leaked_bytes: given_back.map(|(_, leaked)| leaked),
+        calls: climbed.calls,
+        errors: climbed.errors,
+        over_budget: (meters && config.budget.is_some()).then_some(climbed.over_budget),
+        stack_used_bytes: climbed.stack_used,
+        fairness: climbed.fairness,
+        error: failure.map(|error| Word(error.kind.as_str())),
+        message: failure.map(|error| Text::new(error.message.as_str())),
+    }));
+}
+
+struct Bench<'b, M: Machine, S, R> {
+    machine: &'b M,
+    slots: &'b mut S,
     runtime: &'b R,
-    seats: &'b [Seat<C, N>],
+    memory: Memory<'b, M::Tally>,
     began: Ticks,
     summary: Summary,
 }
 
-impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> {
-    /// Refuses a pool that cannot be: of this engine, with these slots, in this scenario.
-    fn check_pool<const M: usize>(&self, config: &Config) -> bool {
-        let Mode::Pool { workers } = config.mode else { return true };
-        let platform = self.platform;
-        let no = |knob, message| {
-            refuse(platform, None, ErrorKind::Engine, knob, message);
-            false
-        };
-        let seats = self.seats.len() / 2;
-        let slots = platform.slots().min(seats);
-        if M == 0 {
-            return no(Knob::Mode, format_args!("this build has no places for residents"));
-        }
-        if !self.runtime.shares_environment() {
-            let (name, version) = (self.runtime.name(), self.runtime.version());
-            return no(Knob::Mode, format_args!("{name} {version} lends no environment to a pool"));
-        }
-        if workers as usize > slots {
-            let message = format_args!("{workers} workers need as many slots, there are {slots}");
-            return no(Knob::Workers, message);
-        }
-        if matches!(config.scenario, Scenario::Mixed | Scenario::Private) {
-            let scenario = config.scenario.as_str();
-            return no(Knob::Mode, format_args!("a pool shares one module, {scenario} has more"));
-        }
-        true
-    }
-
-    fn scenario<const M: usize>(&mut self, config: &Config, guests: &[Guest<'_>]) {
+impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
+    fn scenario(&mut self, config: &Config, guests: &[Guest<'_>]) {
         match config.scenario {
             Scenario::All | Scenario::Private => {
                 for guest in guests {
-                    self.ramp::<M>(config, guest.name, core::slice::from_ref(guest));
+                    if !self.ramp(config, guest.name, core::slice::from_ref(guest)) {
+                        return;
+                    }
                 }
             }
             Scenario::Mixed => {
                 let step = config.step.saturating_mul(u32::try_from(guests.len()).unwrap_or(1));
-                self.ramp::<M>(&Config { step, ..*config }, "mixed", guests);
+                self.ramp(&Config { step, ..*config }, "mixed", guests);
             }
             Scenario::Pinned => {
                 for guest in guests {
-                    self.pinned::<M>(config, guest);
+                    if !self.pinned(config, guest) {
+                        return;
+                    }
                 }
             }
         }
     }
 
-    fn pinned<const M: usize>(&mut self, config: &Config, guest: &Guest<'_>) {
-        for pin in [Pin::Core(0), Pin::Core(1), Pin::Free] {
+    /// See [`ramp`](Self::ramp).
+    fn pinned(&mut self, config: &Config, guest: &Guest<'_>) -> bool {
+        let cores = self.machine.facts().cores;
+        [Pin::Core(0), Pin::Core(1), Pin::Free].into_iter().all(|pin| {
             let name = match pin {
-                Pin::Core(core) => text(format_args!("{}@core{core}", guest.name)),
-                Pin::Free => text(format_args!("{}@free", guest.name)),
+                Pin::Core(core) => line(format_args!("{}@core{core}", guest.name)),
+                Pin::Free => line(format_args!("{}@free", guest.name)),
             };
             match pin {
-                Pin::Core(core) if core >= self.platform.cores() => {
-                    // Not an error: this machine has no such core, and says so.
-                    let message = format_args!("this machine has {} core", self.platform.cores());
-                    refuse(self.platform, Some(&name), ErrorKind::Engine, Knob::Pin, message);
+                Pin::Core(core) if core >= cores => {
+                    let message = format_args!("this machine has {cores} core");
+                    let knob = Some(Knob::Scenario);
+                    fault(self.machine, Some(&name), ErrorKind::Engine, knob, message);
+                    self.summary.faults += 1;
+                    true
                 }
-                _ => {
-                    self.ramp::<M>(&Config { pin, ..*config }, &name, core::slice::from_ref(guest))
-                }
+                _ => self.ramp(&Config { pin, ..*config }, &name, core::slice::from_ref(guest)),
             }
-        }
+        })
     }
 
-    /// One ramp, from load to leak check.
-    fn ramp<const M: usize>(&mut self, config: &Config, name: &str, guests: &[Guest<'_>]) {
-        if self.platform.interrupted() {
-            return;
+    /// One ramp, from load to leak check. False where the run must not go on: something is
+    /// stuck, or someone asked it to end.
+    fn ramp(&mut self, config: &Config, name: &str, guests: &[Guest<'_>]) -> bool {
+        let machine = self.machine;
+        if machine.interrupted() {
+            return false;
         }
         for guest in guests {
             if let Check::Agreement(agreement) = guest.check {
                 agreement.clear();
             }
         }
-        self.platform.arena_reset_low_water();
-        let before = self.platform.arena().free;
-        let climbed = self.load_and_climb::<M>(config, name, guests);
-        let after = self.platform.arena().free;
+        machine.arena_reset_low_water();
+        let before = machine.arena().free;
+        let climbed = self.load_and_climb(config, name, guests);
+        let after = machine.arena().free;
         let leaked = i64::from(before.0) - i64::from(after.0);
         self.summary.leaked |= leaked != 0;
         let climbed = match climbed {
             Ok(climbed) => climbed,
-            Err(error) => return self.explain(config, name, &error),
+            Err(error) => {
+                self.explain(config, name, &error);
+                return true;
+            }
         };
         self.summary.workloads += 1;
         self.summary.errors += climbed.errors;
-        let failure = climbed.failure.as_ref();
-        self.platform.emit(&Record::from(End {
-            workload: Word(name),
-            peak: climbed.outcome.peak,
-            limit: climbed.outcome.limit,
-            predicted_peak: climbed.predicted.map(|outcome| outcome.peak),
-            predicted_limit: climbed.predicted.map(|outcome| outcome.limit),
-            cost_bytes: climbed.cost,
-            arena_free_bytes: after,
-            leaked_bytes: leaked,
-            calls: climbed.calls,
-            errors: climbed.errors,
-            over_budget: (self.runtime.meters() && config.budget.is_some())
-                .then_some(climbed.over_budget),
-            stack_used_bytes: climbed.stack_used,
-            fairness: climbed.fairness,
-            error: failure.map(|error| Word(error.kind.as_str())),
-            message: failure.map(|error| Text::new(error.message.as_str())),
-        }));
-        match (climbed.outcome.peak, climbed.outcome.limit, failure) {
+        let meters = R::facts().meters;
+        end(machine, config, meters, name, &climbed, Some((after, leaked)));
+        if climbed.stuck.is_some() {
+            explain_stuck(machine, config, meters, name, &climbed);
+            self.summary.faults += 1;
+            return false;
+        }
+        match (climbed.outcome.peak, climbed.outcome.limit, &climbed.failure) {
             (0, Limit::Arena | Limit::Error, Some(error)) => self.explain(config, name, error),
             (_, Limit::Error, Some(_)) => self.summary.errors += 1,
             _ => {}
         }
+        true
     }
 
-    // Not inlined, as all below that has much on its stack: of a load, a trial call and a
-    // climb none shall need the room that another one took.
+    // Not inlined, as all below that has much on its stack: load, trial call and climb run one
+    // after the other, so they share the stack.
     #[inline(never)]
-    fn load_and_climb<const M: usize>(
-        &self,
+    fn load_and_climb(
+        &mut self,
         config: &Config,
         name: &str,
         guests: &[Guest<'_>],
     ) -> Result<Climbed, Error> {
+        let runtime = self.runtime;
         let mut modules: [Option<R::Module<'_>>; MAX_MODULES] = [const { None }; MAX_MODULES];
         if guests.len() > MAX_MODULES {
             return Err(Error::new(ErrorKind::Engine, "more modules than a ramp takes"));
@@ -269,64 +462,73 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         let private = config.scenario == Scenario::Private;
         if !private {
             for (place, guest) in modules.iter_mut().zip(guests) {
-                *place = Some(self.load(guest)?);
+                *place = Some(load(self.machine, runtime, guest)?);
             }
         }
-        let mut stacks = [config.wasm_stack; MAX_MODULES];
+        let mut scene = Scene {
+            machine: self.machine,
+            config,
+            name,
+            began: self.began,
+            clock_hz: self.machine.facts().clock_hz,
+            stacks: [config.wasm_stack; MAX_MODULES],
+            meters: R::facts().meters,
+            so_far: self.summary,
+        };
         if config.fit_wasm_stack {
             for (place, guest) in guests.iter().enumerate() {
-                stacks[place] = self.fit(config, modules[place].as_ref(), guest)?;
+                match self.fit(&scene, modules[place].as_ref(), guest) {
+                    Ok(stack) => scene.stacks[place] = stack,
+                    Err(Error { kind: ErrorKind::Stuck, .. }) => {
+                        return Ok(Climbed::stuck_in_trial());
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
-        let scene = Scene { platform: self.platform, config, name, began: self.began, stacks };
-        let (runtime, seats) = (self.runtime, self.seats);
-        // Where there are no places a microcontroller carries none of a pool's code.
-        if M > 0
-            && let (Mode::Pool { workers }, [guest], Some(module)) =
-                (config.mode, guests, &modules[0])
+        if let (Some(workers), [guest], Some(module)) = (config.mode.workers(), guests, &modules[0])
         {
-            return self.climb_pool::<M>(scene, guest, module, workers as usize);
+            return self.climb_pool(scene, guest, module, workers as usize);
         }
         let modules =
             if private { Modules::Private } else { Modules::Shared(&modules[..guests.len()]) };
-        let scale = Scale::of_calls();
-        let parts = P::Lock::new(None);
-        Ok(Threads { scene, runtime, guests, modules, seats, scale, parts }.climb())
+        let (scale, left) = (Scale::of_calls(), M::Lock::new(Left::default()));
+        let seats = self.memory.seats;
+        let ramp = ThreadRamp { scene, runtime, guests, modules, seats, scale, left };
+        Ok(ramp.climb(self.slots))
     }
 
-    /// The climb of a pool, whose places are the largest thing on this stack.
     #[inline(never)]
-    fn climb_pool<const M: usize>(
-        &self,
-        scene: Scene<'_, P>,
+    fn climb_pool(
+        &mut self,
+        scene: Scene<'_, M>,
         guest: &Guest<'_>,
         module: &R::Module<'_>,
         workers: usize,
     ) -> Result<Climbed, Error> {
-        let mut places = Places::<_, M>::new();
-        let pool = Pool::new(scene, self.runtime, guest, module, self.seats, workers, &mut places);
+        let places = Places::over(self.memory.table);
+        let seats = self.memory.seats;
+        let pool = Pool::new(scene, self.runtime, guest, module, seats, workers, places);
         let missing = || Error::new(ErrorKind::Engine, "a pool takes two seats a worker");
-        pool.as_ref().map(Pool::climb).ok_or_else(missing)
+        pool.ok_or_else(missing).map(|pool| pool.climb(self.slots))
     }
 
     /// Finds the interpreter stack that the guest needs. Where each instance has a module of
     /// its own one is loaded for this.
     #[inline(never)]
-    fn fit(
-        &self,
-        config: &Config,
-        module: Option<&R::Module<'_>>,
+    fn fit<'r>(
+        &mut self,
+        scene: &Scene<'_, M>,
+        module: Option<&R::Module<'r>>,
         guest: &Guest<'_>,
-    ) -> Result<Bytes, Error> {
-        let most = config.wasm_stack;
-        let fitted = match module {
-            Some(module) => fit(self.runtime, module, guest, most, config.budget),
-            None => {
-                let own = self.runtime.load(guest.source)?;
-                fit(self.runtime, &own, guest, most, config.budget)
-            }
-        }?;
-        self.platform.emit(&Record::from(Fit {
+    ) -> Result<Bytes, Error>
+    where
+        Self: 'r,
+    {
+        let missing = Error::new(ErrorKind::Engine, "a trial call takes a seat");
+        let seat = self.memory.seats.first().ok_or(missing)?;
+        let fitted = Trial::new(scene, self.runtime, module, guest, seat).search(self.slots)?;
+        self.machine.emit(&Record::from(Fit {
             workload: Word(guest.name),
             needed_bytes: fitted.needed,
             wasm_stack_bytes: fitted.stack,
@@ -334,38 +536,24 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
         Ok(fitted.stack)
     }
 
-    #[inline(never)]
-    fn load(&self, guest: &Guest<'_>) -> Result<R::Module<'_>, Error> {
-        let before = self.platform.arena().free;
-        let module = self.runtime.load(guest.source)?;
-        let after = self.platform.arena().free;
-        self.platform.emit(&Record::from(Load {
-            workload: Word(guest.name),
-            module_bytes: Bytes(u32::try_from(guest.source.bytes().len()).unwrap_or(u32::MAX)),
-            arena_bytes: before.saturating_sub(after),
-            arena_free_bytes: after,
-        }));
-        Ok(module)
-    }
-
     /// Nothing ran: says which knob mends it.
     fn explain(&mut self, config: &Config, name: &str, error: &Error) {
-        self.summary.refused = true;
-        let platform = self.platform;
+        self.summary.faults += 1;
+        let machine = self.machine;
         let said = error.message;
         let arena = config.arena;
         let message = match error.kind {
             ErrorKind::OutOfMemory => {
-                let free = platform.arena().free;
-                text(format_args!("arena too small for {name}: {arena} bytes, {free} free: {said}"))
+                let free = machine.arena().free;
+                line(format_args!("arena too small for {name}: {arena} bytes, {free} free: {said}"))
             }
             ErrorKind::WasmStack => {
-                text(format_args!("wasm stack too small: {} bytes: {said}", config.wasm_stack))
+                line(format_args!("wasm stack too small: {} bytes: {said}", config.wasm_stack))
             }
             ErrorKind::NativeStack => {
-                text(format_args!("slot stack too small: {} bytes: {said}", config.slot_stack))
+                line(format_args!("slot stack too small: {} bytes: {said}", config.slot_stack))
             }
-            _ => text(format_args!("{said}")),
+            _ => line(format_args!("{said}")),
         };
         let knob = match error.kind {
             ErrorKind::OutOfMemory => Knob::Arena,
@@ -374,6 +562,24 @@ impl<P: Platform, R: Runtime, C: Counter, const N: usize> Bench<'_, P, R, C, N> 
             ErrorKind::NoExport | ErrorKind::Signature => Knob::Export,
             _ => Knob::Module,
         };
-        refuse(platform, Some(name), error.kind, knob, format_args!("{message}"));
+        fault(machine, Some(name), error.kind, Some(knob), format_args!("{message}"));
     }
+}
+
+#[inline(never)]
+fn load<'r, M: Machine, R: Runtime>(
+    machine: &M,
+    runtime: &'r R,
+    guest: &Guest<'_>,
+) -> Result<R::Module<'r>, Error> {
+    let before = machine.arena().free;
+    let module = runtime.load(guest.module)?;
+    let after = machine.arena().free;
+    machine.emit(&Record::from(Load {
+        workload: Word(guest.name),
+        module_bytes: Bytes(u32::try_from(guest.module.bytes().len()).unwrap_or(u32::MAX)),
+        arena_bytes: before.saturating_sub(after),
+        arena_free_bytes: after,
+    }));
+    Ok(module)
 }

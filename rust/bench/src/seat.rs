@@ -5,13 +5,10 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use wramp_core::measure::{Counter, Tally};
-use wramp_core::runtime::{Error, ErrorKind, Message};
+use wramp_core::measure::Tally;
+use wramp_core::runtime::ErrorKind;
 
-/// Bytes of an error's text that a seat keeps.
-const TEXT_BYTES: usize = 56;
-
-/// Where an instance's life has come to.
+/// Where the thread of a slot has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Phase {
@@ -29,36 +26,20 @@ pub(crate) enum Phase {
 
 /// One slot's shared state. Each field has one writer at a time; loads and stores
 /// are all it takes, so it works where there is no compare-and-swap.
-pub struct Seat<C, const N: usize> {
+pub struct Seat<T> {
     phase: AtomicU8,
     stop: AtomicBool,
     alive_from_ms: AtomicU32,
     alive_until_ms: AtomicU32,
-    error_kind: AtomicU8,
+    /// Number of the first error's kind and one more; 0 is none.
+    error: AtomicU8,
     over_budget: AtomicU32,
     calls_before: AtomicU32,
-    text: [AtomicU8; TEXT_BYTES],
     /// What its calls took.
-    pub(crate) tally: Tally<C, N>,
+    pub(crate) tally: T,
 }
 
-/// Order of [`ErrorKind`]s in [`Seat::error_kind`]; 0 is none.
-const KINDS: [ErrorKind; 12] = [
-    ErrorKind::OutOfMemory,
-    ErrorKind::Malformed,
-    ErrorKind::Import,
-    ErrorKind::NoExport,
-    ErrorKind::Signature,
-    ErrorKind::Trap,
-    ErrorKind::WasmStack,
-    ErrorKind::NativeStack,
-    ErrorKind::Budget,
-    ErrorKind::WrongModule,
-    ErrorKind::Engine,
-    ErrorKind::WrongResult,
-];
-
-impl<C: Counter, const N: usize> Seat<C, N> {
+impl<T: Tally> Seat<T> {
     /// An empty seat.
     #[must_use]
     pub const fn new() -> Self {
@@ -67,11 +48,10 @@ impl<C: Counter, const N: usize> Seat<C, N> {
             stop: AtomicBool::new(false),
             alive_from_ms: AtomicU32::new(0),
             alive_until_ms: AtomicU32::new(0),
-            error_kind: AtomicU8::new(0),
+            error: AtomicU8::new(0),
             over_budget: AtomicU32::new(0),
             calls_before: AtomicU32::new(0),
-            text: [const { AtomicU8::new(0) }; TEXT_BYTES],
-            tally: Tally::new(),
+            tally: T::NEW,
         }
     }
 
@@ -81,7 +61,7 @@ impl<C: Counter, const N: usize> Seat<C, N> {
         self.stop.store(false, Relaxed);
         self.alive_from_ms.store(0, Relaxed);
         self.alive_until_ms.store(0, Relaxed);
-        self.error_kind.store(0, Relaxed);
+        self.error.store(0, Relaxed);
         self.over_budget.store(0, Relaxed);
         self.set_phase(Phase::Starting);
     }
@@ -101,6 +81,11 @@ impl<C: Counter, const N: usize> Seat<C, N> {
         Some(self.phase()).filter(|phase| *phase != Phase::Starting)
     }
 
+    /// Whether its thread has nothing left to do but return.
+    pub(crate) fn over(&self) -> Option<()> {
+        matches!(self.phase(), Phase::Empty | Phase::Failed | Phase::Ended).then_some(())
+    }
+
     pub(crate) fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Release);
     }
@@ -113,9 +98,15 @@ impl<C: Counter, const N: usize> Seat<C, N> {
         self.stop.load(Acquire)
     }
 
-    pub(crate) fn lived(&self, from_ms: u32, until_ms: u32) {
-        self.alive_from_ms.store(from_ms, Relaxed);
-        self.alive_until_ms.store(until_ms, Relaxed);
+    /// Its first call returned at that time.
+    pub(crate) fn begins_at(&self, ms: u32) {
+        self.alive_from_ms.store(ms, Relaxed);
+        self.alive_until_ms.store(ms, Relaxed);
+    }
+
+    /// A call of it returned at that time.
+    pub(crate) fn lives_until(&self, ms: u32) {
+        self.alive_until_ms.store(ms, Relaxed);
     }
 
     /// Time from the first call's return to the last one's, in milliseconds.
@@ -123,30 +114,21 @@ impl<C: Counter, const N: usize> Seat<C, N> {
         self.alive_until_ms.load(Relaxed).saturating_sub(self.alive_from_ms.load(Relaxed))
     }
 
-    /// Keeps the first error's kind and words.
-    pub(crate) fn note(&self, error: &Error) {
-        if error.kind == ErrorKind::Budget {
+    /// Notes an error: true if it is the first.
+    pub(crate) fn note(&self, kind: ErrorKind) -> bool {
+        if kind == ErrorKind::Budget {
             self.over_budget.store(self.over_budget.load(Relaxed).saturating_add(1), Relaxed);
         }
-        if self.error_kind.load(Relaxed) != 0 {
-            return;
+        let first = self.error.load(Relaxed) == 0;
+        if first {
+            self.error.store(kind as u8 + 1, Release);
         }
-        let text = error.message.as_str().bytes().chain(core::iter::repeat(0));
-        for (to, from) in self.text.iter().zip(text) {
-            to.store(from, Relaxed);
-        }
-        let kind = KINDS.iter().position(|kind| *kind == error.kind).unwrap_or(KINDS.len() - 1);
-        self.error_kind.store(u8::try_from(kind + 1).unwrap_or(u8::MAX), Release);
+        first
     }
 
-    /// The first error, if there was one.
-    pub(crate) fn error(&self) -> Option<Error> {
-        let kind = usize::from(self.error_kind.load(Acquire)).checked_sub(1)?;
-        let mut text = [0; TEXT_BYTES];
-        for (to, from) in text.iter_mut().zip(&self.text) {
-            *to = from.load(Relaxed);
-        }
-        Some(Error { kind: *KINDS.get(kind)?, message: Message::from_bytes(&text) })
+    /// The kind of the first error, if there was one.
+    pub(crate) fn error(&self) -> Option<ErrorKind> {
+        ErrorKind::from_u8(self.error.load(Acquire).checked_sub(1)?)
     }
 
     /// Remembers the calls so far, for [`calls_since`](Self::calls_since). The controller's.
@@ -164,7 +146,7 @@ impl<C: Counter, const N: usize> Seat<C, N> {
     }
 }
 
-impl<C: Counter, const N: usize> Default for Seat<C, N> {
+impl<T: Tally> Default for Seat<T> {
     fn default() -> Self {
         Self::new()
     }

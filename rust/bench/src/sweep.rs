@@ -1,12 +1,13 @@
 //! A guest reaches its own memory and no byte beyond: tried, on the machine itself.
 
-use wramp_core::config::Knob;
+use wramp_core::config::{Config, Knob};
+use wramp_core::machine::Machine;
 use wramp_core::measure::Bytes;
-use wramp_core::platform::Platform;
 use wramp_core::report::{Instance, Record, Word};
-use wramp_core::runtime::{Error, ErrorKind, Parameters, Runtime, Source};
+use wramp_core::runtime::{Error, ErrorKind, ModuleBytes, Parameters, Runtime};
+use wramp_core::slots::Slots;
 
-use crate::run::{Summary, finish, refuse};
+use crate::run::{Summary, describe, explain_engine, fault, finish};
 
 /// How far beyond both ends of 32-bit addresses' zero is tried, in bytes.
 const FAR: u32 = 8 * 1024;
@@ -19,48 +20,59 @@ const MEMORY: u32 = 2048;
 /// reaches) at every address from -8 KiB to +8 KiB: an access that is not wholly within
 /// must trap, any other must not, and what the neighbours' export `sum` returns must stay 0.
 ///
-/// One `instance` record an access, whose errors are the addresses where that did not hold;
-/// then `done`. `stack` is the interpreter stack of each instance.
-pub fn sweep<P: Platform, R: Runtime>(
-    platform: &P,
-    runtime: &R,
+/// One `instance` record an access, whose errors are the addresses where that did not hold,
+/// between the `run` and the `done` record. `engine` is what came of setting it up.
+pub fn sweep<M: Machine, S: Slots, R: Runtime>(
+    machine: &M,
+    slots: &S,
+    engine: Result<&R, Error>,
+    config: &Config,
     module: &'static [u8],
     accesses: &[(&str, u32)],
-    stack: Bytes,
 ) -> Summary {
+    describe::<M, R>(machine, config, slots.real_size(), 0);
     let mut summary = Summary::default();
-    if let Err(error) = each(platform, runtime, module, accesses, stack, &mut summary) {
-        summary.refused = true;
-        let message = error.message;
-        refuse(platform, Some("sweep"), error.kind, Knob::Arena, format_args!("{message}"));
+    let stack = config.wasm_stack;
+    match engine.map(|runtime| each(machine, runtime, module, accesses, stack, &mut summary)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            summary.faults += 1;
+            let message = error.message;
+            let knob = Some(Knob::Arena);
+            fault(machine, Some("sweep"), error.kind, knob, format_args!("{message}"));
+        }
+        Err(error) => {
+            summary.faults += 1;
+            explain_engine(machine, config, &error);
+        }
     }
-    finish(platform, &summary);
+    finish(machine, &summary);
     summary
 }
 
-fn each<P: Platform, R: Runtime>(
-    platform: &P,
+fn each<M: Machine, R: Runtime>(
+    machine: &M,
     runtime: &R,
     module: &'static [u8],
     accesses: &[(&str, u32)],
     stack: Bytes,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let module = runtime.load(Source::Static(module))?;
-    let thread = runtime.attach()?;
+    let clock_hz = machine.facts().clock_hz;
+    let module = runtime.load(ModuleBytes::Static(module))?;
     let new = |export| runtime.instantiate(&module, export, Parameters::I32, stack);
     let call = |instance: &mut R::Instance<'_>, argument: i32| {
-        let mut environment = runtime.environment(&thread, &module, instance, stack)?;
-        runtime.call(&mut environment, instance, argument, None)
+        let mut stack = runtime.stack(&module, instance, stack)?;
+        runtime.call(&mut stack, instance, argument, None)
     };
     for &(access, width) in accesses {
         let (mut before, mut ours, mut after) = (new("sum")?, new(access)?, new("sum")?);
-        let (began, mut errors) = (platform.now(), 0_u32);
+        let (began, mut errors) = (machine.now(), 0_u32);
         {
-            let mut environment = runtime.environment(&thread, &module, &ours, stack)?;
+            let mut stack = runtime.stack(&module, &ours, stack)?;
             for address in (0..FAR).chain(u32::MAX - (FAR - 1)..=u32::MAX) {
                 let address = address.cast_signed();
-                let result = runtime.call(&mut environment, &mut ours, address, None);
+                let result = runtime.call(&mut stack, &mut ours, address, None);
                 let end = address.cast_unsigned().checked_add(width);
                 let right = match result {
                     Ok(0) => end.is_some_and(|end| end <= MEMORY),
@@ -77,8 +89,8 @@ fn each<P: Platform, R: Runtime>(
         }
         summary.workloads += 1;
         summary.errors += u64::from(errors);
-        let took = platform.now().saturating_sub(began).to_micros(platform.clock_hz());
-        platform.emit(&Record::from(Instance {
+        let took = machine.now().saturating_sub(began).to_micros(clock_hz);
+        machine.emit(&Record::from(Instance {
             workload: Word(access),
             id: 1,
             slot: None,

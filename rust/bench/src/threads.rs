@@ -1,16 +1,18 @@
-//! One ramp, a thread an instance: each on its own slot, with its own environment.
+//! One ramp, a thread an instance: each on its own slot, with its own interpreter stack.
 
-use wramp_core::measure::{Bytes, Counter, Micros, Nanos, Spread, Tally, fairness};
-use wramp_core::platform::{Crew, Lock, Platform, StartError, Work};
+use wramp_core::machine::{Lock, Machine};
+use wramp_core::measure::{Bytes, Micros, Nanos, Spread as _, Tally, fairness};
 use wramp_core::ramp::{Event, Failure, Limit};
 use wramp_core::report::{Instance, Text, Word};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
+use wramp_core::slots::{Crew, Slots, StartError, Work};
 
 use crate::guest::{Check, Guest, Judge, seed_of};
 use crate::lead::{
     Account, Climbed, Dwell, Figures, Herd, MAX_MODULES, Scale, Scene, Window, drive, report,
-    report_parts,
+    report_parts, stuck_error,
 };
+use crate::run::give_up;
 use crate::seat::{Phase, Seat};
 
 /// The modules of a ramp.
@@ -22,40 +24,55 @@ pub(crate) enum Modules<'s, M> {
 }
 
 /// A ramp of threads.
-pub(crate) struct Threads<'s, 'm, P: Platform, R: Runtime + 'm, C, const N: usize> {
-    pub(crate) scene: Scene<'s, P>,
+pub(crate) struct ThreadRamp<'s, 'm, M: Machine, R: Runtime + 'm> {
+    pub(crate) scene: Scene<'s, M>,
     pub(crate) runtime: &'s R,
     /// What is ramped.
     pub(crate) guests: &'s [Guest<'s>],
     /// The loaded modules of `guests`, in their order.
     pub(crate) modules: Modules<'s, R::Module<'m>>,
     /// One a slot.
-    pub(crate) seats: &'s [Seat<C, N>],
+    pub(crate) seats: &'s [Seat<M::Tally>],
     pub(crate) scale: Scale,
-    /// What the newest of the first instances is made of, for the controller.
-    pub(crate) parts: P::Lock<Option<Parts>>,
+    /// What instances leave for the controller.
+    pub(crate) left: M::Lock<Left>,
 }
 
-impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P, R, C, N> {
+/// Errors whose words are kept; of further ones only the kind is.
+const WORDS: usize = 4;
+
+/// What instances leave for the controller, under a lock.
+#[derive(Default)]
+pub(crate) struct Left {
+    /// What the newest of the first instances is made of.
+    parts: Option<Parts>,
+    /// The first error of each of the first slots that had one.
+    errors: heapless::Vec<(usize, Error), WORDS>,
+    /// Why the newest instance did not start.
+    failure: Option<Error>,
+}
+
+impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
     /// Climbs until something runs out, then stops, joins and reports every instance.
-    #[inline(never)] // Its histograms shall not lie below a load.
-    pub(crate) fn climb(&self) -> Climbed {
-        let platform = self.scene.platform;
-        platform.with_crew(self, |crew| {
-            let slots = self.slots();
+    #[inline(never)] // Load and climb run one after the other, so they share the stack.
+    pub(crate) fn climb<S: Slots>(&self, slots: &mut S) -> Climbed {
+        let most = self.slots(slots.count());
+        slots.with_crew(self, |crew| {
             let mut lead = Lead {
-                threads: self,
+                ramp: self,
                 crew,
-                account: Account::open(platform, self.guests.len(), slots),
+                account: Account::open(self.scene.machine, self.guests.len(), most),
                 alive: 0,
                 failure: None,
-                dwell: Dwell::begin(platform),
+                stuck: None,
+                lost: false,
+                dwell: Dwell::begin(self.scene.machine),
                 window: Window::new(),
             };
-            let outcome = drive(&self.scene, slots, &mut lead);
+            let outcome = drive(&self.scene, most, &mut lead);
             let (calls, errors, over_budget) = lead.report_instances();
             let running = lead.running();
-            Climbed {
+            let climbed = Climbed {
                 outcome,
                 predicted: lead.account.predicted,
                 cost: lead.account.cost,
@@ -65,15 +82,21 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
                 stack_used: (0..running.len()).filter_map(|slot| lead.crew.stack_used(slot)).max(),
                 fairness: fairness(running.iter().map(|seat| u64::from(seat.calls_since()))),
                 failure: lead.failure.filter(|_| outcome.limit != Limit::Slots),
+                stuck: None,
             }
+            .with_stuck(lead.stuck);
+            if lead.lost {
+                // A thread goes on that borrows what would be freed if this returned.
+                give_up(&self.scene, &climbed);
+            }
+            climbed
         })
     }
 
     /// Slots that there are, in whole sets: a mixed ramp compares like with like.
-    fn slots(&self) -> u32 {
+    fn slots(&self, there: usize) -> u32 {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let there = count(self.scene.platform.slots().min(self.seats.len()));
-        let slots = self.scene.config.slots.min(there);
+        let slots = self.scene.config.slots.min(count(there.min(self.seats.len())));
         let set = count(self.guests.len()).max(1);
         if slots >= set { slots - slots % set } else { slots }
     }
@@ -85,7 +108,7 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
     /// One instance's life, on its own thread: returns when it was asked to stop.
     fn live(&self, slot: usize) -> Result<(), Error> {
         if slot < self.guests.len() {
-            self.runtime.note_parts();
+            self.runtime.note(slot);
         }
         match self.modules {
             Modules::Shared(modules) => {
@@ -99,45 +122,49 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
         }
     }
 
-    /// Not inlined, as the two below: what it keeps would be on every instance's stack.
+    // This and the next two are not inlined: what they keep would lie on every instance's
+    // stack for its whole life.
     #[inline(never)]
     fn live_alone(&self, slot: usize) -> Result<(), Error> {
-        let own = self.runtime.load(self.guest(slot).source)?;
+        let own = self.runtime.load(self.guest(slot).module)?;
         self.inhabit(slot, &own)
     }
 
     /// Leaves the parts of one of the first instances to the controller.
     #[inline(never)]
-    fn leave_parts(
-        &self,
-        instance: &R::Instance<'_>,
-        environment: &R::Environment<'_>,
-        stack: Bytes,
-    ) {
-        let parts = self.runtime.parts(instance, Some((environment, stack)));
-        self.parts.with(|shared| *shared = parts);
+    fn leave_parts(&self, instance: &R::Instance<'_>, stack: &R::Stack<'_>, size: Bytes) {
+        let parts = self.runtime.noted(instance, Some((stack, size)));
+        self.left.with(|left| left.parts = parts);
     }
 
-    /// The interpreter stack of the instance in that slot.
+    /// Leaves the slot's first error to the controller.
+    #[cold]
+    #[inline(never)]
+    fn leave_error(&self, slot: usize, result: &Result<i32, Error>) {
+        let error = result.err().unwrap_or_else(|| wrong_result(&self.guest(slot).check));
+        if self.seats[slot].note(error.kind) {
+            // A fifth one's words are not kept.
+            self.left.with(|left| left.errors.push((slot, error)).is_ok());
+        }
+    }
+
+    /// The size of the interpreter stack of the instance in that slot.
     fn stack(&self, slot: usize) -> Bytes {
         self.scene.stacks[slot % self.guests.len().clamp(1, MAX_MODULES)]
     }
 
-    /// The same in a module that is there.
+    /// The life of an instance of a loaded module.
     fn inhabit(&self, slot: usize, module: &R::Module<'_>) -> Result<(), Error> {
         let guest = self.guest(slot);
-        let stack = self.stack(slot);
-        let thread = self.runtime.attach()?;
+        let size = self.stack(slot);
         let mut instance =
-            self.runtime.instantiate(module, guest.export, guest.parameters, stack)?;
-        let mut environment = self.runtime.environment(&thread, module, &instance, stack)?;
+            self.runtime.instantiate(module, guest.export, guest.parameters, size)?;
+        let mut stack = self.runtime.stack(module, &instance, size)?;
         if slot < self.guests.len() {
-            self.leave_parts(&instance, &environment, stack);
+            self.leave_parts(&instance, &stack, size);
         }
         let budget = self.scene.config.budget;
-        self.serve(slot, |argument| {
-            self.runtime.call(&mut environment, &mut instance, argument, budget)
-        })
+        self.serve(slot, |argument| self.runtime.call(&mut stack, &mut instance, argument, budget))
     }
 
     /// Calls until asked to stop. `Err` where not even the first call could be made.
@@ -146,41 +173,40 @@ impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Threads<'s, '_, P,
         slot: usize,
         mut call: impl FnMut(i32) -> Result<i32, Error>,
     ) -> Result<(), Error> {
-        let platform = self.scene.platform;
+        let scene = &self.scene;
         let seat = &self.seats[slot];
         let guest = self.guest(slot);
         let id = u32::try_from(slot).unwrap_or(u32::MAX);
         let mut judge = Judge::new(seed_of(id));
-        let from_ms = self.scene.millis();
         let mut calls = 0_u32;
         while !seat.asked_to_stop() {
             let argument = guest.argument(&judge, calls);
-
-            let mark = platform.mark();
-            let result = call(argument);
-            let took = platform.since(mark);
-
+            let mut result = Ok(0);
+            let (took, ended) = scene.time(|| result = call(argument));
             calls = calls.saturating_add(1);
-            if let Err(error) = result
+            if let Err(error) = &result
                 && calls == 1
                 && matches!(error.kind, ErrorKind::WasmStack | ErrorKind::NativeStack)
             {
-                return Err(error); // No call can ever be made in this geometry.
+                return Err(*error); // No call can ever be made in this geometry.
             }
             self.scale.record(&seat.tally, took);
-            if !judge.accepts(&guest.check, id == 0, calls, result) {
+            if !judge.accepts(&guest.check, id == 0, calls, &result) {
                 seat.tally.error();
-                seat.note(&result.err().unwrap_or_else(|| wrong_result(&guest.check)));
+                self.leave_error(slot, &result);
             }
+            let ended_ms = scene.millis_at(ended);
             if calls == 1 {
+                seat.begins_at(ended_ms);
                 seat.set_phase(Phase::Alive);
+            } else {
+                seat.lives_until(ended_ms);
             }
-            let pause = self.scene.config.pause_ms;
+            let pause = scene.config.pause_ms;
             if pause > 0 && !seat.asked_to_stop() {
-                platform.sleep(Micros(u64::from(pause) * 1000));
+                scene.machine.sleep(Micros(u64::from(pause) * 1000));
             }
         }
-        seat.lived(from_ms, self.scene.millis());
         Ok(())
     }
 }
@@ -203,66 +229,89 @@ pub(crate) fn wrong_result(check: &Check<'_>) -> Error {
     )
 }
 
-impl<P: Platform, R: Runtime, C: Counter, const N: usize> Work for Threads<'_, '_, P, R, C, N> {
+impl<M: Machine, R: Runtime> Work for ThreadRamp<'_, '_, M, R> {
     fn run(&self, slot: usize) {
         let Some(seat) = self.seats.get(slot) else { return };
-        match &self.live(slot) {
+        match self.live(slot) {
             Ok(()) => seat.set_phase(Phase::Ended),
             Err(error) => {
-                seat.note(error);
+                self.left.with(|left| left.failure = Some(error));
                 seat.set_phase(Phase::Failed);
             }
         }
     }
 }
 
-struct Lead<'c, 's, 'm, P: Platform, R: Runtime, C, const N: usize> {
-    threads: &'c Threads<'s, 'm, P, R, C, N>,
+struct Lead<'c, 's, 'm, M: Machine, R: Runtime> {
+    ramp: &'c ThreadRamp<'s, 'm, M, R>,
     crew: &'c mut dyn Crew,
     account: Account,
     alive: u32,
     failure: Option<Error>,
+    /// An instance whose call does not return.
+    stuck: Option<u32>,
+    /// Its thread cannot be ended.
+    lost: bool,
     dwell: Dwell,
-    window: Window<N>,
+    window: Window<M::Tally>,
 }
 
-impl<'s, P: Platform, R: Runtime, C: Counter, const N: usize> Lead<'_, 's, '_, P, R, C, N> {
-    fn running(&self) -> &'s [Seat<C, N>] {
-        &self.threads.seats[..self.alive as usize]
+impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
+    /// The seats of the instances that came to life.
+    fn running(&self) -> &'s [Seat<M::Tally>] {
+        &self.ramp.seats[..self.alive as usize]
     }
 
-    fn tallies(&self) -> impl Iterator<Item = &'s Tally<C, N>> + Clone + use<'s, P, R, C, N> {
+    /// The seats of all instances whose threads were started and not joined.
+    fn started(&self) -> &'s [Seat<M::Tally>] {
+        let newest = self.stuck.map_or(0, |id| id + 1);
+        &self.ramp.seats[..self.alive.max(newest) as usize]
+    }
+
+    fn tallies(&self) -> impl Iterator<Item = &'s M::Tally> + Clone + use<'s, M, R> {
         self.running().iter().map(|seat| &seat.tally)
     }
 
     /// Reports each instance's life; calls, errors and calls over budget of all.
     fn report_instances(&self) -> (u64, u64, u64) {
-        let scene = &self.threads.scene;
+        let scene = &self.ramp.scene;
         let (mut calls, mut errors, mut over_budget) = (0, 0, 0);
-        for (id, seat) in self.running().iter().enumerate() {
-            let mut spread = Spread::<N>::new();
+        for (id, seat) in self.started().iter().enumerate() {
+            let mut spread = <M::Tally as Tally>::Spread::new();
             spread.add(&seat.tally);
-            let latency = self.threads.scale.latency(&spread);
-            let error = seat.error();
-            calls += u64::from(seat.tally.calls());
-            errors += u64::from(seat.tally.errors());
-            over_budget += u64::from(seat.over_budget());
+            let latency = self.ramp.scale.latency::<M::Tally>(&spread);
+            let times = scene.times(latency.as_ref());
             let number = u32::try_from(id).unwrap_or(u32::MAX);
+            // One call that hangs may be one of many: the same guest runs in every instance.
+            let is_stuck = self.stuck == Some(number) || seat.over().is_none();
+            let kind = if is_stuck { Some(ErrorKind::Stuck) } else { seat.error() };
+            let error = if is_stuck {
+                Some(stuck_error())
+            } else {
+                let of_slot = |left: &mut Left| {
+                    left.errors.iter().find(|(slot, _)| *slot == id).map(|(_, error)| *error)
+                };
+                kind.and_then(|_| self.ramp.left.with(of_slot))
+            };
+            let bad = u32::from(is_stuck) + seat.tally.errors();
+            calls += u64::from(seat.tally.calls());
+            errors += u64::from(bad);
+            over_budget += u64::from(seat.over_budget());
             scene.emit(Instance {
-                workload: Word(self.threads.guest(id).name),
+                workload: Word(self.ramp.guest(id).name),
                 id: number,
                 slot: Some(number),
                 alive_ms: u64::from(seat.alive_ms()),
                 calls: seat.tally.calls(),
-                errors: seat.tally.errors(),
-                latency_mean_us: None,
-                latency_min_us: None,
-                latency_p50_us: latency.map(|latency| scene.nanos(latency.p50)),
-                latency_p99_us: latency.map(|latency| scene.nanos(latency.p99)),
-                latency_max_us: latency.map(|latency| scene.nanos(latency.max)),
+                errors: bad,
+                latency_mean_us: times.mean,
+                latency_min_us: times.min,
+                latency_p50_us: times.p50,
+                latency_p99_us: times.p99,
+                latency_max_us: times.max,
                 stack_used_bytes: self.crew.stack_used(id),
-                result: Word(if seat.tally.errors() == 0 { "ok" } else { "bad" }),
-                error: error.as_ref().map(|error| Word(error.kind.as_str())),
+                result: Word(if bad == 0 { "ok" } else { "bad" }),
+                error: kind.map(|kind| Word(kind.as_str())),
                 message: error.as_ref().map(|error| Text::new(error.message.as_str())),
             });
         }
@@ -289,62 +338,91 @@ pub(crate) fn failed(error: Option<Error>) -> Event {
     })
 }
 
-impl<P: Platform, R: Runtime, C: Counter, const N: usize> Herd for Lead<'_, '_, '_, P, R, C, N> {
+impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
     fn start(&mut self, id: u32) -> Event {
-        let scene = &self.threads.scene;
+        let scene = &self.ramp.scene;
         let slot = id as usize;
-        let seat = &self.threads.seats[slot];
-        self.account.before(scene.platform);
+        let seat = &self.ramp.seats[slot];
+        self.account.before(scene.machine);
         seat.prepare();
-        if let Err(error) = self.crew.start(slot, scene.config.pin) {
+        if let Err(error) = self.crew.start(slot, scene.config.pin.core()) {
             seat.set_phase(Phase::Failed);
             self.failure = Some(start_error(error));
             return failed(self.failure);
         }
-        if scene.wait(|| seat.started()) == Phase::Failed {
-            self.crew.join(slot);
-            self.failure = seat.error();
-            return failed(self.failure);
+        let awaited = format_args!("the first call of instance {id}");
+        match scene.wait(awaited, id + 1, || seat.started()) {
+            None => {
+                self.stuck = Some(id);
+                self.failure = Some(stuck_error());
+                return failed(self.failure);
+            }
+            Some(Phase::Failed) => {
+                self.crew.join(slot);
+                self.failure = self.ramp.left.with(|left| left.failure.take());
+                return failed(self.failure);
+            }
+            Some(_) => {}
         }
         self.alive = id + 1;
-        let demand = self.account.after(scene.platform);
-        if let Some(parts) = self.threads.parts.with(Option::take) {
-            report_parts(scene, self.threads.guest(slot).name, &parts, demand.cost);
+        let demand = self.account.after(scene.machine);
+        if let Some(parts) = self.ramp.left.with(|left| left.parts.take()) {
+            report_parts(scene, self.ramp.guest(slot).name, &parts, demand.cost);
         }
-        self.account.learn(scene, demand);
+        self.account.learn(scene, self.ramp.runtime, demand);
         // Fairness is judged over the time in which all ran together.
         self.running().iter().for_each(Seat::mark_calls);
         Event::Alive
     }
 
+    fn hold(&mut self, millis: u32) {
+        self.ramp.scene.hold(millis);
+    }
+
     fn begin_dwell(&mut self) {
         let tallies = self.tallies();
-        self.window.begin(&self.threads.scale, tallies);
-        self.dwell = Dwell::begin(self.threads.scene.platform);
+        self.window.begin(&self.ramp.scale, tallies);
+        self.dwell = Dwell::begin(self.ramp.scene.machine);
     }
 
     fn sample(&mut self) -> Option<Nanos> {
-        let scene = &self.threads.scene;
-        let dwell = self.dwell.end(scene.platform);
-        let (dwell_calls, latency) = self.window.end(&self.threads.scale, self.tallies());
-        let sum = |of: fn(&Tally<C, N>) -> u32| self.tallies().map(|t| u64::from(of(t))).sum();
+        let scene = &self.ramp.scene;
+        let dwell = self.dwell.end(scene.machine);
+        let (dwell_calls, latency) = self.window.end(&self.ramp.scale, self.tallies());
+        let sum = |of: fn(&M::Tally) -> u32| self.tallies().map(|t| u64::from(of(t))).sum();
         let figures = Figures {
             instances: self.alive,
             running: None,
             dwell_calls,
-            calls: sum(Tally::calls),
-            errors: sum(Tally::errors),
+            calls: sum(M::Tally::calls),
+            errors: sum(M::Tally::errors),
             latency,
             turnaround: None,
         };
         report(scene, &mut self.account, dwell, &figures);
-        latency.map(|latency| scene.nanos(latency.p99))
+        latency.and_then(|latency| latency.percentiles).map(|of| scene.nanos(of.p99))
     }
 
     fn stop(&mut self) {
-        self.running().iter().for_each(Seat::ask_to_stop);
-        for slot in 0..self.alive as usize {
-            self.crew.join(slot);
+        let scene = &self.ramp.scene;
+        let started = self.started();
+        started.iter().for_each(Seat::ask_to_stop);
+        let known = self.stuck;
+        let is_known = |slot: usize| known.is_some_and(|id| id as usize == slot);
+        // One wait for all: a guest that hangs in every instance shall not take as many.
+        let all_over = || {
+            let mut seats = started.iter().enumerate();
+            seats.all(|(slot, seat)| is_known(slot) || seat.over().is_some()).then_some(())
+        };
+        let sharing = u32::try_from(started.len()).unwrap_or(u32::MAX);
+        let _ = scene.wait(format_args!("the last call of each instance"), sharing, all_over);
+        for (slot, seat) in started.iter().enumerate() {
+            if seat.over().is_some() {
+                self.crew.join(slot);
+            } else {
+                self.stuck = self.stuck.or(u32::try_from(slot).ok());
+                self.lost |= !self.crew.abort(slot);
+            }
         }
     }
 }

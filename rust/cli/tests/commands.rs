@@ -84,6 +84,19 @@ fn options_that_do_not_go_together_are_refused() {
 }
 
 #[test]
+fn how_long_a_call_may_take_is_an_option() {
+    let fast = "run --workload add --slots 1 --settle-ms 0 --dwell-ms 1 --format records";
+    let header = |more: &[&str]| {
+        let output = wramp(&[&fast.split(' ').collect::<Vec<_>>()[..], more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output).lines().next().unwrap().to_owned()
+    };
+    assert!(header(&[]).contains(" stuck_ms=10000 "));
+    assert!(header(&["--stuck-ms", "700"]).contains(" stuck_ms=700 "));
+    assert!(!header(&["--stuck-ms", "0"]).contains("stuck_ms"), "it waits for ever");
+}
+
+#[test]
 fn a_run_can_be_pinned() {
     let fast = "run --workload add --slots 1 --settle-ms 0 --dwell-ms 1 --format records";
     let run = |pin: &str| {

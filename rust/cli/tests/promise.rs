@@ -12,7 +12,7 @@ use wramp_cli::model::log::Log;
 use wramp_cli::model::promise::{Kept, kept, ladder};
 use wramp_core::config::Config;
 use wramp_core::measure::{Bytes, Nanos};
-use wramp_core::ramp::{Action, Event, Failure, Limit, Outcome, Plan, Ramp};
+use wramp_core::ramp::{Action, Event, Failure, Limit, Outcome, Ramp, Shape};
 use wramp_core::report::{End, Record, Step, Word};
 
 fn step(instances: u32, pool: bool, p99: Option<Nanos>) -> String {
@@ -52,8 +52,8 @@ fn end(outcome: Outcome) -> String {
         predicted_peak: None,
         predicted_limit: None,
         cost_bytes: None,
-        arena_free_bytes: Bytes(0),
-        leaked_bytes: 0,
+        arena_free_bytes: Some(Bytes(0)),
+        leaked_bytes: Some(0),
         calls: 0,
         errors: 0,
         over_budget: None,
@@ -68,7 +68,7 @@ fn end(outcome: Outcome) -> String {
 /// A machine whose n-th sample has the n-th of these p99s.
 #[derive(Clone, Debug)]
 struct Machine {
-    plan: Plan,
+    shape: Shape,
     /// The instance that does not start, and why.
     fails: Option<(u32, Failure)>,
     /// The sample that is interrupted.
@@ -80,7 +80,7 @@ struct Machine {
 impl Machine {
     /// Climbs under a promise. Returns the log, and how the ramp ended.
     fn climb(&self, slo: Option<Nanos>) -> (String, Outcome) {
-        let mut ramp = Ramp::new(Plan { slo, ..self.plan });
+        let mut ramp = Ramp::new(Shape { slo, ..self.shape });
         let (mut log, mut samples, mut told) = (String::new(), 0, false);
         let mut event = Event::Begin;
         loop {
@@ -115,7 +115,7 @@ fn machine() -> impl Strategy<Value = Machine> {
     let interrupted = prop::option::weighted(0.2, 0_usize..20);
     (1_u32..24, 1_u32..6, fails, interrupted, p99, any::<bool>()).prop_map(
         |(slots, step, fails, interrupted, p99, pool)| Machine {
-            plan: Plan { slots, step, slo: None },
+            shape: Shape { slots, step, slo: None },
             fails,
             interrupted,
             p99,
@@ -164,7 +164,8 @@ fn derived_is_what_a_run_under_the_promise_reports() {
         ..Config::PUBLISHED
     };
     let run = |config: Config| {
-        let (lines, _) = Fake::new(&config, Script::default()).run(&config, &[GUEST]);
+        let fake = Fake::new(&config, Script::default());
+        let lines = fake.run_with::<false, false>(&config, &[GUEST], Ok(())).lines;
         read(&(lines.join("\n") + "\n"))
     };
     // The slots end the first ramp. The arena, with room for four instances, ends the second.
@@ -183,7 +184,7 @@ fn derived_is_what_a_run_under_the_promise_reports() {
 #[test]
 fn a_promise_that_the_log_cannot_answer_is_left_open() {
     let machine = |p99: &[u64]| Machine {
-        plan: Plan { slots: 9, step: 1, slo: None },
+        shape: Shape { slots: 9, step: 1, slo: None },
         fails: None,
         interrupted: None,
         p99: p99.iter().map(|&us| Some(Nanos(us * 1000))).collect(),

@@ -4,7 +4,6 @@
 //! refusal names the [`Knob`] and each platform says what it is called there.
 
 use crate::measure::{Bytes, Nanos};
-use crate::platform::Pin;
 
 /// A knob that a message can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +18,8 @@ pub enum Knob {
     WasmStack,
     /// Instances a rung.
     Step,
+    /// Which ramps a run makes.
+    Scenario,
     /// Which workloads run.
     Workload,
     /// The user's module.
@@ -29,48 +30,102 @@ pub enum Knob {
     Mode,
     /// Worker threads of a pool.
     Workers,
+    /// Most residents of a pool.
+    Residents,
     /// Milliseconds that a rung is held.
     Dwell,
     /// Core to pin to.
     Pin,
+    /// Instructions that a call may take.
+    Budget,
+    /// Milliseconds after which a call counts as stuck.
+    Stuck,
 }
 
 impl Knob {
-    /// The option of the command `wramp run`.
+    /// Every knob.
+    pub const ALL: [Self; 16] = [
+        Self::Arena,
+        Self::Slots,
+        Self::SlotStack,
+        Self::WasmStack,
+        Self::Step,
+        Self::Scenario,
+        Self::Workload,
+        Self::Module,
+        Self::Export,
+        Self::Mode,
+        Self::Workers,
+        Self::Residents,
+        Self::Dwell,
+        Self::Pin,
+        Self::Budget,
+        Self::Stuck,
+    ];
+
+    /// The option of the command `wramp run`, where it has one.
     #[must_use]
-    pub const fn option(self) -> &'static str {
-        match self {
+    pub const fn option(self) -> Option<&'static str> {
+        Some(match self {
             Self::Arena => "--arena-bytes",
             Self::Slots => "--slots",
             Self::SlotStack => "--slot-stack-bytes",
             Self::WasmStack => "--wasm-stack-bytes",
             Self::Step => "--step",
+            Self::Scenario => "--scenario",
             Self::Workload => "--workload",
             Self::Module => "--module",
             Self::Export => "--export",
             Self::Mode => "--mode",
             Self::Workers => "--workers",
+            Self::Residents => return None,
             Self::Dwell => "--dwell-ms",
             Self::Pin => "--pin",
-        }
+            Self::Budget => "--budget-instructions",
+            Self::Stuck => "--stuck-ms",
+        })
     }
 
-    /// The Kconfig symbol of the firmware.
+    /// The Kconfig symbol of the firmware, where it has one.
     #[must_use]
-    pub const fn symbol(self) -> &'static str {
-        match self {
+    pub const fn symbol(self) -> Option<&'static str> {
+        Some(match self {
             Self::Arena => "CONFIG_WRAMP_ARENA_SIZE",
             Self::Slots => "CONFIG_WRAMP_SLOTS",
             Self::SlotStack => "CONFIG_WRAMP_SLOT_STACK_SIZE",
             Self::WasmStack => "CONFIG_WRAMP_WASM_STACK_SIZE",
             Self::Step => "CONFIG_WRAMP_STEP",
+            Self::Scenario => "CONFIG_WRAMP_SCENARIO_*",
             Self::Workload => "CONFIG_WRAMP_WORKLOAD_*",
-            Self::Module => "wat/",
-            Self::Export => "rust/workloads",
+            Self::Module | Self::Export => return None,
             Self::Mode => "CONFIG_WRAMP_MODE_*",
             Self::Workers => "CONFIG_WRAMP_WORKERS",
+            Self::Residents => "CONFIG_WRAMP_RESIDENTS",
             Self::Dwell => "CONFIG_WRAMP_DWELL_MS",
             Self::Pin => "CONFIG_WRAMP_PIN",
+            Self::Budget => "CONFIG_WRAMP_BUDGET",
+            Self::Stuck => "CONFIG_WRAMP_STUCK_MS",
+        })
+    }
+}
+
+/// Where the threads of a ramp may run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pin {
+    /// Wherever the scheduler likes.
+    #[default]
+    Free,
+    /// On this core only.
+    Core(u8),
+}
+
+impl Pin {
+    /// The core, where there is one.
+    #[must_use]
+    pub const fn core(self) -> Option<u8> {
+        match self {
+            Self::Free => None,
+            Self::Core(core) => Some(core),
         }
     }
 }
@@ -113,6 +168,31 @@ pub enum Mode {
         /// Worker threads; each has one interpreter stack.
         workers: u32,
     },
+    /// The controller calls any number of resident instances itself, one after another, on
+    /// one interpreter stack: for a machine without threads.
+    Cooperative,
+}
+
+impl Mode {
+    /// The word that stands for it in a record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Threads => "threads",
+            Self::Pool { .. } => "pool",
+            Self::Cooperative => "cooperative",
+        }
+    }
+
+    /// Threads that call residents; `None` where each instance has a thread of its own.
+    #[must_use]
+    pub const fn workers(self) -> Option<u32> {
+        match self {
+            Self::Threads => None,
+            Self::Pool { workers } => Some(workers),
+            Self::Cooperative => Some(0),
+        }
+    }
 }
 
 /// Every knob of a run. See `Kconfig` for what each costs on a board.
@@ -143,8 +223,11 @@ pub struct Config {
     pub mode: Mode,
     /// Where threads may run.
     pub pin: Pin,
-    /// Instructions a call may take, where the runtime meters.
+    /// Instructions a call may take, where the engine meters.
     pub budget: Option<u32>,
+    /// Milliseconds that a call may take for each instance that shares the CPU with it. One
+    /// that takes longer is stuck, which ends the run. `None` waits for ever.
+    pub stuck_ms: Option<u32>,
     /// Promised p99.
     pub slo: Option<Nanos>,
 }
@@ -165,6 +248,7 @@ impl Config {
         mode: Mode::Threads,
         pin: Pin::Free,
         budget: None,
+        stuck_ms: Some(STUCK_MS),
         slo: None,
     };
 
@@ -189,7 +273,7 @@ impl Config {
     /// # Errors
     /// The first knob that is below its least value.
     pub const fn check(&self) -> Result<(), (Knob, u32)> {
-        if self.slots == 0 {
+        if self.slots == 0 && !matches!(self.mode, Mode::Cooperative) {
             return Err((Knob::Slots, 1));
         }
         if self.step == 0 {
@@ -206,10 +290,17 @@ impl Config {
         }
         match self.mode {
             Mode::Pool { workers: 0 } => Err((Knob::Workers, 1)),
+            _ if matches!(self.stuck_ms, Some(0)) => Err((Knob::Stuck, 1)),
             _ => Ok(()),
         }
     }
 }
+
+/// Default of [`Config::stuck_ms`]: thousands of times as long as a call of any workload here.
+pub const STUCK_MS: u32 = 10_000;
+/// Default budget of an engine that meters, in its instructions: hundreds of times what a
+/// call of any workload here takes, and over in ten seconds on a slow board.
+pub const DEFAULT_BUDGET: u32 = 100_000_000;
 
 /// Workers of [`Config::DENSE`].
 pub const DENSE_WORKERS: u32 = 4;

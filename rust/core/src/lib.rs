@@ -1,15 +1,16 @@
 //! What every wramp is made of, on a laptop as on a microcontroller.
 //!
-//! Two seams ([`platform`], [`runtime`]), the ramp as a pure state machine
-//! ([`ramp`]), units and statistics ([`measure`]) and the record format
-//! ([`report`]). No std, no allocation, no unsafe code, no dependency, no clock
+//! The seams to a machine ([`machine`], [`slots`]) and to an engine ([`runtime`]), the ramp
+//! as a pure state machine ([`ramp`]), units and statistics ([`measure`]) and the record
+//! format ([`report`]). No std, no allocation, no unsafe code, no dependency, no clock
 //! and no thread: all of it is tested on a laptop, and under Miri.
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod machine;
 pub mod measure;
-pub mod platform;
 pub mod ramp;
 pub mod report;
 pub mod runtime;
+pub mod slots;

@@ -1,7 +1,11 @@
 //! Units as types, and the statistics of a ramp.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicU16, AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+    fence,
+};
 
 macro_rules! unit {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
@@ -36,7 +40,7 @@ unit! {
     Bytes(u32)
 }
 unit! {
-    /// Ticks of a platform's clock; [`Platform::clock_hz`](crate::platform::Platform::clock_hz) a second.
+    /// Ticks of a machine's clock; [`Facts::clock_hz`](crate::machine::Facts::clock_hz) a second.
     Ticks(u64)
 }
 unit! {
@@ -119,8 +123,10 @@ pub fn fairness(rates: impl Iterator<Item = u64> + Clone) -> Option<Ratio> {
 
 /// Buckets to a doubling.
 pub const BUCKETS_PER_OCTAVE: usize = 18;
-/// Buckets that cover every latency a histogram can hold (32 octaves).
-pub const ALL_BUCKETS: usize = 32 * BUCKETS_PER_OCTAVE;
+/// Doublings that all buckets cover: 2^40 ticks are 18 minutes of nanoseconds.
+const OCTAVES: usize = 40;
+/// Buckets that cover every latency of below 2^40 ticks.
+pub const ALL_BUCKETS: usize = OCTAVES * BUCKETS_PER_OCTAVE;
 
 /// Lower bounds of an octave's buckets: 2^(15 + k/18), rounded.
 const BOUNDS: [u32; BUCKETS_PER_OCTAVE] = [
@@ -133,21 +139,25 @@ const MIDDLES: [u32; BUCKETS_PER_OCTAVE] = [
     55109, 57273, 59521, 61858, 64286,
 ];
 
-/// The bucket, of [`ALL_BUCKETS`], that a latency in ticks falls into; 0 counts as 1.
-fn bucket_of(ticks: u32) -> usize {
-    let ticks = ticks.max(1);
+/// The bucket, of [`ALL_BUCKETS`], that a latency falls into; 0 counts as 1, and what is
+/// above all buckets as one of the last.
+fn bucket_of(latency: Ticks) -> usize {
+    let ticks = latency.0.max(1);
     let octave = ticks.ilog2();
+    if octave as usize >= OCTAVES {
+        return ALL_BUCKETS - 1;
+    }
+    // Of 16 significant bits, which the bounds have too.
     let mantissa = if octave >= 15 { ticks >> (octave - 15) } else { ticks << (15 - octave) };
-    let within = BOUNDS.partition_point(|&bound| bound <= mantissa) - 1;
+    let within = BOUNDS.partition_point(|&bound| u64::from(bound) <= mantissa) - 1;
     octave as usize * BUCKETS_PER_OCTAVE + within
 }
 
-/// The latency that stands for a bucket of [`ALL_BUCKETS`], in ticks, rounded to the nearest.
-fn middle_of(bucket: usize) -> u32 {
+/// The latency that stands for a bucket of [`ALL_BUCKETS`], rounded to the nearest tick.
+fn middle_of(bucket: usize) -> Ticks {
     let octave = bucket / BUCKETS_PER_OCTAVE;
     let middle = u64::from(MIDDLES[bucket % BUCKETS_PER_OCTAVE]);
-    let scaled = ((middle << octave) + (1 << 14)) >> 15;
-    u32::try_from(scaled).unwrap_or(u32::MAX)
+    Ticks(((middle << octave) + (1 << 14)) >> 15)
 }
 
 /// A counter that one thread writes and others read, without compare-and-swap
@@ -187,192 +197,363 @@ macro_rules! counter {
 counter!(AtomicU16, u16::MAX);
 counter!(AtomicU32, u32::MAX);
 
-/// Latencies of one thread's calls: fixed size, no allocation, no lock.
+/// A set of times at one moment, in the clock's ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    /// How many times there are; at least 1.
+    pub calls: u64,
+    /// All of them together, exact. Divided by `calls` it is the mean.
+    pub sum: Ticks,
+    /// The shortest, exact. Of a dwell's times: the shortest since the tally was cleared.
+    pub min: Ticks,
+    /// The longest, exact, where it is known.
+    pub max: Option<Ticks>,
+    /// The percentiles, unless a counter of the histogram is full.
+    pub percentiles: Option<Percentiles>,
+}
+
+/// Percentiles of a set of times: middles of a histogram's buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percentiles {
+    /// Half of the calls took at most this long.
+    pub p50: Ticks,
+    /// 99 of a hundred calls took at most this long.
+    pub p99: Ticks,
+}
+
+impl Latency {
+    /// The mean on a clock of `hz` ticks a second, rounded to the nearest nanosecond.
+    #[must_use]
+    pub fn mean(&self, hz: u64) -> Nanos {
+        let nanos = u128::from(self.sum.0) * 1_000_000_000;
+        let parts = u128::from(hz.max(1)) * u128::from(self.calls.max(1));
+        Nanos(u64::try_from((nanos + parts / 2) / parts).unwrap_or(u64::MAX))
+    }
+}
+
+/// What one thread did and how long it took. One thread writes; any may read, at any time.
+pub trait Tally: Sync {
+    /// Nothing done yet.
+    const NEW: Self;
+    /// The sum of several tallies at one moment.
+    type Spread: Spread<Self>;
+
+    /// Where a tally's histogram begins so that it holds times like `first`: `below` doublings
+    /// below it, or at 1 tick where the histogram covers everything anyhow.
+    fn floor(first: Ticks, below: usize) -> u32;
+
+    /// Counts one call that took `latency`, in a histogram that begins at `floor`, which all
+    /// tallies of a ramp share. `dwell` numbers the dwell that is going on: the longest call is
+    /// also kept for each dwell on its own.
+    fn record(&self, latency: Ticks, floor: u32, dwell: u32);
+
+    /// Counts one call that failed or returned a wrong result.
+    fn error(&self);
+
+    /// Calls so far; stops at 2^32 - 1.
+    fn calls(&self) -> u32;
+
+    /// Errors so far; stops at 2^32 - 1.
+    fn errors(&self) -> u32;
+
+    /// Forgets everything. Only while no thread records.
+    fn clear(&self);
+}
+
+/// The sum of several threads' tallies at one moment, and the difference of two such sums.
+pub trait Spread<T: ?Sized> {
+    /// Of no tally.
+    #[must_use]
+    fn new() -> Self;
+
+    /// Adds all that was recorded since the tally was cleared.
+    fn add(&mut self, tally: &T);
+
+    /// Leaves what came since `earlier`. The longest call is then unknown until
+    /// [`add_longest`](Self::add_longest). In place: one of these is several hundred bytes,
+    /// and stands on a microcontroller's stack.
+    fn subtract(&mut self, earlier: &Self);
+
+    /// Adds one thread's longest call of the dwell `dwell` to a difference.
+    fn add_longest(&mut self, tally: &T, dwell: u32);
+
+    /// Calls in the set.
+    #[must_use]
+    fn calls(&self) -> u64;
+
+    /// What the set comes to, counted in histograms that began at `floor`; `None` for an empty
+    /// set.
+    #[must_use]
+    fn latency(&self, floor: u32) -> Option<Latency>;
+}
+
+/// Sums of one thread's times that belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sums {
+    calls: u32,
+    sum: u64,
+    min: u64,
+    max: u64,
+    dwell: u32,
+    dwell_max: u64,
+}
+
+/// Words of [`Sums`].
+const WORDS: usize = 10;
+
+impl Sums {
+    const NONE: Self = Self { calls: 0, sum: 0, min: u64::MAX, max: 0, dwell: 0, dwell_max: 0 };
+
+    const fn to_words(self) -> [u32; WORDS] {
+        const fn low(value: u64) -> u32 {
+            value as u32
+        }
+        const fn high(value: u64) -> u32 {
+            (value >> 32) as u32
+        }
+        [
+            self.calls,
+            low(self.sum),
+            high(self.sum),
+            // Inverted, so that nothing recorded is all zeros: a tally in a static then costs no
+            // flash for its initial value.
+            low(!self.min),
+            high(!self.min),
+            low(self.max),
+            high(self.max),
+            self.dwell,
+            low(self.dwell_max),
+            high(self.dwell_max),
+        ]
+    }
+
+    fn from_words(words: [u32; WORDS]) -> Self {
+        let [calls, sum, sum_high, min, min_high, max, max_high, dwell, longest, longest_high] =
+            words;
+        let wide = |low, high| u64::from(high) << 32 | u64::from(low);
+        Self {
+            calls,
+            sum: wide(sum, sum_high),
+            min: !wide(min, min_high),
+            max: wide(max, max_high),
+            dwell,
+            dwell_max: wide(longest, longest_high),
+        }
+    }
+}
+
+/// [`Sums`] that one thread writes and others read whole, on machines without 64-bit atomics.
+///
+/// There are two copies. The writer fills the one that nobody is told to read, then turns the
+/// readers to it. A reader that was overtaken reads again. So a reader never waits for a
+/// writer that it has preempted, which a lock or a plain sequence lock would make it do.
+struct Shared {
+    /// Writes so far, wrapping; the last one went to copy `writes % 2`.
+    writes: AtomicU32,
+    copies: [[AtomicU32; WORDS]; 2],
+}
+
+impl Shared {
+    const fn new() -> Self {
+        const fn copy() -> [AtomicU32; WORDS] {
+            let [a, b, c, d, e, f, g, h, i, j] = Sums::NONE.to_words();
+            [
+                AtomicU32::new(a),
+                AtomicU32::new(b),
+                AtomicU32::new(c),
+                AtomicU32::new(d),
+                AtomicU32::new(e),
+                AtomicU32::new(f),
+                AtomicU32::new(g),
+                AtomicU32::new(h),
+                AtomicU32::new(i),
+                AtomicU32::new(j),
+            ]
+        }
+        Self { writes: AtomicU32::new(0), copies: [copy(), copy()] }
+    }
+
+    fn copy(&self, writes: u32) -> &[AtomicU32; WORDS] {
+        &self.copies[(writes % 2) as usize]
+    }
+
+    /// The writer's own view.
+    fn get(&self) -> Sums {
+        let copy = self.copy(self.writes.load(Relaxed));
+        Sums::from_words(core::array::from_fn(|word| copy[word].load(Relaxed)))
+    }
+
+    /// Replaces the sums. Called by one thread only.
+    fn set(&self, sums: Sums) {
+        self.write(sums.to_words());
+    }
+
+    /// Writes word by word, as they come: a test reads between two words.
+    fn write(&self, words: impl IntoIterator<Item = u32>) {
+        let next = self.writes.load(Relaxed).wrapping_add(1);
+        // A reader that sees a word of this write also sees that the readers were turned away
+        // from this copy before (its fence comes after it has read the words).
+        fence(Release);
+        for (to, from) in self.copy(next).iter().zip(words) {
+            to.store(from, Relaxed);
+        }
+        self.writes.store(next, Release);
+    }
+
+    /// The sums as some write left them. Called by any thread.
+    fn read(&self) -> Sums {
+        self.read_while(|| ())
+    }
+
+    /// Does `meanwhile` before each word, for a test that writes between two of them.
+    fn read_while(&self, mut meanwhile: impl FnMut()) -> Sums {
+        loop {
+            let writes = self.writes.load(Acquire);
+            let copy = self.copy(writes);
+            let words = core::array::from_fn(|word| {
+                meanwhile();
+                copy[word].load(Relaxed)
+            });
+            fence(Acquire);
+            // One more write went to the other copy and begins nothing in this one before it
+            // is counted, but the next may have: then read again.
+            if self.writes.load(Relaxed) == writes {
+                return Sums::from_words(words);
+            }
+        }
+    }
+}
+
+/// The [`Tally`] of a machine: exact sums, and `N` buckets of counters `C` for percentiles.
 ///
 /// Log-uniform buckets, 18 to a doubling, so that a percentile is within 1.95 % of the
 /// exact one (2^(1/36) - 1 = 1.94 %, and the rounding of the bounds) and half a tick,
 /// for it is rounded to whole ticks: 32 may read as 33. Below 32 ticks it is exact.
 ///
-/// `N` buckets make a window of N/18 doublings over a floor that all histograms of a
-/// workload share (`floor` of [`Tally::record`]). What lies outside is counted in the
-/// window's edge, and a percentile that falls there is an upper bound: above, from the
-/// window's last bucket on, the longest latency; below, the middle of the lowest bucket.
-/// Ticks above 2^32 - 1 count as 2^32 - 1.
-pub struct Histogram<C, const N: usize> {
-    counts: [C; N],
-}
-
-impl<C: Counter, const N: usize> Histogram<C, N> {
-    /// Nothing counted yet.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { counts: [const { C::ZERO }; N] }
-    }
-
-    fn clear(&self) {
-        self.counts.iter().for_each(Counter::clear);
-    }
-}
-
-impl<C: Counter, const N: usize> Default for Histogram<C, N> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// The floor for times of which the first took `first` ticks: the window begins `below`
-/// doublings below it, or at 1 tick where it covers everything anyhow.
-#[must_use]
-pub fn window_floor<const N: usize>(first: Ticks, below: usize) -> u32 {
-    let first = bucket_of(u32::try_from(first.0).unwrap_or(u32::MAX));
-    let floor = first.saturating_sub(below * BUCKETS_PER_OCTAVE);
-    u32::try_from(floor.min(ALL_BUCKETS.saturating_sub(N))).unwrap_or(0)
-}
-
-/// What one thread did and how long it took. One thread writes; any may read.
-pub struct Tally<C, const N: usize> {
-    calls: AtomicU32,
+/// `N` buckets make a window of N/18 doublings over a floor that all tallies of a
+/// ramp share. What lies outside is counted in the window's edge, and a percentile that falls
+/// there is an upper bound: above, from the window's last bucket on, the longest latency;
+/// below, the middle of the lowest bucket.
+pub struct Counts<C, const N: usize> {
     errors: AtomicU32,
-    longest: AtomicU32,
-    window: AtomicU32,
-    window_longest: AtomicU32,
-    histogram: Histogram<C, N>,
+    sums: Shared,
+    histogram: [C; N],
 }
 
-impl<C: Counter, const N: usize> Tally<C, N> {
-    /// Nothing done yet.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            calls: AtomicU32::new(0),
-            errors: AtomicU32::new(0),
-            longest: AtomicU32::new(0),
-            window: AtomicU32::new(0),
-            window_longest: AtomicU32::new(0),
-            histogram: Histogram::new(),
-        }
+impl<C: Counter, const N: usize> Tally for Counts<C, N> {
+    const NEW: Self =
+        Self { errors: AtomicU32::new(0), sums: Shared::new(), histogram: [const { C::ZERO }; N] };
+    type Spread = CountsSpread<N>;
+
+    fn floor(first: Ticks, below: usize) -> u32 {
+        let floor = bucket_of(first).saturating_sub(below * BUCKETS_PER_OCTAVE);
+        u32::try_from(floor.min(ALL_BUCKETS.saturating_sub(N))).unwrap_or(0)
     }
 
-    /// Counts one call that took `latency`. `window` numbers the dwell that is going
-    /// on: the longest call is also kept for each dwell on its own.
-    pub fn record(&self, latency: Ticks, floor: u32, window: u32) {
-        let ticks = u32::try_from(latency.0).unwrap_or(u32::MAX).max(1);
-        let bucket = bucket_of(ticks).saturating_sub(floor as usize).min(N - 1);
-        self.histogram.counts[bucket].increment();
-        self.calls.increment();
-        if ticks > self.longest.load(Relaxed) {
-            self.longest.store(ticks, Relaxed);
-        }
-        if self.window.load(Relaxed) != window {
-            self.window_longest.store(ticks, Relaxed);
-            self.window.store(window, Relaxed);
-        } else if ticks > self.window_longest.load(Relaxed) {
-            self.window_longest.store(ticks, Relaxed);
-        }
+    fn record(&self, latency: Ticks, floor: u32, dwell: u32) {
+        // No call takes no time: it took less than a tick.
+        let ticks = latency.0.max(1);
+        let bucket = bucket_of(Ticks(ticks)).saturating_sub(floor as usize).min(N - 1);
+        self.histogram[bucket].increment();
+        let sums = self.sums.get();
+        let before = if sums.dwell == dwell { sums.dwell_max } else { 0 };
+        self.sums.set(Sums {
+            calls: sums.calls.saturating_add(1),
+            sum: sums.sum.saturating_add(ticks),
+            min: sums.min.min(ticks),
+            max: sums.max.max(ticks),
+            dwell,
+            dwell_max: before.max(ticks),
+        });
     }
 
-    /// Counts one call that failed or returned a wrong result.
-    pub fn error(&self) {
+    fn error(&self) {
         self.errors.increment();
     }
 
-    /// Calls so far; stops at 2^32 - 1.
-    pub fn calls(&self) -> u32 {
-        self.calls.load(Relaxed)
+    fn calls(&self) -> u32 {
+        self.sums.read().calls
     }
 
-    /// Errors so far; stops at 2^32 - 1.
-    pub fn errors(&self) -> u32 {
+    fn errors(&self) -> u32 {
         self.errors.load(Relaxed)
     }
 
-    /// Forgets everything. Only while no thread records.
-    pub fn clear(&self) {
-        self.calls.clear();
+    fn clear(&self) {
         self.errors.clear();
-        self.longest.clear();
-        self.window.clear();
-        self.window_longest.clear();
-        self.histogram.clear();
+        self.sums.set(Sums::NONE);
+        self.histogram.iter().for_each(Counter::clear);
     }
 }
 
-impl<C: Counter, const N: usize> Default for Tally<C, N> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Percentiles and maximum of a set of latencies, in ticks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Latency {
-    /// Half of the calls took at most this long.
-    pub p50: Ticks,
-    /// 99 of a hundred calls took at most this long.
-    pub p99: Ticks,
-    /// The longest call, exact.
-    pub max: Ticks,
-}
-
-/// The sum of several threads' latencies at one moment.
+/// The [`Spread`] of [`Counts`].
 #[derive(Clone)]
-pub struct Spread<const N: usize> {
+pub struct CountsSpread<const N: usize> {
     counts: [u32; N],
-    longest: u32,
+    calls: u64,
+    sum: u64,
+    min: u64,
+    /// 0 while it is unknown: no call takes 0 ticks.
+    max: u64,
     /// A count that stopped at its largest value is among the sums.
     full: bool,
 }
 
-impl<const N: usize> Spread<N> {
-    /// No latencies.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { counts: [0; N], longest: 0, full: false }
+impl<C: Counter, const N: usize> Spread<Counts<C, N>> for CountsSpread<N> {
+    fn new() -> Self {
+        Self { counts: [0; N], calls: 0, sum: 0, min: u64::MAX, max: 0, full: false }
     }
 
-    /// Adds all that the thread recorded since its [`Tally`] was cleared.
-    pub fn add<C: Counter>(&mut self, tally: &Tally<C, N>) {
-        for (sum, count) in self.counts.iter_mut().zip(&tally.histogram.counts) {
+    fn add(&mut self, tally: &Counts<C, N>) {
+        for (sum, count) in self.counts.iter_mut().zip(&tally.histogram) {
             *sum = sum.saturating_add(count.get());
             self.full |= count.full();
         }
-        self.longest = self.longest.max(tally.longest.load(Relaxed));
+        let sums = tally.sums.read();
+        self.calls += u64::from(sums.calls);
+        self.sum = self.sum.saturating_add(sums.sum);
+        self.min = self.min.min(sums.min);
+        self.max = self.max.max(sums.max);
     }
 
-    /// Adds one thread's longest call of the dwell `window` to a difference, which
-    /// cannot know it.
-    pub fn add_longest<C: Counter>(&mut self, tally: &Tally<C, N>, window: u32) {
-        if tally.window.load(Relaxed) == window {
-            self.longest = self.longest.max(tally.window_longest.load(Relaxed));
-        }
-    }
-
-    /// Leaves what came since `earlier`. The longest call is then unknown (see
-    /// [`add_longest`](Self::add_longest)). In place: one of these is several hundred bytes, and
-    /// stands on a microcontroller's stack.
-    pub fn subtract(&mut self, earlier: &Self) {
+    fn subtract(&mut self, earlier: &Self) {
         for (now, then) in self.counts.iter_mut().zip(&earlier.counts) {
             *now = now.saturating_sub(*then);
         }
-        self.longest = 0;
+        self.calls = self.calls.saturating_sub(earlier.calls);
+        self.sum = self.sum.saturating_sub(earlier.sum);
+        self.max = 0;
     }
 
-    /// Calls in the set, as far as their counters could count.
-    #[must_use]
-    pub fn calls(&self) -> u64 {
-        self.counts.iter().map(|&count| u64::from(count)).sum()
+    fn add_longest(&mut self, tally: &Counts<C, N>, dwell: u32) {
+        let sums = tally.sums.read();
+        if sums.dwell == dwell {
+            self.max = self.max.max(sums.dwell_max);
+        }
     }
 
-    /// Percentiles over the window that begins at `floor`; `None` for an empty set, where a
-    /// counter is full, and where the longest call is unknown (see
-    /// [`add_longest`](Self::add_longest)): no latency is 0 ticks.
-    #[must_use]
-    pub fn latency(&self, floor: u32) -> Option<Latency> {
-        let calls = self.calls();
-        (calls > 0 && self.longest > 0 && !self.full).then(|| Latency {
-            p50: self.quantile(calls, 50, floor),
-            p99: self.quantile(calls, 99, floor),
-            max: Ticks(u64::from(self.longest)),
+    fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    fn latency(&self, floor: u32) -> Option<Latency> {
+        (self.calls > 0).then(|| Latency {
+            calls: self.calls,
+            sum: Ticks(self.sum),
+            min: Ticks(self.min),
+            max: (self.max > 0).then_some(Ticks(self.max)),
+            percentiles: self.percentiles(floor),
+        })
+    }
+}
+
+impl<const N: usize> CountsSpread<N> {
+    fn percentiles(&self, floor: u32) -> Option<Percentiles> {
+        // The histogram's own count: a call may be in it and not yet in the sums.
+        let counted: u64 = self.counts.iter().map(|&count| u64::from(count)).sum();
+        (counted > 0 && self.max > 0 && !self.full).then(|| Percentiles {
+            p50: self.quantile(counted, 50, floor),
+            p99: self.quantile(counted, 99, floor),
         })
     }
 
@@ -381,20 +562,90 @@ impl<const N: usize> Spread<N> {
     fn quantile(&self, calls: u64, percent: u64, floor: u32) -> Ticks {
         let rank = (calls * percent).div_ceil(100).max(1);
         let mut seen = 0;
-        for (index, &count) in self.counts.iter().enumerate() {
+        for (index, &count) in self.counts.iter().enumerate().take(N - 1) {
             seen += u64::from(count);
             if seen >= rank {
-                let top = index == N - 1 && N < ALL_BUCKETS;
-                let middle = if top { u32::MAX } else { middle_of(index + floor as usize) };
-                return Ticks(u64::from(middle.min(self.longest)));
+                return middle_of(index + floor as usize).min(Ticks(self.max));
             }
         }
-        Ticks(u64::from(self.longest))
+        // The last bucket has no upper end.
+        Ticks(self.max)
     }
 }
 
-impl<const N: usize> Default for Spread<N> {
-    fn default() -> Self {
-        Self::new()
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    const fn sums(number: u32) -> Sums {
+        let wide = number as u64 * 0x1_0000_0001;
+        Sums { calls: number, sum: wide, min: wide, max: wide, dwell: number, dwell_max: wide }
+    }
+
+    /// A reader of higher priority comes between any two words that the writer stores, and the
+    /// writer does not go on until it is done: a reader that waited for it would wait for ever.
+    #[test]
+    fn a_reader_that_preempts_the_writer_reads_what_was_there_before() {
+        let (done, wait) = mpsc::channel();
+        std::thread::spawn(move || {
+            let shared = Shared::new();
+            shared.set(sums(0));
+            for number in 1..100 {
+                let words = sums(number).to_words().into_iter().inspect(|_| {
+                    assert_eq!(shared.read(), sums(number - 1));
+                });
+                shared.write(words);
+                assert_eq!((shared.read(), shared.get()), (sums(number), sums(number)));
+            }
+            done.send(()).unwrap();
+        });
+        let over = wait.recv_timeout(Duration::from_secs(if cfg!(miri) { 600 } else { 20 }));
+        assert_eq!(over, Ok(()), "a reader waits for the writer, or reads half of a write");
+    }
+
+    /// The writer writes once, twice or three times before some word: the reader gets what one
+    /// of the writes left, and reads again only if it was overtaken.
+    #[test]
+    fn a_reader_that_is_overtaken_reads_again() {
+        for writes in 0..4 {
+            for at in 0..WORDS {
+                let shared = Shared::new();
+                shared.set(sums(0));
+                let mut looks = 0;
+                let read = shared.read_while(|| {
+                    if looks == at {
+                        (1..=writes).for_each(|number| shared.set(sums(number)));
+                    }
+                    looks += 1;
+                });
+                assert!((0..=writes).any(|number| read == sums(number)), "{read:?}");
+                let rounds = if writes == 0 { 1 } else { 2 };
+                assert_eq!(looks, rounds * WORDS, "{writes} writes before word {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_keep_their_places() {
+        let all = Sums {
+            calls: 1,
+            sum: 2 << 32 | 3,
+            min: 4 << 32 | 5,
+            max: 6 << 32 | 7,
+            dwell: 8,
+            dwell_max: 9 << 32 | 10,
+        };
+        assert_eq!(Sums::from_words(all.to_words()), all);
+        let shared = Shared::new();
+        assert_eq!(shared.read(), Sums::NONE);
+        // The number of writes wraps.
+        shared.writes.store(u32::MAX, Relaxed);
+        shared.set(all);
+        assert_eq!((shared.read(), shared.writes.load(Relaxed)), (all, 0));
     }
 }

@@ -53,7 +53,7 @@ impl fmt::Display for Limit {
 
 /// The shape of the climb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct Shape {
     /// Most instances at a time; at least 1.
     pub slots: u32,
     /// Instances added a rung; at least 1.
@@ -133,19 +133,19 @@ enum State {
 /// The ramp.
 #[derive(Clone, Copy, Debug)]
 pub struct Ramp {
-    plan: Plan,
+    shape: Shape,
     state: State,
     running: u32,
     kept: u32,
 }
 
 impl Ramp {
-    /// A ramp that has not begun. A plan of 0 slots or steps counts as 1; refuse such
-    /// a plan before, with the name of the knob.
+    /// A ramp that has not begun. 0 slots or steps count as 1; refuse such a shape before,
+    /// with the name of the knob.
     #[must_use]
-    pub fn new(plan: Plan) -> Self {
-        let plan = Plan { slots: plan.slots.max(1), step: plan.step.max(1), ..plan };
-        Self { plan, state: State::Idle, running: 0, kept: 0 }
+    pub fn new(shape: Shape) -> Self {
+        let shape = Shape { slots: shape.slots.max(1), step: shape.step.max(1), ..shape };
+        Self { shape, state: State::Idle, running: 0, kept: 0 }
     }
 
     /// Instances that run now.
@@ -183,8 +183,8 @@ impl Ramp {
             (S::Idle, E::Begin) => (S::Starting, Action::Start(0)),
             (S::Starting, E::Alive) => {
                 self.running += 1;
-                let rung_full = self.running.is_multiple_of(self.plan.step);
-                if rung_full || self.running == self.plan.slots {
+                let rung_full = self.running.is_multiple_of(self.shape.step);
+                if rung_full || self.running == self.shape.slots {
                     (S::Settling, Action::Settle)
                 } else {
                     (S::Starting, Action::Start(self.running))
@@ -209,7 +209,7 @@ impl Ramp {
                     return self.stop(Limit::Slo);
                 }
                 self.kept = self.running;
-                if self.running == self.plan.slots {
+                if self.running == self.shape.slots {
                     (S::LastDwelling(Limit::Slots), Action::Dwell)
                 } else {
                     (S::Starting, Action::Start(self.running))
@@ -230,12 +230,12 @@ impl Ramp {
 
     /// What was not measured keeps no promise.
     fn breaks_promise(&self, p99: Option<Nanos>) -> bool {
-        self.plan.slo.is_some_and(|most| p99.is_none_or(|p99| p99 > most))
+        self.shape.slo.is_some_and(|most| p99.is_none_or(|p99| p99 > most))
     }
 
     fn stop(&self, limit: Limit) -> (State, Action) {
         // What a promise is kept with is the last rung that kept it.
-        let peak = if self.plan.slo.is_some() { self.kept } else { self.running };
+        let peak = if self.shape.slo.is_some() { self.kept } else { self.running };
         (State::Stopping(Outcome { peak, limit }), Action::Stop)
     }
 }

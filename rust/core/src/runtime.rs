@@ -2,9 +2,8 @@
 //!
 //! An engine is put behind [`Runtime`]; the bench knows no other way to it.
 //! Ownership mirrors what engines demand: a [`Module`](Runtime::Module) outlives
-//! its instances, an [`Environment`](Runtime::Environment) (the interpreter's
-//! stack) belongs to one thread and one module, and an instance is entered by
-//! one thread at a time because a call takes it by `&mut`.
+//! its instances, a [`Stack`](Runtime::Stack) belongs to one thread and one module, and
+//! an instance is entered by one thread at a time because a call takes it by `&mut`.
 
 use core::fmt;
 
@@ -36,14 +35,17 @@ impl Message {
         let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
         let mut message = Self::new("");
         for chunk in text.utf8_chunks() {
-            message.append(chunk.valid());
-            message.append(if chunk.invalid().is_empty() { "" } else { "?" });
+            let invalid = if chunk.invalid().is_empty() { "" } else { "?" };
+            // What follows a character that was cut off would not be its neighbour.
+            if !(message.append(chunk.valid()) && message.append(invalid)) {
+                break;
+            }
         }
         message
     }
 
-    /// Appends as many whole characters as there is room for.
-    fn append(&mut self, text: &str) {
+    /// Appends as many whole characters as there is room for; says whether that was all.
+    fn append(&mut self, text: &str) -> bool {
         let begin = usize::from(self.length);
         let mut length = text.len().min(MESSAGE_BYTES - begin);
         while !text.is_char_boundary(length) {
@@ -52,6 +54,7 @@ impl Message {
         self.bytes[begin..begin + length].copy_from_slice(&text.as_bytes()[..length]);
         // MESSAGE_BYTES fits a u8.
         self.length += length as u8;
+        length == text.len()
     }
 
     /// The text.
@@ -166,9 +169,9 @@ pub enum Parameters {
     I32,
 }
 
-/// Where a module's bytes come from, and so whether they need a copy.
+/// A module's bytes, and whether they need a copy.
 #[derive(Clone, Copy, Debug)]
-pub enum Source<'b> {
+pub enum ModuleBytes<'b> {
     /// Bytes that live and stay as they are for ever (flash, `.rodata`). An engine
     /// that never writes to a module and can run it in place does so.
     Static(&'static [u8]),
@@ -176,7 +179,7 @@ pub enum Source<'b> {
     Borrowed(&'b [u8]),
 }
 
-impl<'b> Source<'b> {
+impl<'b> ModuleBytes<'b> {
     /// The bytes, wherever they live.
     #[must_use]
     pub fn bytes(self) -> &'b [u8] {
@@ -185,6 +188,67 @@ impl<'b> Source<'b> {
             Self::Borrowed(bytes) => bytes,
         }
     }
+}
+
+/// What an engine loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Artefact {
+    /// A WebAssembly module in the binary format.
+    Wasm,
+    /// Machine code made from it ahead of time.
+    Native,
+}
+
+impl Artefact {
+    /// The word that stands for it in a record.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wasm => "wasm",
+            Self::Native => "native",
+        }
+    }
+}
+
+/// How an instance comes by the stack that its calls run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StackKind {
+    /// [`Runtime::stack`] reserves it whole.
+    Reserved,
+    /// It grows in the arena as calls need it; the size asked for is its limit.
+    Grown,
+}
+
+/// What an engine is and can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The engine's name: `wamr`.
+    pub name: &'static str,
+    /// Its version: `2.4.5`.
+    pub version: &'static str,
+    /// The kind of interpreter: `classic`, `fast`.
+    pub interpreter: &'static str,
+    /// How the compiler optimised the interpreter: `Os`, `O2`; where the build says so.
+    pub interpreter_opt: Option<&'static str>,
+    /// Blocks whose ends a stack of the interpreter remembers, where it is a knob.
+    pub block_cache: Option<u32>,
+    /// Whether compiled modules are supported, where the build says so.
+    pub aot: Option<bool>,
+    /// What it loads.
+    pub artefact: Artefact,
+    /// Whether a loaded module's bytes are copied into the arena.
+    pub copies_modules: bool,
+    /// Whether a call can be ended after a number of instructions.
+    pub meters: bool,
+    /// How instances come by a stack.
+    pub stack: StackKind,
+    /// Whether one stack may serve every instance of its module, so that an instance without
+    /// a thread costs no interpreter stack. A pool needs this.
+    pub shares_stack: bool,
+    /// Bytes at the end of a thread's native stack below which it ends a call.
+    pub stack_guard: Bytes,
+    /// Whether a failed allocation is an error and not the program's end.
+    pub survives_out_of_memory: bool,
 }
 
 /// What the bytes of an instance are for: those that the engine asked the arena for.
@@ -237,8 +301,8 @@ impl Parts {
 
 /// An engine.
 ///
-/// An implementation MUST take all memory of its own from the platform's one
-/// arena, MUST leave the arena as it found it when what it created is dropped,
+/// An implementation MUST take all memory of its own from the one arena that it was made
+/// with, MUST leave the arena as it found it when what it created is dropped,
 /// and MUST be callable from several threads, each with its own instance.
 pub trait Runtime: Sync {
     /// A loaded module. Instances borrow it, so that it cannot go first.
@@ -249,45 +313,40 @@ pub trait Runtime: Sync {
     type Instance<'m>: Send
     where
         Self: 'm;
-    /// The engine's state of one thread; what it guards stays on that thread.
-    type Thread<'r>
+    /// What calls run on: an interpreter's stack and the engine's state of one thread. It
+    /// belongs to one module, and to the thread that made it: it MUST NOT be `Send`.
+    type Stack<'m>
     where
-        Self: 'r;
-    /// An interpreter stack, of one thread and one module.
-    type Environment<'t>
-    where
-        Self: 't;
+        Self: 'm;
 
-    /// The engine's name, for the record: `wamr`.
-    fn name(&self) -> &'static str;
-    /// Its version, for the record: `2.4.5`.
-    fn version(&self) -> &'static str;
-    /// The kind of interpreter, for the record: `classic`, `fast`.
-    fn interpreter(&self) -> &'static str;
-    /// Whether one environment may serve every instance of its module, so that
-    /// instances without a thread cost no interpreter stack.
-    fn shares_environment(&self) -> bool;
-    /// Whether a call can be ended after a number of instructions.
-    fn meters(&self) -> bool;
+    /// What does not change. Known before there is an engine, so that a run in which none
+    /// starts says which one it was.
+    fn facts() -> Facts;
 
-    /// Begins to note what is allocated, until [`parts`](Self::parts) is asked. For the
-    /// first instance, while nothing else allocates.
-    fn note_parts(&self);
+    /// Begins to note what the start of an instance allocates, until
+    /// [`noted`](Self::noted) is asked. `place` numbers the modules of a ramp from 0; place 0
+    /// forgets what was noted before. Only one thread may allocate meanwhile.
+    fn note(&self, place: usize);
 
-    /// What was noted since [`note_parts`](Self::note_parts) is for: an instance and, where
-    /// it has one of its own, its environment of `stack` bytes. `None` where the engine
+    /// Ends the note. What was allocated since [`note`](Self::note) is for: an instance and,
+    /// where it has one of its own, its stack of so many bytes. `None` where the engine
     /// cannot tell all of it.
-    fn parts(
+    fn noted(
         &self,
         instance: &Self::Instance<'_>,
-        environment: Option<(&Self::Environment<'_>, Bytes)>,
+        stack: Option<(&Self::Stack<'_>, Bytes)>,
     ) -> Option<Parts>;
+
+    /// How many more instances the arena holds, of at most `most`: found by repeating the
+    /// allocations that were noted at places 0 to `places - 1`, in turn, until one fails, and
+    /// giving all of it back. `None` where nothing was noted or it was too much to keep.
+    fn how_many_more(&self, places: usize, most: u32) -> Option<u32>;
 
     /// Loads, validates and prepares a module.
     ///
     /// # Errors
     /// `Malformed`, `Import`, `OutOfMemory`.
-    fn load<'r>(&'r self, source: Source<'_>) -> Result<Self::Module<'r>, Error>;
+    fn load<'r>(&'r self, bytes: ModuleBytes<'_>) -> Result<Self::Module<'r>, Error>;
 
     /// Instantiates a module and looks up the export that every call will enter.
     /// `stack` bounds the interpreter stack of a start function.
@@ -302,38 +361,31 @@ pub trait Runtime: Sync {
         stack: Bytes,
     ) -> Result<Self::Instance<'m>, Error>;
 
-    /// Prepares the calling thread for calls.
+    /// Prepares the calling thread for calls of `module`'s instances, on a stack of `size`
+    /// bytes; `first` is one of them (some engines need one to begin with).
     ///
     /// # Errors
-    /// `Engine`, `OutOfMemory`.
-    fn attach<'r>(&'r self) -> Result<Self::Thread<'r>, Error>;
-
-    /// Creates an interpreter stack of `stack` bytes on this thread for instances
-    /// of `module`; `first` is one of them (some engines need one to begin with).
-    ///
-    /// # Errors
-    /// `OutOfMemory`, `WrongModule`.
-    fn environment<'t>(
-        &'t self,
-        thread: &'t Self::Thread<'_>,
-        module: &'t Self::Module<'_>,
+    /// `OutOfMemory`, `WrongModule`, `Engine`.
+    fn stack<'m>(
+        &'m self,
+        module: &'m Self::Module<'_>,
         first: &Self::Instance<'_>,
-        stack: Bytes,
-    ) -> Result<Self::Environment<'t>, Error>;
+        size: Bytes,
+    ) -> Result<Self::Stack<'m>, Error>;
 
     /// Calls the instance's export. `argument` is ignored by an export without a
     /// parameter. `budget` ends the call after about so many instructions where
-    /// [`meters`](Self::meters) says so, and is ignored elsewhere.
+    /// [`Facts::meters`] says so, and is ignored elsewhere.
     /// Allocates nothing, formats nothing, locks nothing unless the guest fails.
     /// After an error the instance can be called again.
     ///
     /// # Errors
     /// `Trap`, `WasmStack`, `NativeStack`, `Budget`; `WrongModule` where the
-    /// instance is not of the environment's module, or where the environment
+    /// instance is not of the stack's module, or where the stack
     /// serves one instance only and this is another.
     fn call(
         &self,
-        environment: &mut Self::Environment<'_>,
+        stack: &mut Self::Stack<'_>,
         instance: &mut Self::Instance<'_>,
         argument: i32,
         budget: Option<u32>,

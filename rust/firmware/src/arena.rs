@@ -1,20 +1,21 @@
 //! The engine's memory: one fixed region under a `sys_heap` of its own.
 //!
 //! Apart from the kernel's heap and from libc's, which has none. `sys_heap` counts
-//! what blocks hold; what their headers take is added here, so that a figure is what
+//! what blocks hold. What their headers take is added here, so that a figure is what
 //! an instance really costs. Figures are exact: blocks are rounded to 8 bytes
 //! with their headers, and any hole can be described.
 
 use core::ffi::c_void;
-use core::ptr;
+use core::ptr::NonNull;
 
+use wramp_arena::{Arena, RawHeap, Script, replay};
 use wramp_core::config::MIN_ARENA_BYTES;
+use wramp_core::machine::ArenaStats;
 use wramp_core::measure::Bytes;
-use wramp_core::platform::ArenaStats;
 use zephyr::raw;
 use zephyr::sync::{Mutex, MutexGuard};
 
-/// What WAMR's structures need, on every target.
+/// What an engine's structures need, on every target; also the unit of `sys_heap`.
 const ALIGN: usize = 8;
 
 unsafe extern "C" {
@@ -47,11 +48,17 @@ fn with<R>(work: impl FnOnce(&mut Heap) -> R) -> Option<R> {
     guard.as_mut().map(work)
 }
 
-/// The right to read the arena's figures; proof that it was set up.
-#[derive(Debug)]
-pub(crate) struct Arena(());
+/// Runs `work` while no thread is in the arena.
+pub(crate) fn while_idle<R>(work: impl FnOnce() -> R) -> R {
+    let Ok(_held) = ARENA.lock();
+    work()
+}
 
-impl Arena {
+/// The one arena, as the engine sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ZephyrArena(());
+
+impl ZephyrArena {
     /// Sets up the heap over the region. With a region below [`MIN_ARENA_BYTES`] every
     /// allocation fails, which the run reports.
     pub(crate) fn new() -> Self {
@@ -68,34 +75,19 @@ impl Arena {
     }
 
     /// Start and end address of the region; equal where there is none.
-    pub(crate) fn region(&self) -> (usize, usize) {
+    pub(crate) fn region(self) -> (usize, usize) {
         with(|heap| heap.region).unwrap_or_default()
     }
 
-    /// The arena now.
-    pub(crate) fn stats(&self) -> ArenaStats {
-        let bytes = |n: usize| Bytes(u32::try_from(n).unwrap_or(u32::MAX));
-        let none = ArenaStats {
-            size: Bytes(0),
-            free: Bytes(0),
-            low_water: Bytes(0),
-            largest: Bytes(0),
-            blocks: 0,
-        };
-        with(|heap| ArenaStats {
-            size: bytes(heap.region.1 - heap.region.0),
-            free: bytes(heap.capacity - heap.used()),
-            low_water: bytes(heap.capacity - heap.most_used),
-            largest: bytes(heap.largest()),
-            blocks: u32::try_from(heap.blocks).unwrap_or(u32::MAX),
-        })
-        .unwrap_or(none)
+    /// Bytes that a block is rounded to with its header, and bytes of the header.
+    pub(crate) fn block(self) -> (Bytes, Bytes) {
+        let header = with(|heap| heap.header).unwrap_or_default();
+        (bytes(ALIGN), bytes(header))
     }
+}
 
-    /// Lets the low-water mark start again from what is free now.
-    pub(crate) fn reset_low_water(&self) {
-        with(|heap| heap.most_used = heap.used());
-    }
+fn bytes(n: usize) -> Bytes {
+    Bytes(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 impl Heap {
@@ -120,12 +112,14 @@ impl Heap {
         // What a header takes depends on the region's size and is not told; a first block
         // shows it: free bytes shrink by the block, allocated ones grow by its inside.
         let free = heap.counted().free_bytes;
-        let probe = heap.take(ALIGN);
+        let probe = heap.take(ALIGN as u32);
         let counted = heap.counted();
         heap.header = free - counted.free_bytes - counted.allocated_bytes;
         heap.capacity = free + heap.header;
-        // SAFETY: taken above; null where there was no room, which is allowed.
-        unsafe { raw::sys_heap_free(&raw mut heap.heap, probe) };
+        if let Some(probe) = probe {
+            // SAFETY: taken above.
+            unsafe { heap.give(probe) };
+        }
         heap
     }
 
@@ -141,28 +135,20 @@ impl Heap {
         self.counted().allocated_bytes + self.blocks * self.header
     }
 
-    /// A block that is not counted; null if there is none.
-    fn take(&mut self, bytes: usize) -> *mut c_void {
-        // SAFETY: the heap is initialised and, by `&mut`, in no other thread's hands.
-        unsafe { raw::sys_heap_aligned_alloc(&raw mut self.heap, ALIGN, bytes) }
-    }
-
-    fn allocate(&mut self, bytes: usize) -> *mut c_void {
-        let block = self.take(bytes);
-        if !block.is_null() {
-            self.blocks += 1;
-            self.most_used = self.most_used.max(self.used());
-        }
-        block
+    fn allocate(&mut self, bytes: u32) -> Option<NonNull<u8>> {
+        let block = self.take(bytes)?;
+        self.blocks += 1;
+        self.most_used = self.most_used.max(self.used());
+        Some(block)
     }
 
     /// Gives a block back.
     ///
     /// # Safety
     /// 1. `block` came from [`allocate`](Self::allocate) and was not freed since.
-    unsafe fn free(&mut self, block: *mut c_void) {
+    unsafe fn free(&mut self, block: NonNull<u8>) {
         // SAFETY: by 1.
-        unsafe { raw::sys_heap_free(&raw mut self.heap, block) };
+        unsafe { self.give(block) };
         self.blocks -= 1;
     }
 
@@ -172,51 +158,84 @@ impl Heap {
         let (mut fits, mut too_much) = (0, self.capacity / ALIGN + 1);
         while too_much - fits > 1 {
             let middle = fits.midpoint(too_much);
-            let block = self.take(middle * ALIGN);
-            if block.is_null() {
-                too_much = middle;
-            } else {
-                // SAFETY: taken above.
-                unsafe { raw::sys_heap_free(&raw mut self.heap, block) };
-                fits = middle;
+            match u32::try_from(middle * ALIGN).ok().and_then(|bytes| self.take(bytes)) {
+                None => too_much = middle,
+                Some(block) => {
+                    // SAFETY: taken above.
+                    unsafe { self.give(block) };
+                    fits = middle;
+                }
             }
         }
         fits * ALIGN
     }
+
+    fn stats(&mut self) -> ArenaStats {
+        ArenaStats {
+            size: bytes(self.region.1 - self.region.0),
+            free: bytes(self.capacity - self.used()),
+            low_water: bytes(self.capacity - self.most_used),
+            largest: bytes(self.largest()),
+            blocks: u32::try_from(self.blocks).unwrap_or(u32::MAX),
+        }
+    }
 }
 
-/// The arena, as the engine sees it.
-pub(crate) struct ZephyrArena;
-
-// SAFETY: 1: `sys_heap` gives no byte twice, and ALIGN is 8. 2: all access is under a mutex
-// that any thread may take. 3: nothing here unwinds, for a panic stops the machine,
-// and nothing calls the engine.
-unsafe impl wramp_wamr::Arena for ZephyrArena {
-    fn malloc(size: u32) -> *mut u8 {
-        with(|heap| heap.allocate(size as usize).cast()).unwrap_or(ptr::null_mut())
+// SAFETY: 1: `sys_heap` gives no byte twice, ALIGN is 8, and at least a pointer is asked for,
+// which costs nothing: its least chunk holds one. 2: nobody else has the region. 3: nothing
+// here unwinds, for a panic stops the machine.
+unsafe impl RawHeap for Heap {
+    fn take(&mut self, bytes: u32) -> Option<NonNull<u8>> {
+        let bytes = (bytes as usize).max(size_of::<usize>());
+        // SAFETY: the heap is initialised and, by `&mut`, in no other thread's hands.
+        let block = unsafe { raw::sys_heap_aligned_alloc(&raw mut self.heap, ALIGN, bytes) };
+        NonNull::new(block.cast())
     }
 
-    unsafe fn realloc(block: *mut u8, size: u32) -> *mut u8 {
-        // In two steps, as the host does: the low-water mark then counts both blocks.
+    unsafe fn give(&mut self, block: NonNull<u8>) {
+        // SAFETY: the caller's duty is the same.
+        unsafe { raw::sys_heap_free(&raw mut self.heap, block.as_ptr().cast()) };
+    }
+}
+
+// SAFETY: 1 and 2: as in `RawHeap`; the heap is static. 3: all access is under a mutex that any
+// thread may take. 4: nothing here unwinds, for a panic stops the machine. 5: nothing calls the
+// engine.
+unsafe impl Arena for ZephyrArena {
+    fn allocate(&self, bytes: u32) -> Option<NonNull<u8>> {
+        with(|heap| heap.allocate(bytes))?
+    }
+
+    unsafe fn reallocate(&self, block: NonNull<u8>, bytes: u32) -> Option<NonNull<u8>> {
         with(|heap| {
+            let old = block.as_ptr().cast::<c_void>();
             // SAFETY: the block is live, by the caller's duty.
-            let held = unsafe { raw::sys_heap_usable_size(&raw mut heap.heap, block.cast()) };
-            let new: *mut u8 = heap.allocate(size as usize).cast();
-            if !new.is_null() {
-                // SAFETY: two live blocks share no byte, each holds at least what is
-                // copied, and the old one is freed once.
-                unsafe {
-                    block.copy_to_nonoverlapping(new, held.min(size as usize));
-                    heap.free(block.cast());
-                }
+            let held = unsafe { raw::sys_heap_usable_size(&raw mut heap.heap, old) };
+            let new = heap.allocate(bytes)?;
+            // SAFETY: two live blocks share no byte, each holds at least what is
+            // copied, and the old one is freed once.
+            unsafe {
+                block.copy_to_nonoverlapping(new, held.min(bytes as usize));
+                heap.free(block);
             }
-            new
-        })
-        .unwrap_or(ptr::null_mut())
+            Some(new)
+        })?
     }
 
-    unsafe fn free(block: *mut u8) {
+    unsafe fn free(&self, block: NonNull<u8>) {
         // SAFETY: the block is live, by the caller's duty.
-        with(|heap| unsafe { heap.free(block.cast()) });
+        with(|heap| unsafe { heap.free(block) });
+    }
+
+    fn stats(&self) -> ArenaStats {
+        with(Heap::stats).unwrap_or_default()
+    }
+
+    fn reset_low_water(&self) {
+        with(|heap| heap.most_used = heap.used());
+    }
+
+    fn replay(&self, script: Script<'_>, most: u32) -> u32 {
+        with(|heap| replay(heap, script, most)).unwrap_or(0)
     }
 }

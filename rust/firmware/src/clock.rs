@@ -4,7 +4,7 @@
 //! `k_cycle_get_32` work on all. The counter wraps after 2^32 ticks: 17.9 s at 240 MHz.
 
 use wramp_core::measure::{Micros, Ticks};
-use wramp_core::platform::{CpuTime, Mark};
+use wramp_core::machine::{CpuTime, Mark};
 use zephyr::raw;
 use zephyr::sync::SpinMutex;
 
@@ -12,8 +12,11 @@ use zephyr::sync::SpinMutex;
 pub(crate) const HZ: u64 = zephyr::kconfig::CONFIG_SYS_CLOCK_HW_CYCLES_PER_SEC.unsigned_abs() as u64;
 
 /// A quarter of the time in which the counter wraps: above 1 s up to 1 GHz, and so above the
-/// longest time slice.
-pub(crate) const LONGEST_NAP: Micros = Micros((1 << 30) * 1_000_000 / HZ);
+/// longest time slice. At most what `k_usleep` takes.
+pub(crate) const LONGEST_NAP: Micros = {
+    let quarter = (1 << 30) * 1_000_000 / HZ;
+    Micros(if quarter > i32::MAX as u64 { i32::MAX as u64 } else { quarter })
+};
 
 fn cycles() -> u32 {
     // SAFETY: reads a counter.
@@ -46,13 +49,13 @@ impl Clock {
     }
 }
 
-/// See `Platform::mark`.
+/// See `Machine::mark`.
 #[cfg(not(CONFIG_ARCH_POSIX))]
 pub(crate) fn mark() -> Mark {
     Mark(cycles().into())
 }
 
-/// See `Platform::since`; right for calls shorter than the counter's 2^32 ticks.
+/// See `Machine::since`; right for calls shorter than the counter's 2^32 ticks.
 #[cfg(not(CONFIG_ARCH_POSIX))]
 pub(crate) fn since(Mark(mark): Mark) -> Ticks {
     // The low half is the mark.
@@ -73,16 +76,21 @@ mod simulated {
         safe fn wramp_spend_us(time_us: u32);
     }
 
-    /// See `Platform::mark`: simulated ticks above, the host's nanoseconds below.
+    /// Nanoseconds of the host to a unit of a mark, as a power of two: so its 32 bits wrap
+    /// after 73 minutes.
+    const UNIT: u32 = 10;
+
+    /// See `Machine::mark`: simulated ticks above, the host's time below.
     pub(crate) fn mark() -> Mark {
-        Mark(u64::from(cycles()) << 32 | wramp_host_cpu_ns() & u64::from(u32::MAX))
+        Mark(u64::from(cycles()) << 32 | (wramp_host_cpu_ns() >> UNIT) & u64::from(u32::MAX))
     }
 
-    /// See `Platform::since`; right for calls of less than 4.29 s.
+    /// See `Machine::since`; right for calls of less than 71 minutes.
     pub(crate) fn since(Mark(mark): Mark) -> Ticks {
-        let took_ns = (wramp_host_cpu_ns() as u32).wrapping_sub(mark as u32);
+        let took = ((wramp_host_cpu_ns() >> UNIT) as u32).wrapping_sub(mark as u32);
+        let took_us = (u64::from(took) << UNIT).div_ceil(1000);
         // Not nothing: what the clock cannot resolve is its one tick.
-        wramp_spend_us(took_ns.div_ceil(1000).max(1));
+        wramp_spend_us(u32::try_from(took_us).unwrap_or(u32::MAX).max(1));
         Ticks(cycles().wrapping_sub((mark >> 32) as u32).into())
     }
 }

@@ -1,10 +1,9 @@
 //! Kconfig's symbols as a `Config`: the one place where Rust reads them.
 
 use wramp_bench::{Check, Guest};
-use wramp_core::config::{Config, Mode, Scenario};
+use wramp_core::config::{Config, Mode, Pin, Scenario};
 use wramp_core::measure::{Bytes, Nanos};
-use wramp_core::platform::Pin;
-use wramp_core::runtime::{Parameters, Source};
+use wramp_core::runtime::{ModuleBytes, Parameters};
 use wramp_workloads::State;
 use zephyr::kconfig as k;
 
@@ -23,7 +22,9 @@ const POOL: (Mode, usize) = (
     Mode::Pool { workers: number(k::CONFIG_WRAMP_WORKERS) },
     number(k::CONFIG_WRAMP_RESIDENTS) as usize,
 );
-#[cfg(not(CONFIG_WRAMP_MODE_POOL))]
+#[cfg(CONFIG_WRAMP_MODE_COOPERATIVE)]
+const POOL: (Mode, usize) = (Mode::Cooperative, number(k::CONFIG_WRAMP_RESIDENTS) as usize);
+#[cfg(CONFIG_WRAMP_MODE_THREADS)]
 const POOL: (Mode, usize) = (Mode::Threads, 0);
 /// Most residents; 0 where each instance has a thread.
 pub(crate) const RESIDENTS: usize = POOL.1;
@@ -31,6 +32,7 @@ pub(crate) const RESIDENTS: usize = POOL.1;
 pub(crate) const SEATS: usize = match POOL.0 {
     Mode::Threads => SLOTS,
     Mode::Pool { workers } => 2 * workers as usize,
+    Mode::Cooperative => 2,
 };
 /// Cores of this build.
 pub(crate) const CORES: u8 = k::CONFIG_MP_MAX_NUM_CPUS as u8;
@@ -38,16 +40,6 @@ pub(crate) const CORES: u8 = k::CONFIG_MP_MAX_NUM_CPUS as u8;
 pub(crate) const SLICE_MS: u32 = number(k::CONFIG_TIMESLICE_SIZE);
 /// libc's heap: none, which src/machine.c asserts, or the host's under native_sim.
 pub(crate) const LIBC_HEAP: &str = if cfg!(CONFIG_ARCH_POSIX) { "host" } else { "none" };
-/// How src/wamr.cmake has the interpreter compiled.
-pub(crate) const INTERPRETER_OPT: &str =
-    if cfg!(CONFIG_WRAMP_INTERPRETER_SPEED) { "O2" } else { "Os" };
-/// Places of the classic interpreter's block cache.
-#[cfg(CONFIG_WRAMP_INTERPRETER_CLASSIC)]
-pub(crate) const BLOCK_CACHE: Option<u32> = Some(number(k::CONFIG_WRAMP_BLOCK_ADDR_CACHE_SIZE));
-#[cfg(not(CONFIG_WRAMP_INTERPRETER_CLASSIC))]
-pub(crate) const BLOCK_CACHE: Option<u32> = None;
-/// Whether compiled modules are supported: they are never used.
-pub(crate) const AOT: bool = cfg!(CONFIG_WRAMP_AOT);
 /// The board, with SoC and CPU cluster.
 pub(crate) const BOARD: &str = k::CONFIG_BOARD_TARGET;
 
@@ -75,6 +67,7 @@ pub(crate) fn config(arena: Bytes) -> Config {
         mode: POOL.0,
         pin: u8::try_from(k::CONFIG_WRAMP_PIN).map_or(Pin::Free, Pin::Core),
         budget: budget(),
+        stuck_ms: Some(number(k::CONFIG_WRAMP_STUCK_MS)).filter(|&ms| ms > 0),
         slo: match number(k::CONFIG_WRAMP_SLO_US) {
             0 => None,
             micros => Some(Nanos(u64::from(micros) * 1000)),
@@ -108,8 +101,8 @@ const CHOICE: [(&str, bool); 11] = [
 ];
 
 /// How many guests the run has, and at most so many.
-const CHOSEN: (usize, [Guest<'static>; CHOICE.len()]) = {
-    let mut guests = [TRAP; CHOICE.len()];
+const CHOSEN: (usize, [Guest<'static>; CHOICE.len() + 1]) = {
+    let mut guests = [TRAP; CHOICE.len() + 1];
     let mut count = 0;
     if cfg!(CONFIG_WRAMP_PROVOKE_TRAP) {
         count = 1;
@@ -129,6 +122,10 @@ const CHOSEN: (usize, [Guest<'static>; CHOICE.len()]) = {
             choice += 1;
         }
     }
+    if cfg!(CONFIG_WRAMP_PROVOKE_ENDLESS) {
+        guests[count] = ENDLESS;
+        count += 1;
+    }
     (count, guests)
 };
 
@@ -145,7 +142,7 @@ const fn guest(name: &str) -> Guest<'static> {
         if same(workload.name.as_bytes(), name.as_bytes()) {
             return Guest {
                 name: workload.name,
-                source: Source::Static(workload.wasm),
+                module: ModuleBytes::Static(workload.wasm),
                 export: workload.export,
                 parameters: workload.parameters,
                 check: Check::Reference { next: workload.reference, varies: workload.varies },
@@ -169,13 +166,24 @@ const fn same(one: &[u8], other: &[u8]) -> bool {
 const TRAP: Guest<'static> = Guest {
     name: "trap",
     // (module (func (export "run") (result i32) unreachable))
-    source: Source::Static(&[
+    module: ModuleBytes::Static(&[
         0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7f, 3, 2, 1, 0, 7, 7, 1, 3, 0x72,
         0x75, 0x6e, 0, 0, 10, 5, 1, 3, 0, 0, 0x0b,
     ]),
     export: "run",
     parameters: Parameters::None,
     check: Check::Reference { next: nothing, varies: false },
+};
+
+/// A guest that does not return.
+const ENDLESS: Guest<'static> = Guest {
+    name: "endless",
+    // (module (func (export "run") (result i32) (loop (br 0)) unreachable))
+    module: ModuleBytes::Static(&[
+        0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 1, 5, 1, 0x60, 0, 1, 0x7f, 3, 2, 1, 0, 7, 7, 1, 3, 0x72,
+        0x75, 0x6e, 0, 0, 10, 10, 1, 8, 0, 3, 0x40, 0x0c, 0, 0x0b, 0, 0x0b,
+    ]),
+    ..TRAP
 };
 
 fn nothing(_: &mut State) -> i32 {

@@ -4,7 +4,7 @@ use core::ffi::{c_int, c_uint};
 use core::fmt::Write as _;
 
 use wramp_core::config::Knob;
-use wramp_core::report::{Done, Fault, Record, Word};
+use wramp_core::report::{Done, Fault, Record, Text, Word};
 use zephyr::printkln;
 
 use crate::machine;
@@ -22,13 +22,13 @@ const MAIN_THREAD: c_int = -1;
 extern "C" fn wramp_fatal(what: c_int, slot: c_int) -> ! {
     let stack = match slot {
         0.. => Knob::SlotStack.symbol(),
-        MAIN_THREAD => "CONFIG_MAIN_STACK_SIZE",
-        _ => "CONFIG_ISR_STACK_SIZE",
+        MAIN_THREAD => Some("CONFIG_MAIN_STACK_SIZE"),
+        _ => Some("CONFIG_ISR_STACK_SIZE"),
     };
     let (error, knob, text, status) = match what {
         STACK_OVERFLOW => ("stack-overflow", stack, "the stack is too small for", 2),
-        PANIC => ("panic", "rust/", "a panic, told in the line before, stopped", 1),
-        // A stack that overflows onto nothing shows up as a bad access, too.
+        PANIC => ("panic", None, "a panic, told in the line before, stopped", 1),
+        // An overflow that no guard stops shows up as a bad access, too.
         _ => ("cpu-exception", stack, "a bad access or instruction stopped", 1),
     };
     let mut message = heapless::String::<96>::new();
@@ -38,10 +38,14 @@ extern "C" fn wramp_fatal(what: c_int, slot: c_int) -> ! {
         MAIN_THREAD => write!(message, "{text} the controller"),
         _ => write!(message, "{text} the kernel"),
     };
-    let fault =
-        Fault { workload: None, error: Word(error), knob: Word(knob), message: Word(&message) };
+    let fault = Fault {
+        workload: None,
+        error: Word(error),
+        knob: knob.map(Word),
+        message: Text::new(&message),
+    };
     printkln!("\n{}", Record::from(fault));
-    printkln!("{}", Record::from(Done { workloads: 0, errors: 1, exit: status }));
+    printkln!("{}", Record::from(Done { workloads: 0, errors: 1, faults: Some(1), exit: status }));
     machine::exit(status);
     // SAFETY: stops the machine, which is the point.
     unsafe { k_fatal_halt(what.unsigned_abs()) }

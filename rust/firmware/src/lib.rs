@@ -1,9 +1,9 @@
 //! The machine under Zephyr: kernel threads on reserved stacks, a heap of our own.
 //!
-//! A second `Platform` and nothing more: core, engine and loop are those of the Linux
-//! run. The files have the names of rust/host's, so that a port is a two-column diff.
+//! A second `Machine` and `Slots` and nothing more: core, engine and loop are those of the
+//! Linux run. The files have the names of rust/host's, so that a port is a two-column diff.
 //! What differs by board is in Kconfig and boards/; what differs in kind, the
-//! simulated clock of native_sim, is a `cfg` in clock.rs and nowhere else.
+//! simulated clock of native_sim, is a `cfg` in clock.rs and slots.rs.
 #![no_std]
 
 mod arena;
@@ -13,12 +13,58 @@ mod fault;
 mod machine;
 mod slots;
 
-use machine::Machine;
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+
+use wramp_arena::Arena as _;
+use wramp_bench::{Memory, Seat, Summary};
+use wramp_wamr::Engine;
+
+use arena::ZephyrArena;
+use machine::{Machine, Tally};
+use slots::ZephyrSlots;
+
+/// What instances did; static, for the main thread's stack is small.
+static SEATS: [Seat<Tally>; config::SEATS] = [const { Seat::new() }; config::SEATS];
+
+/// 64-bit words of the table of a pool's residents.
+const TABLE_WORDS: usize = match config::RESIDENTS {
+    0 => 0,
+    residents => wramp_bench::table_words::<Engine<'static>>(residents),
+};
+
+/// The table itself, which nobody needs cleared.
+#[unsafe(link_section = ".noinit.wramp_table")]
+static TABLE: Table = Table(UnsafeCell::new([const { MaybeUninit::uninit() }; TABLE_WORDS]));
+
+struct Table(UnsafeCell<[MaybeUninit<u64>; TABLE_WORDS]>);
+
+// SAFETY: it is borrowed once, in `run`.
+unsafe impl Sync for Table {}
 
 /// Called by the kernel's main thread, whose return ends the run on a board.
 #[unsafe(no_mangle)]
 extern "C" fn rust_main() {
-    let machine = Machine::new();
-    let summary = machine.run(config::guests());
-    machine::exit(summary.exit());
+    // SAFETY: no other thread was started yet, so none sets a logger or logs.
+    let _ = unsafe { zephyr::set_logger() };
+    let summary = run();
+    machine::exit(summary.map_or(1, |summary| summary.exit()));
+}
+
+/// Puts machine, slots and engine together, and runs. `None` if it is called again.
+fn run() -> Option<Summary> {
+    let arena = ZephyrArena::new();
+    let config = config::config(arena.stats().size);
+    let mut slots = ZephyrSlots::take()?;
+    let machine = Machine::new(arena);
+    let engine = Engine::new(&arena);
+    let engine = engine.as_ref().map_err(|error| *error);
+    if cfg!(CONFIG_WRAMP_SWEEP) {
+        let (module, accesses) = (wramp_workloads::SWEEP, &wramp_workloads::ACCESSES);
+        return Some(wramp_bench::sweep(&machine, &slots, engine, &config, module, accesses));
+    }
+    // SAFETY: the slots were taken above, which succeeds once, so this is reached once.
+    let table = unsafe { &mut *TABLE.0.get() };
+    let memory = Memory { seats: &SEATS, table };
+    Some(wramp_bench::run(&machine, &mut slots, engine, &config, config::guests(), memory))
 }

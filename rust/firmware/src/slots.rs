@@ -4,15 +4,17 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 
 use wramp_core::measure::Bytes;
-use wramp_core::platform::{Crew, Pin, StartError, Work};
+use wramp_core::slots::{Crew, Slots, StartError, Work};
+use zephyr::sync::Mutex;
 
-use crate::config;
+use crate::{arena, config};
 
 type Entry = extern "C" fn(*mut c_void, *mut c_void, *mut c_void);
 
 unsafe extern "C" {
     fn wramp_thread_start(slot: usize, entry: Entry, work: *mut c_void, core: c_int) -> c_int;
     fn wramp_thread_join(slot: usize);
+    fn wramp_thread_abort(slot: usize);
     fn wramp_stack_used(slot: usize) -> usize;
     safe fn wramp_stack_size() -> usize;
 }
@@ -21,19 +23,49 @@ fn bytes(n: usize) -> Bytes {
     Bytes(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
-/// Bytes of a slot's stack as the linker placed it.
-pub(crate) fn real_size() -> Bytes {
-    bytes(wramp_stack_size())
+/// All stacks of the machine: there is one value of this.
+pub(crate) struct ZephyrSlots(());
+
+static TAKEN: Mutex<bool> = Mutex::new(false);
+
+impl ZephyrSlots {
+    /// The stacks, the first time that this is called.
+    pub(crate) fn take() -> Option<Self> {
+        let Ok(mut taken) = TAKEN.lock();
+        (!core::mem::replace(&mut *taken, true)).then_some(Self(()))
+    }
 }
 
-/// Runs `lead` with a crew; joins every thread before it returns.
-pub(crate) fn with_crew<W: Work, R>(work: &W, lead: impl FnOnce(&mut dyn Crew) -> R) -> R {
-    lead(&mut Threads { work, running: [false; config::SLOTS] })
+impl Slots for ZephyrSlots {
+    fn count(&self) -> usize {
+        config::SLOTS
+    }
+
+    fn real_size(&self) -> Bytes {
+        bytes(wramp_stack_size())
+    }
+
+    fn with_crew<W: Work, R>(&mut self, work: &W, lead: impl FnOnce(&mut dyn Crew) -> R) -> R {
+        lead(&mut Threads { work, slots: [Slot::Unused; config::SLOTS], _stacks: self })
+    }
 }
 
+/// What a crew knows of a slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Slot {
+    /// This crew never started it.
+    Unused,
+    /// Its thread was started and not joined.
+    Running,
+    /// Its thread has ended.
+    Ended,
+}
+
+/// The crew. It borrows the stacks, so it is the only one.
 struct Threads<'c, W> {
     work: &'c W,
-    running: [bool; config::SLOTS],
+    slots: [Slot; config::SLOTS],
+    _stacks: &'c mut ZephyrSlots,
 }
 
 /// A slot's thread begins here.
@@ -46,22 +78,23 @@ extern "C" fn begin<W: Work>(work: *mut c_void, slot: *mut c_void, _: *mut c_voi
 }
 
 impl<W: Work> Crew for Threads<'_, W> {
-    fn start(&mut self, slot: usize, pin: Pin) -> Result<(), StartError> {
-        let running = self.running.get_mut(slot).ok_or(StartError::NoSuchSlot)?;
-        if *running {
+    fn start(&mut self, slot: usize, core: Option<u8>) -> Result<(), StartError> {
+        let state = self.slots.get_mut(slot).ok_or(StartError::NoSuchSlot)?;
+        if *state == Slot::Running {
             return Err(StartError::Busy);
         }
-        let core = match pin {
-            Pin::Free => -1,
-            Pin::Core(core) if core < config::CORES => c_int::from(core),
-            Pin::Core(_) => return Err(StartError::NoSuchCore),
+        let core = match core {
+            None => -1,
+            Some(core) if core < config::CORES => c_int::from(core),
+            Some(_) => return Err(StartError::NoSuchCore),
         };
         let work = ptr::from_ref(self.work).cast_mut().cast();
-        // SAFETY: the slot exists and its last thread was joined; `begin::<W>` takes
-        // what `work` points to, which lives until the thread was joined.
+        // SAFETY: the slot exists. Its last thread was joined or aborted, by this crew or
+        // before an earlier one let go of the stacks. `begin::<W>` takes what `work` points
+        // to, which lives until this thread was joined or aborted.
         match unsafe { wramp_thread_start(slot, begin::<W>, work, core) } {
             0 => {
-                *running = true;
+                *state = Slot::Running;
                 Ok(())
             }
             error => Err(StartError::Os(error)),
@@ -69,25 +102,38 @@ impl<W: Work> Crew for Threads<'_, W> {
     }
 
     fn join(&mut self, slot: usize) {
-        if let Some(running) = self.running.get_mut(slot).filter(|running| **running) {
+        if let Some(state) = self.slots.get_mut(slot).filter(|state| **state == Slot::Running) {
             // SAFETY: the slot's thread was created and not joined yet.
             unsafe { wramp_thread_join(slot) };
-            *running = false;
+            *state = Slot::Ended;
         }
+    }
+
+    fn abort(&mut self, slot: usize) -> bool {
+        if let Some(state) = self.slots.get_mut(slot).filter(|state| **state == Slot::Running) {
+            // A thread that ended while it holds the arena would keep it for ever.
+            // SAFETY: the slot's thread was created and not joined yet. What it borrows it
+            // never uses again; what it owns is forgotten, as `core::mem::forget` would.
+            arena::while_idle(|| unsafe { wramp_thread_abort(slot) });
+            *state = Slot::Ended;
+        }
+        true
     }
 
     fn stack_used(&self, slot: usize) -> Option<Bytes> {
         // native_sim's threads run on stacks of the host.
-        let known = !cfg!(CONFIG_ARCH_POSIX) && self.running.get(slot).is_some();
-        // SAFETY: the bench asks for slots only that it started once, whose thread object
-        // stays as it was when its thread ended.
+        let known = !cfg!(CONFIG_ARCH_POSIX)
+            && self.slots.get(slot).is_some_and(|state| *state != Slot::Unused);
+        // SAFETY: the slot was started in this crew. Its thread object stays as it was when
+        // its thread ended.
         known.then(|| bytes(unsafe { wramp_stack_used(slot) }))
     }
 }
 
 impl<W> Drop for Threads<'_, W> {
     fn drop(&mut self) {
-        for (slot, _) in self.running.iter().enumerate().filter(|(_, running)| **running) {
+        for (slot, _) in self.slots.iter().enumerate().filter(|(_, state)| **state == Slot::Running)
+        {
             // SAFETY: the slot's thread was created and not joined yet.
             unsafe { wramp_thread_join(slot) };
         }

@@ -12,10 +12,8 @@ use trial::{NOTHING, Rate, Report, Trial, built_in, median};
 use wramp_bench::{Check, Guest};
 use wramp_core::config::{Config, DENSE_WORKERS, Mode};
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Parameters, Source};
+use wramp_core::runtime::{ModuleBytes, Parameters};
 
-/// Whether this WAMR can make a pool: that of 2020 lends no environments.
-const POOLS: bool = wramp_wamr_sys::SHARED_ENVIRONMENT;
 /// Threads that the residents of a pool are compared with: those of the published geometry.
 const THREADS: u32 = Config::PUBLISHED.slots;
 /// Arena and stacks together, the same in both presets.
@@ -34,7 +32,6 @@ fn main() -> ExitCode {
     for part in parts {
         match part {
             "peaks" => peaks(&mut report),
-            _ if !POOLS => report.row(part, "-", "", "not measured: this WAMR has no pool"),
             "throughput" => ["cpu", "state"].iter().for_each(|name| throughput(&mut report, name)),
             _ => call(&mut report),
         }
@@ -49,10 +46,6 @@ fn peaks(report: &mut Report) {
     for workload in wramp_workloads::ALL {
         for (preset, config) in [("published", Config::PUBLISHED), ("dense", Config::DENSE)] {
             let figure = format!("{}, {preset}: peak, limit, bytes of one", workload.name);
-            if config.mode != Mode::Threads && !POOLS {
-                report.row(&figure, "-", "", "not measured: this WAMR has no pool");
-                continue;
-            }
             let config =
                 Config { step: AT_ONCE, settle_ms: 0, dwell_ms: 20, pause_ms: 0, ..config };
             let trial = Trial::run(config, &[Guest::from(workload)]);
@@ -127,7 +120,7 @@ fn call(report: &mut Report) {
     const ROUNDS: u32 = 15;
     let nothing = Guest {
         name: "nothing",
-        source: Source::Static(NOTHING),
+        module: ModuleBytes::Static(NOTHING),
         export: "run",
         parameters: Parameters::None,
         check: Check::Reference { next: |_| 7, varies: false },
@@ -137,7 +130,7 @@ fn call(report: &mut Report) {
     let mut nanos_of_cpu = None;
     for guest in [built_in(&["cpu"])[0], nothing] {
         let mut nanos = |config| {
-            let trial = Trial::of_residents::<1>(config, &[guest]);
+            let trial = Trial::of_residents(1, config, &[guest]);
             if trial.exit != 0 {
                 let figure = format!("{}: exit status", guest.name);
                 report.exact(&figure, &trial.exit.to_string(), "0", false);

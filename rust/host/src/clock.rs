@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use wramp_core::machine::CpuTime;
 use wramp_core::measure::{Micros, Ticks};
-use wramp_core::platform::CpuTime;
 
 /// The clock counts nanoseconds.
 pub const HZ: u64 = 1_000_000_000;

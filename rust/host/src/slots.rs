@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use wramp_core::measure::Bytes;
-use wramp_core::platform::{Crew, Pin, StartError, Work};
+use wramp_core::slots::{Crew, Slots, StartError, Work};
 
 /// What a stack is filled with before a thread gets it; Zephyr uses the same.
 const PAINT: u8 = 0xAA;
@@ -20,10 +20,8 @@ struct Stack {
 }
 
 // SAFETY: a stack is plain memory that its owner alone reaches; no thread is tied to it
-// except while a crew runs, which is tracked there.
+// except while a crew runs, and a crew borrows it mutably.
 unsafe impl Send for Stack {}
-// SAFETY: shared references only read the addresses.
-unsafe impl Sync for Stack {}
 
 impl Stack {
     fn new(size: usize, page: usize) -> std::io::Result<Self> {
@@ -60,9 +58,12 @@ impl Stack {
         self.mapped - self.guard
     }
 
-    /// Fills it with [`PAINT`]. No thread may run on it.
-    fn paint(&self) {
-        // SAFETY: these bytes are mapped writable and ours; by contract no thread uses them.
+    /// Fills it with [`PAINT`].
+    ///
+    /// # Safety
+    /// 1. No thread runs on it.
+    unsafe fn paint(&mut self) {
+        // SAFETY: these bytes are mapped writable and ours; by 1 no thread uses them.
         unsafe { self.bottom().write_bytes(PAINT, self.size()) };
     }
 
@@ -85,12 +86,46 @@ impl Drop for Stack {
 }
 
 /// All stacks of a run.
-pub struct Slots {
+///
+/// A crew borrows them, so two crews on the same stacks do not compile:
+///
+/// ```compile_fail,E0499
+/// # use wramp_core::slots::{Slots, Work};
+/// # use wramp_host::slots::HostSlots;
+/// # fn wrong(slots: &mut HostSlots, work: &impl Work) {
+/// slots.with_crew(work, |outer| {
+///     slots.with_crew(work, |inner| {
+///         outer.start(0, None).unwrap();
+///         inner.start(0, None).unwrap();
+///     });
+/// });
+/// # }
+/// ```
+///
+/// One after the other they do:
+///
+/// ```
+/// # use wramp_core::slots::{Slots, Work};
+/// # use wramp_host::slots::HostSlots;
+/// # fn right(slots: &mut HostSlots, work: &impl Work) {
+/// slots.with_crew(work, |crew| crew.start(0, None).unwrap());
+/// slots.with_crew(work, |crew| crew.start(0, None).unwrap());
+/// # }
+/// ```
+pub struct HostSlots {
     stacks: Vec<Stack>,
+    cpus: Vec<usize>,
     real: Bytes,
 }
 
-impl Slots {
+/// The least stack of a slot that a run takes for a board's: what the engine needs there. Here
+/// every stack has room beside it.
+#[must_use]
+pub const fn least_stack() -> Bytes {
+    Bytes(2048)
+}
+
+impl HostSlots {
     /// Maps `count` stacks of at least `size` bytes.
     ///
     /// # Errors
@@ -110,13 +145,8 @@ impl Slots {
             .ok_or(std::io::ErrorKind::OutOfMemory)?;
         let stacks =
             (0..count).map(|_| Stack::new(real, page)).collect::<std::io::Result<Vec<_>>>()?;
-        Ok(Self { stacks, real: Bytes(u32::try_from(real).unwrap_or(u32::MAX)) })
-    }
-
-    /// Bytes of each stack as mapped.
-    #[must_use]
-    pub fn real_size(&self) -> Bytes {
-        self.real
+        let real = Bytes(u32::try_from(real).unwrap_or(u32::MAX));
+        Ok(Self { stacks, cpus: allowed_cpus(), real })
     }
 
     /// How many there are.
@@ -130,17 +160,22 @@ impl Slots {
     pub fn is_empty(&self) -> bool {
         self.stacks.is_empty()
     }
+}
 
-    /// Runs `lead` with a crew; joins every thread before it returns or unwinds.
-    pub fn with_crew<W: Work, R>(
-        &self,
-        work: &W,
-        cores: &[usize],
-        lead: impl FnOnce(&mut dyn Crew) -> R,
-    ) -> R {
+impl Slots for HostSlots {
+    fn count(&self) -> usize {
+        self.stacks.len()
+    }
+
+    fn real_size(&self) -> Bytes {
+        self.real
+    }
+
+    fn with_crew<W: Work, R>(&mut self, work: &W, lead: impl FnOnce(&mut dyn Crew) -> R) -> R {
         let threads = (0..self.stacks.len()).map(|_| None).collect();
         let started = vec![false; self.stacks.len()];
-        lead(&mut Threads { slots: self, work, cores, threads, started })
+        let Self { stacks, cpus, .. } = self;
+        lead(&mut Threads { stacks, work, cpus, threads, started })
     }
 }
 
@@ -158,9 +193,9 @@ struct Running<W> {
 }
 
 struct Threads<'c, W: Work> {
-    slots: &'c Slots,
+    stacks: &'c mut [Stack],
     work: &'c W,
-    cores: &'c [usize],
+    cpus: &'c [usize],
     threads: Vec<Option<Running<W>>>,
     /// Whether this crew ever started the slot: until then its stack holds another's traces,
     /// or was never painted.
@@ -210,18 +245,18 @@ pub fn allowed_cpus() -> Vec<usize> {
 }
 
 impl<W: Work> Crew for Threads<'_, W> {
-    fn start(&mut self, slot: usize, pin: Pin) -> Result<(), StartError> {
-        let stack = self.slots.stacks.get(slot).ok_or(StartError::NoSuchSlot)?;
+    fn start(&mut self, slot: usize, core: Option<u8>) -> Result<(), StartError> {
+        let stack = self.stacks.get_mut(slot).ok_or(StartError::NoSuchSlot)?;
         if self.threads[slot].is_some() {
             return Err(StartError::Busy);
         }
-        let cpu = match pin {
-            Pin::Free => None,
-            Pin::Core(core) => {
-                Some(*self.cores.get(usize::from(core)).ok_or(StartError::NoSuchCore)?)
-            }
+        let cpu = match core {
+            None => None,
+            Some(core) => Some(*self.cpus.get(usize::from(core)).ok_or(StartError::NoSuchCore)?),
         };
-        stack.paint();
+        // SAFETY: the slot is free, and every thread that a crew before this one started was
+        // joined before that crew let go of the stacks.
+        unsafe { stack.paint() };
         let order = Box::new(Order { work: std::ptr::from_ref(self.work), slot, cpu });
         // SAFETY: the attributes are initialised before use and destroyed after; the stack is
         // mapped, of at least the least size, and no other thread runs on it (the slot is
@@ -260,8 +295,13 @@ impl<W: Work> Crew for Threads<'_, W> {
         }
     }
 
+    fn abort(&mut self, _slot: usize) -> bool {
+        // A thread of Linux can be ended only where it lets itself be.
+        false
+    }
+
     fn stack_used(&self, slot: usize) -> Option<Bytes> {
-        let stack = self.slots.stacks.get(slot).filter(|_| self.started[slot])?;
+        let stack = self.stacks.get(slot).filter(|_| self.started[slot])?;
         u32::try_from(stack.used()).ok().map(Bytes)
     }
 }

@@ -15,10 +15,6 @@
 WRAMP_SIZE(init_args, RuntimeInitArgs);
 WRAMP_OFFSET(init_args_option, RuntimeInitArgs, mem_alloc_option);
 WRAMP_OFFSET(init_args_symbols, RuntimeInitArgs, n_native_symbols);
-#ifdef WRAMP_WAMR_2020
-WRAMP_OFFSET(init_args_last, RuntimeInitArgs, max_thread_num);
-#else
 WRAMP_OFFSET(init_args_last, RuntimeInitArgs, enable_linux_perf);
 WRAMP_SIZE(load_args, LoadArgs);
 WRAMP_OFFSET(load_args_freeable, LoadArgs, wasm_binary_freeable);
-#endif

@@ -1,7 +1,7 @@
 //! Compiles WAMR for a host; for a microcontroller CMake has done so already.
 //!
-//! Whoever builds the C, the crate learns the same four things about it: which
-//! interface it has, which interpreter, whether it meters, and its version.
+//! Whoever compiles the C, the crate learns the same four things about it: its
+//! version, its interpreter, whether it meters, and whether its loader needs a guard.
 
 mod source;
 mod switches;
@@ -20,7 +20,10 @@ struct Facts {
     version: String,
     fast: bool,
     metering: bool,
-    is_2020: bool,
+    /// The wrapper has to refuse a function with too many constants.
+    const_overflow: bool,
+    /// The -O level of the interpreter's file, where it is known.
+    interpreter_opt: Option<String>,
     /// The C is compiled here, so its platform layer is completed here too.
     host: bool,
 }
@@ -34,7 +37,6 @@ fn main() {
 }
 
 fn build() -> Result<(), String> {
-    println!("cargo::rustc-check-cfg=cfg(wamr_2020)");
     println!("cargo::rustc-check-cfg=cfg(wamr_metering)");
     println!("cargo::rustc-check-cfg=cfg(wamr_host)");
     println!("cargo::rerun-if-changed=build");
@@ -50,12 +52,16 @@ fn build() -> Result<(), String> {
     let copy = word("WRAMP_MODULE_COPY", &["0", "1"])? == Some(1);
     println!("cargo::metadata=module_copy={}", u8::from(copy));
 
-    let Facts { version, fast, metering, is_2020, host } = facts;
+    let Facts { version, fast, metering, const_overflow, interpreter_opt, host } = facts;
+    if let Some(level) = interpreter_opt {
+        println!("cargo::rustc-env=WRAMP_WAMR_INTERPRETER_OPT=O{level}");
+    }
     let interpreter = if fast { "fast" } else { "classic" };
     println!("cargo::rustc-env=WRAMP_WAMR_VERSION={version}");
     println!("cargo::rustc-env=WRAMP_WAMR_INTERPRETER={interpreter}");
     println!("cargo::metadata=interpreter={interpreter}");
-    for (name, on) in [("wamr_2020", is_2020), ("wamr_metering", metering), ("wamr_host", host)] {
+    println!("cargo::metadata=const_overflow={}", u8::from(const_overflow));
+    for (name, on) in [("wamr_metering", metering), ("wamr_host", host)] {
         if on {
             println!("cargo::rustc-cfg={name}");
         }
@@ -79,13 +85,17 @@ fn word(name: &str, allowed: &[&str]) -> Result<Option<usize>, String> {
     }
 }
 
-/// What the build that compiles WAMR says about it, in three variables.
+/// What the build that compiles WAMR says about it, in four variables.
 fn external_facts() -> Result<Facts, String> {
+    let fast = word("WRAMP_WAMR_INTERPRETER", &["classic", "fast"])? == Some(1);
+    // A build that does not say gets the guard.
+    let fixed = word("WRAMP_WAMR_CONST_OVERFLOW", &["0", "1"])? == Some(0);
     Ok(Facts {
         version: variable("WRAMP_WAMR_VERSION").unwrap_or_else(|| "unknown".into()),
-        fast: word("WRAMP_WAMR_INTERPRETER", &["classic", "fast"])? == Some(1),
+        fast,
         metering: word("WRAMP_WAMR_METERING", &["0", "1"])? == Some(1),
-        is_2020: false,
+        const_overflow: fast && !fixed,
+        interpreter_opt: variable("WRAMP_WAMR_INTERPRETER_OPT"),
         host: false,
     })
 }
@@ -104,22 +114,18 @@ fn compile() -> Result<Facts, String> {
 
     let source = source::find(&manifest_dir)?;
     choose(&mut switches)?;
-    adapt(&mut switches, &source);
+    // The text of an exception comes from snprintf, which takes some 2 KiB of stack in
+    // glibc (WAMR's config.h has figures). So a host keeps WAMR's own, larger guard.
+    switches.remove("WAMR_BUILD_STACK_GUARD_SIZE");
 
     let is_on = |name: &str| switches.get(name).is_some_and(|switch| switch.value == "1");
-    if source.is_2020 && is_on("WAMR_BUILD_FAST_INTERP") {
-        // It stores a call's arguments behind as many cells as the callee has
-        // constants, and looks whether they fit afterwards: a guest writes up to 256
-        // KiB beyond its stack. The classic one stores them where there is room.
-        return Err("the fast interpreter of the WAMR of 2020 lets a guest write beyond its \
-            stack; unset WRAMP_INTERPRETER, or set WAMR_DIR to a WAMR 2"
-            .into());
-    }
+    let fast = is_on("WAMR_BUILD_FAST_INTERP");
     let facts = Facts {
         version: source.version.clone(),
-        fast: is_on("WAMR_BUILD_FAST_INTERP"),
+        fast,
         metering: is_on("WAMR_BUILD_INSTRUCTION_METERING"),
-        is_2020: source.is_2020,
+        const_overflow: fast && source.const_overflow,
+        interpreter_opt: switches.get("WRAMP_INTERPRETER_OPT").map(|level| level.value.clone()),
         host: true,
     };
     compile_c(&manifest_dir, &source, &switches, &memory_page)?;
@@ -157,26 +163,6 @@ fn choose(switches: &mut Switches) -> Result<(), String> {
         }
     }
     set("WRAMP_BLOCK_ADDR_CACHE_SIZE", entries)
-}
-
-/// Where a host, or the WAMR of 2020, cannot be as the list says.
-fn adapt(switches: &mut Switches, source: &Source) {
-    // An exception's text is made by snprintf, which in glibc takes some 2 KiB of
-    // stack (WAMR's config.h gives figures), so WAMR's own guard for a host stays.
-    switches.remove("WAMR_BUILD_STACK_GUARD_SIZE");
-
-    if source.is_2020 {
-        // Its loader refers to wasm_native_lookup_libc_builtin_global. No module
-        // reaches the functions: the wrapper refuses imports.
-        if let Some(switch) = switches.get_mut("WAMR_BUILD_LIBC_BUILTIN") {
-            switch.value = "1".into();
-        }
-        let metering = switches.get_mut("WAMR_BUILD_INSTRUCTION_METERING");
-        if let Some(switch) = metering.filter(|switch| switch.value == "1") {
-            println!("cargo::warning=WAMR of 2020 cannot meter; WRAMP_METERING is ignored");
-            switch.value = "0".into();
-        }
-    }
 }
 
 /// The architecture in WAMR's words, and its file that calls native functions
@@ -240,7 +226,6 @@ fn compile_c(
         "iwasm/common",
         "iwasm/interpreter",
         "iwasm/aot",
-        "iwasm/libraries/libc-builtin",
         "shared/mem-alloc",
         "shared/platform/include",
         "shared/platform/linux",
@@ -272,9 +257,6 @@ fn compile_c(
     // what Zephyr's port has in its place. The others are WASI's.
     let unused = ["posix_memmap.c", "posix_file.c", "posix_clock.c", "posix_socket.c"];
     plain.extend(c_files(&core.join("shared/platform/common/posix"), &unused)?);
-    if is_on("WAMR_BUILD_LIBC_BUILTIN") {
-        plain.extend(c_files(&core.join("iwasm/libraries/libc-builtin"), &[])?);
-    }
     if is_on("WAMR_BUILD_AOT") {
         let unused = ["aot_perf_map.c", "aot_validator.c"];
         plain.extend(c_files(&core.join("iwasm/aot"), &unused)?);
@@ -285,17 +267,9 @@ fn compile_c(
         };
         plain.push(core.join("iwasm/aot/arch").join(relocations));
     }
-    if source.is_2020 {
-        base.define("WRAMP_WAMR_2020", None);
-        plain.push(manifest_dir.join("build/backport.c"));
-    }
 
     let mut memory = base.clone();
-    memory.file(core.join("iwasm/common/wasm_memory.c"));
-    if !source.is_2020 {
-        // 2020 checks against the size itself; see the header.
-        memory.flag("-include").flag(memory_page);
-    }
+    memory.file(core.join("iwasm/common/wasm_memory.c")).flag("-include").flag(memory_page);
     let mut interpreter_build = base.clone();
     interpreter_build
         .file(core.join("iwasm/interpreter").join(interpreter))
@@ -312,7 +286,7 @@ fn compile_c(
         objects.extend(build.try_compile_intermediates().map_err(|error| error.to_string())?);
     }
     cc::Build::new().objects(objects).try_compile("wamr").map_err(|error| error.to_string())?;
-    // 2020's interpreter uses libm; glibc has the rest in itself.
+    // The interpreters use libm; the other libraries are part of glibc itself.
     println!("cargo::rustc-link-lib=m");
     println!("cargo::rustc-link-lib=pthread");
     Ok(())

@@ -8,19 +8,27 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// The package of the registry that carries WAMR, and the commit in it.
-const PACKAGE: &str = "wamr-sys";
-const PACKAGE_VERSION: &str = "0.1.1";
+/// The package of the registry that carries WAMR, and its directory with the source.
+const PACKAGE: &str = "wamrx-sys";
 const PACKAGE_TREE: &str = "wasm-micro-runtime";
-const PACKAGE_WAMR: &str = "2020-12-26-50f9a3e";
+/// Stands for the package in a version, so that a record tells its source.
+const PACKAGE_LABEL: &str = "wamrx";
+
+/// The file with the loader of both interpreters.
+const LOADER: &str = "core/iwasm/interpreter/wasm_loader.c";
+/// A name that commit b1353b5e8 (WAMR 2.4.5) brought in with its fix. The fast
+/// interpreter's loader overflows its heap without it; see `too_many_constants` in
+/// rust/wamr/src/binary.rs. src/zephyr.cmake looks for the same name.
+const LOADER_FIX: &str = "FAST_INTERP_CONST_DEDUP_SCAN_MAX";
 
 /// A WAMR that these bindings fit.
+#[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) root: PathBuf,
     /// For the record, without spaces.
     pub(crate) version: String,
-    /// The commit of 2020, which differs in its interface.
-    pub(crate) is_2020: bool,
+    /// The fast interpreter's loader lacks [`LOADER_FIX`].
+    pub(crate) const_overflow: bool,
 }
 
 /// Looks in `WAMR_DIR`, then in the west workspace around this repository, then
@@ -49,29 +57,28 @@ pub(crate) fn find(manifest_dir: &Path) -> Result<Source, String> {
         }
     }
 
-    let root = package_root(manifest_dir).map_err(|why| {
+    let (root, package_version) = package(manifest_dir).map_err(|why| {
         format!(
             "no WAMR: WAMR_DIR is not set, no west workspace is around this repository, \
-             and cargo could not fetch {PACKAGE} {PACKAGE_VERSION}: {why}"
+             and cargo could not fetch {PACKAGE}: {why}"
         )
     })?;
-    identify(&root)
+    let source = identify(&root)?;
+    // The package carries a state between two releases, which version.h does not tell.
+    let version = format!("{}-{PACKAGE_LABEL}-{package_version}", source.version);
+    Ok(Source { version, ..source })
 }
 
-fn identify(root: &Path) -> Result<Source, String> {
-    if !root.join("core/iwasm/include/wasm_export.h").is_file() {
-        return Err("it has no core/iwasm/include/wasm_export.h".into());
-    }
-    let root = root.to_owned();
-    let Ok(header) = fs::read_to_string(root.join("core/version.h")) else {
-        // Of the trees without version.h these bindings fit one, the package's,
-        // which has this line; its neighbours in time may pass and are not tried.
-        let config = fs::read_to_string(root.join("core/config.h")).unwrap_or_default();
-        if config.contains("#define RESERVED_BYTES_TO_NATIVE_STACK_BOUNDARY") {
-            return Ok(Source { root, version: PACKAGE_WAMR.into(), is_2020: true });
-        }
-        return Err(format!("it has no core/version.h and is not {PACKAGE_WAMR}"));
+/// Reads which WAMR a directory holds.
+///
+/// # Errors
+/// What is missing from it, or that these bindings do not fit it.
+pub(crate) fn identify(root: &Path) -> Result<Source, String> {
+    let read = |name: &str| {
+        fs::read_to_string(root.join(name)).map_err(|error| format!("{name}: {error}"))
     };
+    let header = read("core/version.h")?;
+    let loader = read(LOADER)?;
     let number = |name: &str| -> Result<u32, String> {
         header
             .lines()
@@ -86,11 +93,16 @@ fn identify(root: &Path) -> Result<Source, String> {
     if (major, minor) < (2, 4) || major > 2 {
         return Err(format!("it is {major}.{minor}.{patch}; these bindings fit 2.4 and later 2.x"));
     }
-    Ok(Source { root, version: format!("{major}.{minor}.{patch}"), is_2020: false })
+    Ok(Source {
+        root: root.to_owned(),
+        version: format!("{major}.{minor}.{patch}"),
+        const_overflow: !loader.contains(LOADER_FIX),
+    })
 }
 
-/// Asks cargo where the locked package is; cargo fetches it if need be.
-fn package_root(manifest_dir: &Path) -> Result<PathBuf, String> {
+/// Asks cargo where the locked package's source is, and which version it has; cargo
+/// fetches it if need be.
+fn package(manifest_dir: &Path) -> Result<(PathBuf, String), String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)
         .args(["metadata", "--locked", "--format-version", "1", "--manifest-path"])
@@ -106,8 +118,11 @@ fn package_root(manifest_dir: &Path) -> Result<PathBuf, String> {
         .as_array()
         .into_iter()
         .flatten()
-        .find(|package| package["name"] == PACKAGE && package["version"] == PACKAGE_VERSION)
-        .and_then(|package| package["manifest_path"].as_str())
-        .and_then(|manifest| Some(Path::new(manifest).parent()?.join(PACKAGE_TREE)))
-        .ok_or_else(|| format!("cargo metadata does not name {PACKAGE} {PACKAGE_VERSION}"))
+        .find(|package| package["name"] == PACKAGE)
+        .and_then(|package| {
+            let manifest = Path::new(package["manifest_path"].as_str()?);
+            let version = package["version"].as_str()?;
+            Some((manifest.parent()?.join(PACKAGE_TREE), version.to_owned()))
+        })
+        .ok_or_else(|| format!("cargo metadata does not name {PACKAGE}"))
 }

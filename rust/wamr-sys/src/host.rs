@@ -20,7 +20,7 @@ unsafe extern "C" fn os_mmap(
     size: usize,
     _protection: c_int,
     _flags: c_int,
-    #[cfg(not(wamr_2020))] _file: c_int,
+    _file: c_int,
 ) -> *mut c_void {
     let Ok(request) = c_uint::try_from(size) else { return ptr::null_mut() };
     // SAFETY: initialised, by duty 1.
@@ -53,16 +53,7 @@ unsafe extern "C" fn os_munmap(block: *mut c_void, _size: usize) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn os_mremap(old: *mut c_void, old_size: usize, new_size: usize) -> *mut c_void {
     // SAFETY: `old` exists, so the runtime is initialised. No hint, no flags.
-    let new = unsafe {
-        os_mmap(
-            ptr::null_mut(),
-            new_size,
-            0,
-            0,
-            #[cfg(not(wamr_2020))]
-            -1,
-        )
-    };
+    let new = unsafe { os_mmap(ptr::null_mut(), new_size, 0, 0, -1) };
     if !new.is_null() {
         // SAFETY: `old` has `old_size` bytes by duty 1, `new` has `new_size`, and
         // the smaller of these is copied. Two live blocks do not overlap.

@@ -2,32 +2,31 @@
 //!
 //! Declarations only. What a call demands of its caller is WAMR's to say
 //! (`core/iwasm/include/wasm_export.h`) and the wrapper's to prove; this crate
-//! offers no safe function and hides no difference. Two interfaces are written
-//! down, WAMR 2.4's and that of the commit of 2020-12-26 (`cfg(wamr_2020)`);
-//! `tests/layout.rs` compares the structs with what the C compiler makes of them.
+//! offers no safe function. `tests/layout.rs` compares the structs with what the C
+//! compiler makes of them.
 //!
 //! On a host the build script compiles WAMR from source. On a microcontroller the
 //! firmware's build has compiled it and this crate links to what is there.
 #![no_std]
 #![allow(non_camel_case_types, reason = "the names are WAMR's")]
 
-#[cfg(not(wamr_2020))]
-use core::ffi::c_int;
-use core::ffi::{c_char, c_uint, c_void};
+use core::ffi::{c_char, c_int, c_uint, c_void};
 use core::marker::{PhantomData, PhantomPinned};
 
 #[cfg(wamr_host)]
 mod host;
 
-/// WAMR's version for a record: `2.4.5`, `2020-12-26-50f9a3e`, or `unknown` where
-/// the build that compiled it did not say.
+/// WAMR's version for a record: `2.4.5`, `2.4.3-wamrx-0.3.0` (the source that the
+/// package `wamrx-sys` 0.3.0 carries and calls 2.4.3), or `unknown` where the build
+/// that compiled it did not say.
 pub const VERSION: &str = env!("WRAMP_WAMR_VERSION");
 /// The interpreter compiled in: `classic` or `fast`.
 pub const INTERPRETER: &str = env!("WRAMP_WAMR_INTERPRETER");
+/// How the interpreter's file was optimised, as the compiler's option has it: `Os`, `O2`;
+/// `None` where the build that compiled it did not say.
+pub const INTERPRETER_OPT: Option<&str> = option_env!("WRAMP_WAMR_INTERPRETER_OPT");
 /// Whether a call can be ended after a number of instructions.
 pub const METERING: bool = cfg!(wamr_metering);
-/// Whether an execution environment can be lent from instance to instance.
-pub const SHARED_ENVIRONMENT: bool = cfg!(not(wamr_2020));
 
 macro_rules! opaque {
     ($(#[$doc:meta])* $name:ident) => {
@@ -92,7 +91,6 @@ pub struct MemAllocFunctions {
     /// As C's `free`.
     pub free: unsafe extern "C" fn(block: *mut c_void),
     /// Not used: WAMR is built without `ALLOC_WITH_USER_DATA`.
-    #[cfg(not(wamr_2020))]
     pub user_data: *mut c_void,
 }
 
@@ -113,12 +111,10 @@ pub struct RuntimeInitArgs {
     /// Not used: WAMR is built without its thread manager.
     pub max_thread_num: u32,
     /// The rest is of use to debuggers and compilers only, which are not built.
-    #[cfg(not(wamr_2020))]
     pub rest: RuntimeInitArgsRest,
 }
 
 /// The part of [`RuntimeInitArgs`] that wramp leaves at zero, but for the mode.
-#[cfg(not(wamr_2020))]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct RuntimeInitArgsRest {
@@ -145,11 +141,9 @@ pub struct RuntimeInitArgsRest {
 }
 
 /// The running mode of an interpreter.
-#[cfg(not(wamr_2020))]
 pub const MODE_INTERP: c_uint = 1;
 
 /// What [`wasm_runtime_load_ex`] is told.
-#[cfg(not(wamr_2020))]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct LoadArgs {
@@ -182,6 +176,12 @@ unsafe extern "C" {
     pub fn wramp_wamr_parts(instance: wasm_module_inst_t, parts: *mut InstanceParts);
     /// Bytes of an environment's cache of block ends.
     pub safe static wramp_wamr_block_cache_bytes: u32;
+    /// Blocks whose ends it remembers; 0 of the fast interpreter.
+    pub safe static wramp_wamr_block_cache_entries: u32;
+    /// Bytes of a thread's native stack that WAMR keeps free for its own frames.
+    pub safe static wramp_wamr_stack_guard_bytes: u32;
+    /// 1 where ahead-of-time code is supported. It is never loaded.
+    pub safe static wramp_wamr_aot: u32;
 
     /// Initialises the one runtime of a program.
     pub fn wasm_runtime_full_init(init_args: *mut RuntimeInitArgs) -> bool;
@@ -201,7 +201,6 @@ unsafe extern "C" {
         error_size: u32,
     ) -> wasm_module_t;
     /// Loads a module in the way that `args` say.
-    #[cfg(not(wamr_2020))]
     pub fn wasm_runtime_load_ex(
         bytes: *mut u8,
         size: u32,
@@ -224,18 +223,9 @@ unsafe extern "C" {
     pub fn wasm_runtime_deinstantiate(instance: wasm_module_inst_t);
 
     /// Finds an exported function; null if there is none of that name.
-    #[cfg(not(wamr_2020))]
     pub fn wasm_runtime_lookup_function(
         instance: wasm_module_inst_t,
         name: *const c_char,
-    ) -> wasm_function_inst_t;
-    /// Finds an exported function; null if there is none of that name. 2020 takes
-    /// a signature and ignores it.
-    #[cfg(wamr_2020)]
-    pub fn wasm_runtime_lookup_function(
-        instance: wasm_module_inst_t,
-        name: *const c_char,
-        signature: *const c_char,
     ) -> wasm_function_inst_t;
 
     /// How many parameters a function has.
@@ -269,10 +259,9 @@ unsafe extern "C" {
     /// Destroys it.
     pub fn wasm_runtime_destroy_exec_env(environment: wasm_exec_env_t);
     /// Lends it to another instance.
-    #[cfg(not(wamr_2020))]
     pub fn wasm_runtime_set_module_inst(environment: wasm_exec_env_t, instance: wasm_module_inst_t);
     /// Bounds the instructions of each call that follows; negative is no bound.
-    #[cfg(all(wamr_metering, not(wamr_2020)))]
+    #[cfg(wamr_metering)]
     pub fn wasm_runtime_set_instruction_count_limit(
         environment: wasm_exec_env_t,
         instructions: c_int,
@@ -293,16 +282,10 @@ unsafe extern "C" {
     pub fn wasm_runtime_clear_exception(instance: wasm_module_inst_t);
 
     /// Prepares the calling thread.
-    #[cfg(not(wamr_2020))]
     pub fn wasm_runtime_init_thread_env() -> bool;
     /// Undoes [`wasm_runtime_init_thread_env`], on the same thread.
-    #[cfg(not(wamr_2020))]
     pub fn wasm_runtime_destroy_thread_env();
 
     /// Sets the log's level; see [`WASM_LOG_LEVEL_FATAL`].
-    #[cfg(not(wamr_2020))]
     pub fn wasm_runtime_set_log_level(level: c_uint);
-    /// 2020's way to set the log's level; not in its public header.
-    #[cfg(wamr_2020)]
-    pub fn bh_log_set_verbose_level(level: u32);
 }

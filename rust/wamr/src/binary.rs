@@ -1,8 +1,14 @@
-//! What wramp asks of a module's bytes before the engine does: header, imports.
+//! What wramp asks of a module's bytes before the engine does.
 //!
-//! Not a validator, which is the engine's part. Its two answers are those that an
-//! engine gives late or not at all: that something is no core module of version 1,
-//! and what the module wants to import.
+//! Not a validator, which is the engine's part. It answers what an engine answers
+//! late or not at all: whether something is a core module of version 1, what it wants
+//! to import, and whether the engine's loader has room for its constants.
+
+#[cfg(wamr_const_overflow)]
+use wramp_core::runtime::{Error, ErrorKind};
+
+#[cfg(wamr_const_overflow)]
+use crate::failure;
 
 /// An import, as the module names it; not checked to be UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +43,21 @@ impl Malformed {
 
 const MAGIC: &[u8] = b"\0asm";
 const SECTION_IMPORT: u8 = 2;
+#[cfg(any(test, wamr_const_overflow))]
+const SECTION_CODE: u8 = 10;
+
+/// The most words of constants that a function can have where the fast interpreter's
+/// loader lacks the fix of WAMR 2.4.5. An i32 or f32 is one word, an i64 or f64 two.
+///
+/// That loader reads a function twice. The first time it measures the code that it
+/// will make and collects the constants in a table, the second time it writes the
+/// code. A full table differs: the first time no constant is looked up in it any more,
+/// the second time each is. The two then disagree on which values need a copy, and the
+/// loader writes beyond the block that it measured. The table is full when one more
+/// constant would make it hold more words than this; see
+/// `wasm_loader_get_const_offset` in WAMR's wasm_loader.c, and its commit b1353b5e8.
+#[cfg(any(test, wamr_const_overflow))]
+const CONSTANT_WORDS: usize = 32_767;
 
 /// Checks the header.
 pub(crate) fn header(bytes: &[u8]) -> Result<&[u8], Malformed> {
@@ -56,15 +77,81 @@ pub(crate) fn header(bytes: &[u8]) -> Result<&[u8], Malformed> {
 pub(crate) fn first_import(bytes: &[u8]) -> Result<Option<Import<'_>>, Malformed> {
     let mut sections = Reader { bytes: header(bytes)? };
     while let Some(id) = sections.byte() {
-        let size = sections.number().ok_or(Malformed::Truncated)?;
-        let mut body = Reader { bytes: sections.take(size).ok_or(Malformed::Truncated)? };
+        let mut body = Reader { bytes: sections.sized().ok_or(Malformed::Truncated)? };
         if id == SECTION_IMPORT && body.number().ok_or(Malformed::Truncated)? > 0 {
-            let module = body.name().ok_or(Malformed::Truncated)?;
-            let name = body.name().ok_or(Malformed::Truncated)?;
+            let module = body.sized().ok_or(Malformed::Truncated)?;
+            let name = body.sized().ok_or(Malformed::Truncated)?;
             return Ok(Some(Import { module, name }));
         }
     }
     Ok(None)
+}
+
+/// Refuses a module that would make the loader write beyond its memory, and one that
+/// this reader cannot split into functions, for then nobody knows.
+///
+/// # Errors
+/// `Engine`: the engine lacks the room, the module is not at fault. `Malformed`.
+#[cfg(wamr_const_overflow)]
+pub(crate) fn check_constants(bytes: &[u8]) -> Result<(), Error> {
+    match too_many_constants(bytes) {
+        Ok(None) => Ok(()),
+        Ok(Some(function)) => Err(failure::error(
+            ErrorKind::Engine,
+            format_args!(
+                "function {function}: over {CONSTANT_WORDS} words of constants; \
+                 use WAMR 2.4.5 (WAMR_DIR) or interpreter classic"
+            ),
+        )),
+        Err(why) => Err(Error::new(ErrorKind::Malformed, why.as_str())),
+    }
+}
+
+/// The first function that may have more than [`CONSTANT_WORDS`], by its place in the
+/// code section.
+#[cfg(any(test, wamr_const_overflow))]
+fn too_many_constants(bytes: &[u8]) -> Result<Option<u32>, Malformed> {
+    let mut sections = Reader { bytes: header(bytes)? };
+    while let Some(id) = sections.byte() {
+        let mut code = Reader { bytes: sections.sized().ok_or(Malformed::Truncated)? };
+        if id != SECTION_CODE {
+            continue;
+        }
+        code.number().ok_or(Malformed::Truncated)?;
+        let mut function = 0;
+        while !code.bytes.is_empty() {
+            let body = code.sized().ok_or(Malformed::Truncated)?;
+            if constant_words(body) > CONSTANT_WORDS {
+                return Ok(Some(function));
+            }
+            function += 1;
+        }
+    }
+    Ok(None)
+}
+
+/// An upper bound of a function's constants, in words.
+///
+/// A constant begins with one of four bytes, so the number of those bytes is a bound,
+/// however the loader reads what lies between. It needs no table of all instructions
+/// that would have to agree with the loader's. A constant also takes one byte a word or
+/// more, so the length is another bound: all but huge functions pass without a look.
+///
+/// It is above the truth where other numbers contain these bytes, floating-point
+/// constants above all. A vector would be four words; WAMR is built without them.
+#[cfg(any(test, wamr_const_overflow))]
+fn constant_words(body: &[u8]) -> usize {
+    if body.len() <= CONSTANT_WORDS {
+        return body.len();
+    }
+    let words = |byte: &u8| match byte {
+        // i32.const, f32.const
+        0x41 | 0x43 => 1,
+        // i64.const, f64.const
+        0x42 | 0x44 => 2,
+        _ => 0,
+    };
+    body.iter().map(words).sum()
 }
 
 struct Reader<'b> {
@@ -101,7 +188,8 @@ impl<'b> Reader<'b> {
         None
     }
 
-    fn name(&mut self) -> Option<&'b [u8]> {
+    /// What follows its own length: a section, a function's body, a name.
+    fn sized(&mut self) -> Option<&'b [u8]> {
         let length = self.number()?;
         self.take(length)
     }
@@ -165,6 +253,49 @@ mod tests {
         assert_eq!(first_import(&module(&[])), Ok(None));
     }
 
+    /// A code section of these bodies.
+    fn code(bodies: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = leb(bodies.len() as u32);
+        for body in bodies {
+            bytes.extend(leb(body.len() as u32));
+            bytes.extend(*body);
+        }
+        section(SECTION_CODE, &bytes)
+    }
+
+    #[test]
+    fn constants_are_counted_in_words_for_each_function() {
+        let find = |bodies: &[&[u8]]| too_many_constants(&module(&[code(bodies)]));
+        for (constant, words) in [
+            (&b"\x41\x07\x1a"[..], 1),
+            (b"\x43\0\0\0\0\x1a", 1),
+            (b"\x42\x07\x1a", 2),
+            (b"\x44\0\0\0\0\0\0\0\0\x1a", 2),
+        ] {
+            let most = constant.repeat(CONSTANT_WORDS / words);
+            let many = constant.repeat(CONSTANT_WORDS / words + 1);
+            assert_eq!(find(&[&most, &most, &most]), Ok(None), "{constant:x?}");
+            assert_eq!(find(&[&most, &most, &many]), Ok(Some(2)), "{constant:x?}");
+        }
+        // So short that its length says enough, whatever is in it.
+        assert_eq!(find(&[&[0x42; CONSTANT_WORDS]]), Ok(None));
+        assert_eq!(find(&[&[0x42; CONSTANT_WORDS + 1]]), Ok(Some(0)));
+    }
+
+    #[test]
+    fn constants_are_found_in_any_code_section() {
+        let many: &[u8] = &b"\x41\0\x1a".repeat(CONSTANT_WORDS + 1);
+        let sections =
+            [section(0, b"\x01xjunk"), code(&[b"\x0b"]), section(0, many), code(&[many])];
+        assert_eq!(too_many_constants(&module(&sections)), Ok(Some(0)));
+        assert_eq!(too_many_constants(&module(&sections[..3])), Ok(None));
+        // Nobody knows what is in a section or a body that is cut short.
+        for section in [&b"\x0a"[..], b"\x0a\x05", b"\x0a\x02\x01\x01", b"\x0a\x01\x80"] {
+            let bytes = module(&[section.to_vec()]);
+            assert_eq!(too_many_constants(&bytes), Err(Malformed::Truncated), "{section:x?}");
+        }
+    }
+
     #[test]
     fn numbers_end_where_32_bits_do() {
         let number = |bytes: &[u8]| Reader { bytes }.number();
@@ -195,7 +326,34 @@ mod tests {
 
         #[test]
         fn no_sections_bring_it_down(bytes: Vec<u8>) {
-            let _ = first_import(&module(&[bytes]));
+            let _ = first_import(&module(core::slice::from_ref(&bytes)));
+            let _ = too_many_constants(&module(&[bytes]));
+        }
+
+        #[test]
+        fn no_code_brings_it_down(bytes: Vec<u8>) {
+            let _ = too_many_constants(&module(&[section(SECTION_CODE, &bytes)]));
+        }
+
+        /// Constants of any value, among other instructions, are never more than counted.
+        #[test]
+        fn no_constant_is_missed(
+            values in prop::collection::vec(any::<(u8, u64)>(), 0..64), times in 1_usize..200,
+        ) {
+            let (mut body, mut words) = (Vec::new(), 0);
+            for (kind, value) in values {
+                body.push(0x41 + kind % 4);
+                words += if kind % 2 == 0 { 1 } else { 2 };
+                match kind % 4 {
+                    // Which number it is does not matter: the count reads none.
+                    0 | 1 => body.extend(leb(value as u32)),
+                    2 => body.extend(&value.to_le_bytes()[..4]),
+                    _ => body.extend(value.to_le_bytes()),
+                }
+                body.push(0x1a);
+            }
+            let body = body.repeat(times);
+            prop_assert!(constant_words(&body) >= words * times);
         }
 
         #[test]

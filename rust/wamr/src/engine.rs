@@ -1,43 +1,58 @@
 //! The engine: WAMR's one runtime, as long as it lives.
 
+use core::marker::PhantomData;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use wramp_arena::Arena;
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Error, ErrorKind, Parameters, Parts, Runtime, Source};
+use wramp_core::runtime::{
+    Artefact, Error, ErrorKind, Facts, ModuleBytes, Parameters, Parts, Runtime, StackKind,
+};
 use wramp_wamr_sys as sys;
 
-use crate::arena::{self, Arena, Watch};
-use crate::environment::{Environment, Thread, wrong_module};
 use crate::failure;
 use crate::instance::Instance;
+use crate::memory::{self, MEMORY};
 use crate::module::Module;
+use crate::stack::{Stack, wrong_module};
 
 /// WAMR. One at a time in a program, for its runtime is a set of global variables.
 #[derive(Debug)]
-pub struct Engine {
+pub struct Engine<'a> {
     // Released after `drop` below has run.
     _claim: Claim,
+    _arena: PhantomData<&'a dyn Arena>,
 }
 
-impl Engine {
-    /// Initialises WAMR on an arena. When the engine is dropped the arena is as it
-    /// was before, to the byte.
+// SAFETY: an engine is a claim to global variables of WAMR's, which are set up when it is made
+// and are read from any thread after that. The arena that it borrows is `Sync`.
+unsafe impl Send for Engine<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Engine<'_> {}
+
+impl<'a> Engine<'a> {
+    /// Initialises WAMR on an arena, which it borrows. When the engine is dropped the arena
+    /// is as it was before, to the byte.
     ///
     /// # Errors
     /// `Engine` if there is one already; `OutOfMemory`.
-    pub fn new<A: Arena>() -> Result<Self, Error> {
+    pub fn new(arena: &'a dyn Arena) -> Result<Self, Error> {
         let Some(claim) = Claim::take() else {
             return Err(Error::new(ErrorKind::Engine, "WAMR is in use: one engine at a time"));
         };
+        // SAFETY: 1: by the claim no other engine is there, and nobody calls WAMR without one.
+        // 2: the engine borrows the arena. All that WAMR gives away borrows the engine, so
+        // nobody calls WAMR when the arena is gone. An engine that is forgotten keeps the
+        // claim for ever, and then this is never set again.
+        unsafe { memory::set(Some(arena)) };
         let mut args = sys::RuntimeInitArgs {
             mem_alloc_type: sys::ALLOC_WITH_ALLOCATOR,
-            mem_alloc_option: arena::functions::<A>(),
+            mem_alloc_option: memory::functions(),
             native_module_name: ptr::null(),
             native_symbols: ptr::null_mut(),
             n_native_symbols: 0,
             max_thread_num: 0,
-            #[cfg(not(wamr_2020))]
             rest: sys::RuntimeInitArgsRest {
                 ip_addr: [0; 128],
                 unused: 0,
@@ -53,96 +68,106 @@ impl Engine {
         };
         // WAMR logs to the standard output, which is where records go.
         // SAFETY: sets a global variable; the claim keeps others from doing so.
-        #[cfg(not(wamr_2020))]
         unsafe {
             sys::wasm_runtime_set_log_level(sys::WASM_LOG_LEVEL_FATAL);
         }
-        // SAFETY: as above.
-        #[cfg(wamr_2020)]
-        unsafe {
-            sys::bh_log_set_verbose_level(sys::WASM_LOG_LEVEL_FATAL);
-        }
-        let watch = Watch::start();
+        let watch = MEMORY.watch();
         // SAFETY: `args` is of the layout that the C has (wamr-sys tests it) and is read
         // during the call only. The functions do what C's do, by the promises of
         // `Arena`. By the claim WAMR is not initialised now.
         if unsafe { sys::wasm_runtime_full_init(&raw mut args) } {
-            return Ok(Self { _claim: claim });
+            return Ok(Self { _claim: claim, _arena: PhantomData });
         }
-        Err(match watch.failed() {
+        let failed = watch.failed();
+        // SAFETY: WAMR is not initialised, so nobody is in it. The claim is still held.
+        unsafe { memory::set(None) };
+        Err(match failed {
             Some(bytes) => failure::out_of_memory(bytes, "to start WAMR"),
             None => Error::new(ErrorKind::Engine, "WAMR does not start and does not say why"),
         })
     }
 }
 
-impl Drop for Engine {
+impl Drop for Engine<'_> {
     fn drop(&mut self) {
         // SAFETY: initialised by `new`, destroyed here only. Whatever WAMR gave away
         // is gone, or forgotten and out of reach: all of it borrows the engine.
         unsafe { sys::wasm_runtime_destroy() };
+        // SAFETY: WAMR is gone, so nobody is in it. The claim is released after this.
+        unsafe { memory::set(None) };
     }
 }
 
-impl Runtime for Engine {
-    type Module<'r> = Module<'r>;
-    type Instance<'m> = Instance<'m>;
-    type Thread<'r> = Thread<'r>;
-    type Environment<'t> = Environment<'t>;
+impl Runtime for Engine<'_> {
+    type Module<'r>
+        = Module<'r>
+    where
+        Self: 'r;
+    type Instance<'m>
+        = Instance<'m>
+    where
+        Self: 'm;
+    type Stack<'m>
+        = Stack<'m>
+    where
+        Self: 'm;
 
-    fn name(&self) -> &'static str {
-        "wamr"
+    fn facts() -> Facts {
+        Facts {
+            name: "wamr",
+            version: sys::VERSION,
+            interpreter: sys::INTERPRETER,
+            interpreter_opt: sys::INTERPRETER_OPT,
+            block_cache: Some(sys::wramp_wamr_block_cache_entries).filter(|&entries| entries > 0),
+            aot: Some(sys::wramp_wamr_aot != 0),
+            artefact: Artefact::Wasm,
+            copies_modules: crate::COPIES_MODULES,
+            meters: sys::METERING,
+            stack: StackKind::Reserved,
+            shares_stack: true,
+            stack_guard: Bytes(sys::wramp_wamr_stack_guard_bytes),
+            survives_out_of_memory: true,
+        }
     }
 
-    fn version(&self) -> &'static str {
-        sys::VERSION
+    fn note(&self, place: usize) {
+        if place == 0 {
+            MEMORY.trace.clear();
+        }
+        MEMORY.trace.begin();
     }
 
-    fn interpreter(&self) -> &'static str {
-        sys::INTERPRETER
-    }
-
-    fn shares_environment(&self) -> bool {
-        sys::SHARED_ENVIRONMENT
-    }
-
-    fn meters(&self) -> bool {
-        sys::METERING
-    }
-
-    fn note_parts(&self) {
-        arena::open_ledger();
-    }
-
-    fn parts(
-        &self,
-        instance: &Instance<'_>,
-        environment: Option<(&Environment<'_>, Bytes)>,
-    ) -> Option<Parts> {
-        let noted = arena::close_ledger()?;
+    fn noted(&self, instance: &Instance<'_>, stack: Option<(&Stack<'_>, Bytes)>) -> Option<Parts> {
+        let taken = MEMORY.trace.end()?;
+        let (module, environment, sum) = (taken.module.0, taken.environment.0, taken.sum.0);
         let own = instance.parts();
-        let stack = environment.map_or(Bytes(0), |(_, stack)| Bytes(stack.0.max(1)));
-        let cache = environment.map_or(0, |_| sys::wramp_wamr_block_cache_bytes);
-        let known = own.linear_memory + own.globals + own.functions + own.exports + noted.module;
+        let size = stack.map_or(Bytes(0), |(_, size)| Bytes(size.0.max(1)));
+        let cache = stack.map_or(0, |_| sys::wramp_wamr_block_cache_bytes);
+        let known = own.linear_memory + own.globals + own.functions + own.exports + module;
         Some(Parts {
-            module: Bytes(noted.module),
+            module: Bytes(module),
             // What is left of an instance when all that has a name is taken away. An
-            // underflow would mean that the C and the ledger disagree: then say nothing.
-            module_instance: Bytes(noted.sum.checked_sub(noted.environment + known)?),
+            // underflow would mean that the C and the trace disagree: then say nothing.
+            module_instance: Bytes(sum.checked_sub(environment + known)?),
             function_table: Bytes(own.functions),
             export_table: Bytes(own.exports),
             globals: Bytes(own.globals),
             linear_memory: Bytes(own.linear_memory),
-            environment: Bytes(noted.environment.checked_sub(cache + stack.0)?),
+            environment: Bytes(environment.checked_sub(cache + size.0)?),
             block_cache: Bytes(cache),
-            wasm_stack: stack,
+            wasm_stack: size,
         })
     }
 
-    /// Where WAMR runs a module in place it needs a copy of neither source; where it
+    /// The trace has the starts in the order in which they were noted, all of them or none.
+    fn how_many_more(&self, _places: usize, most: u32) -> Option<u32> {
+        MEMORY.fits(most)
+    }
+
+    /// Where WAMR runs a module in place it needs a copy of neither kind of bytes; where it
     /// rewrites a module it needs one of both.
-    fn load<'r>(&'r self, source: Source<'_>) -> Result<Module<'r>, Error> {
-        Module::load(self, source.bytes())
+    fn load<'r>(&'r self, bytes: ModuleBytes<'_>) -> Result<Module<'r>, Error> {
+        Module::load(self, bytes.bytes())
     }
 
     fn instantiate<'m>(
@@ -155,43 +180,33 @@ impl Runtime for Engine {
         Instance::new(module, export, parameters, stack)
     }
 
-    fn attach<'r>(&'r self) -> Result<Thread<'r>, Error> {
-        Thread::attach(self)
-    }
-
-    fn environment<'t>(
-        &'t self,
-        thread: &'t Thread<'_>,
-        module: &'t Module<'_>,
+    fn stack<'m>(
+        &'m self,
+        module: &'m Module<'_>,
         first: &Instance<'_>,
-        stack: Bytes,
-    ) -> Result<Environment<'t>, Error> {
-        Environment::new(thread, module, first, stack)
+        size: Bytes,
+    ) -> Result<Stack<'m>, Error> {
+        Stack::new(module, first, size)
     }
 
     #[inline]
     fn call(
         &self,
-        environment: &mut Environment<'_>,
+        stack: &mut Stack<'_>,
         instance: &mut Instance<'_>,
         argument: i32,
         budget: Option<u32>,
     ) -> Result<i32, Error> {
-        if environment.module != instance.module {
+        if stack.module != instance.module {
             return Err(wrong_module());
         }
-        #[cfg(wamr_2020)]
-        if environment.instance != instance.handle.0 {
-            return Err(wrong_module());
-        }
-        let handle = environment.handle.as_ptr();
-        // SAFETY: both live; the instance is of the environment's module, whose data is
-        // all that an environment holds of the instance before.
-        #[cfg(not(wamr_2020))]
+        let handle = stack.handle.as_ptr();
+        // SAFETY: both live; the instance is of the stack's module, whose data is
+        // all that an execution environment holds of the instance before.
         unsafe {
             sys::wasm_runtime_set_module_inst(handle, instance.handle.0.as_ptr());
         }
-        // SAFETY: the environment lives.
+        // SAFETY: the stack lives.
         #[cfg(wamr_metering)]
         unsafe {
             let limit = budget.map_or(-1, |limit| i32::try_from(limit).unwrap_or(i32::MAX));
@@ -201,7 +216,7 @@ impl Runtime for Engine {
         let _ = budget;
 
         let mut cell = argument.cast_unsigned();
-        // SAFETY: the environment is on this thread, for it is not `Send`, and both
+        // SAFETY: the stack is on this thread, for it is not `Send`, and both
         // are in no other call, for they are borrowed mutably. The function is one of
         // this instance's. Its signature was checked: `cells` arguments, 0 or 1, and
         // one result of one cell, all in `cell`.

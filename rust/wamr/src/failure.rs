@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 
 use wramp_core::runtime::{Error, ErrorKind, MESSAGE_BYTES, Message};
 
-use crate::arena::Watch;
+use wramp_arena::Watch;
 
 /// What WAMR puts before its words, of no use beside the error's kind.
 const PREFIXES: [&[u8]; 3] =
@@ -34,7 +34,7 @@ impl Buffer {
     }
 
     /// A failed load: the arena's fault if it was asked in vain, else the module's.
-    pub(crate) fn load_error(&self, watch: &Watch) -> Error {
+    pub(crate) fn load_error(&self, watch: &Watch<'_>) -> Error {
         let (bytes, length) = self.read();
         match watch.failed() {
             Some(size) => out_of_memory(size, "to load the module"),
@@ -49,7 +49,7 @@ impl Buffer {
 
     /// A failed instantiation: the arena's fault, or what the start function did, or
     /// a data segment beyond the memory, which is a trap too.
-    pub(crate) fn instantiate_error(&self, watch: &Watch) -> Error {
+    pub(crate) fn instantiate_error(&self, watch: &Watch<'_>) -> Error {
         let (bytes, length) = self.read();
         let text = &bytes[..length];
         let in_guest = text.windows(EXCEPTION.len()).any(|part| part == EXCEPTION);
@@ -67,9 +67,9 @@ pub(crate) fn exception(text: &[u8]) -> Error {
     let message = words(text);
     let kind = match message.as_str() {
         "native stack overflow" => ErrorKind::NativeStack,
-        // The second is 2020's. A guest's own stack in linear memory is a third,
-        // "wasm auxiliary stack overflow", and its own affair: a trap.
-        "wasm operand stack overflow" | "stack overflow" => ErrorKind::WasmStack,
+        // A guest's own stack in linear memory is another one, "wasm auxiliary stack
+        // overflow", and the guest's own affair: a trap.
+        "wasm operand stack overflow" => ErrorKind::WasmStack,
         "instruction limit exceeded" => ErrorKind::Budget,
         text if is_out_of_memory(text) => ErrorKind::OutOfMemory,
         _ => ErrorKind::Trap,
@@ -77,7 +77,7 @@ pub(crate) fn exception(text: &[u8]) -> Error {
     Error { kind, message }
 }
 
-/// Whether WAMR says so itself, in the words that both versions use most.
+/// Whether WAMR says so itself, in the words that it uses most.
 fn is_out_of_memory(text: &str) -> bool {
     matches!(text, "allocate memory failed" | "allocate linear memory failed")
 }
@@ -129,7 +129,6 @@ mod tests {
         assert_eq!(kind("Exception: unreachable"), ErrorKind::Trap);
         assert_eq!(kind("Exception: wasm auxiliary stack overflow"), ErrorKind::Trap);
         assert_eq!(kind("Exception: wasm operand stack overflow"), ErrorKind::WasmStack);
-        assert_eq!(kind("Exception: stack overflow"), ErrorKind::WasmStack);
         assert_eq!(kind("Exception: native stack overflow"), ErrorKind::NativeStack);
         assert_eq!(kind("Exception: instruction limit exceeded"), ErrorKind::Budget);
         let both = "WASM module instantiate failed: Exception: unreachable";

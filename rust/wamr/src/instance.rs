@@ -8,8 +8,8 @@ use wramp_core::measure::Bytes;
 use wramp_core::runtime::{Error, ErrorKind, Parameters};
 use wramp_wamr_sys as sys;
 
-use crate::arena::{self, Watch};
 use crate::failure;
+use crate::memory::MEMORY;
 use crate::module::Module;
 
 /// Longest name of an export, in bytes.
@@ -27,7 +27,7 @@ pub struct Instance<'m> {
 }
 
 // SAFETY: an instance is memory of the arena. WAMR keeps nothing of it in a thread;
-// each call tells it the thread anew (the environment's), and it frees it on any.
+// each call tells it the thread anew (the stack's), and it frees it on any.
 // `module` is only compared, and `function` is part of the instance.
 unsafe impl Send for Instance<'_> {}
 
@@ -43,8 +43,8 @@ impl<'m> Instance<'m> {
 
         let mut text = failure::Buffer::new();
         let (error, error_size) = text.parts();
-        let watch = Watch::start();
-        arena::note_instance();
+        let watch = MEMORY.watch();
+        MEMORY.trace.note_instance();
         // SAFETY: the module is loaded and stays so for 'm. Its bytes are not written
         // by this, so that others may do the same at the same time (see `Module`'s
         // `Sync`). No heap in the guest. WAMR takes a stack of 0 for 12 KiB, not for
@@ -111,14 +111,7 @@ impl Handle {
     fn function(&self, name: &CStr) -> Option<NonNull<sys::WASMFunctionInstanceCommon>> {
         // SAFETY: the instance lives, `name` is a C string, and WAMR keeps neither. The
         // function is part of the instance and stays as long.
-        NonNull::new(unsafe {
-            sys::wasm_runtime_lookup_function(
-                self.0.as_ptr(),
-                name.as_ptr(),
-                #[cfg(wamr_2020)]
-                core::ptr::null(),
-            )
-        })
+        NonNull::new(unsafe { sys::wasm_runtime_lookup_function(self.0.as_ptr(), name.as_ptr()) })
     }
 
     /// The cells of the arguments, if the function is of that signature.

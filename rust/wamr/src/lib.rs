@@ -1,45 +1,56 @@
 //! WAMR behind wramp's [`Runtime`] seam, and the only code that calls WAMR.
 //!
-//! An [`Engine`] loads [`Module`]s, a module is instantiated into [`Instance`]s,
-//! and a [`Thread`] calls them through an [`Environment`], the interpreter's
-//! stack. Three rules of WAMR's become rules of the compiler's:
+//! An [`Engine`] on an arena loads [`Module`]s, a module is instantiated into [`Instance`]s,
+//! and a thread calls them on a [`Stack`] of its own. Four rules of WAMR's become rules of
+//! the compiler's:
 //!
-//! - a module outlives its instances, and the engine its modules: lifetimes;
+//! - an arena outlives its engine, an engine its modules, a module its instances: lifetimes;
 //! - one thread at a time enters an instance: a call takes it by `&mut`, and an
 //!   instance is `Send` and not `Sync`;
-//! - an environment stays on its thread, and ends before its module does (the
-//!   classic interpreter caches code addresses in it).
+//! - a stack stays on its thread: it is not `Send`;
+//! - a stack ends before its module does, for the classic interpreter caches code addresses
+//!   in it: a lifetime.
 //!
-//! What an environment could be lent to by mistake, an instance of another module,
-//! is checked at each call: a comparison.
+//! That a stack is not used for an instance of another module is checked at each call: a
+//! comparison.
 //!
-//! All memory, the modules' bytes included, comes from one [`Arena`] and is back
+//! All memory, the modules' bytes included, comes from the one arena and is back
 //! there when the engine is dropped, to the byte. A module gets no imports, no
-//! WASI and no threads. `wramp-wamr-sys` says which WAMR it is; [`Engine`] tells
-//! it at run time.
+//! WASI and no threads.
 //!
 //! # What does not compile
 //!
-//! A module outlives its engine:
+//! The arena goes before its engine:
 //!
 //! ```compile_fail,E0505
-//! # use wramp_core::runtime::{Runtime, Source};
-//! # use wramp_wamr::{Arena, Engine};
-//! fn wrong<A: Arena>(bytes: &[u8]) {
-//!     let engine = Engine::new::<A>().unwrap();
-//!     let module = engine.load(Source::Borrowed(bytes)).unwrap();
+//! # use wramp_arena::Arena;
+//! # use wramp_wamr::Engine;
+//! fn wrong<A: Arena>(arena: A) {
+//!     let engine = Engine::new(&arena);
+//!     drop(arena);
+//!     drop(engine);
+//! }
+//! ```
+//!
+//! The engine goes before a module:
+//!
+//! ```compile_fail,E0505
+//! # use wramp_core::runtime::{ModuleBytes, Runtime};
+//! # use wramp_wamr::Engine;
+//! fn wrong(engine: Engine, bytes: &[u8]) {
+//!     let module = engine.load(ModuleBytes::Borrowed(bytes)).unwrap();
 //!     drop(engine);
 //!     drop(module);
 //! }
 //! ```
 //!
-//! An instance outlives its module, or a module is used after it was dropped:
+//! A module goes before its instance, or is used after it was dropped:
 //!
 //! ```compile_fail,E0505
-//! # use wramp_core::{measure::Bytes, runtime::{Parameters, Runtime, Source}};
+//! # use wramp_core::{measure::Bytes, runtime::{ModuleBytes, Parameters, Runtime}};
 //! # use wramp_wamr::Engine;
 //! fn wrong(engine: &Engine, bytes: &[u8]) {
-//!     let module = engine.load(Source::Borrowed(bytes)).unwrap();
+//!     let module = engine.load(ModuleBytes::Borrowed(bytes)).unwrap();
 //!     let instance = engine.instantiate(&module, "run", Parameters::None, Bytes(512)).unwrap();
 //!     drop(module);
 //!     drop(instance);
@@ -47,38 +58,33 @@
 //! ```
 //!
 //! ```compile_fail,E0382
-//! # use wramp_core::{measure::Bytes, runtime::{Parameters, Runtime, Source}};
+//! # use wramp_core::{measure::Bytes, runtime::{ModuleBytes, Parameters, Runtime}};
 //! # use wramp_wamr::Engine;
 //! fn wrong(engine: &Engine, bytes: &[u8]) {
-//!     let module = engine.load(Source::Borrowed(bytes)).unwrap();
+//!     let module = engine.load(ModuleBytes::Borrowed(bytes)).unwrap();
 //!     drop(module);
 //!     let _ = engine.instantiate(&module, "run", Parameters::None, Bytes(512));
 //! }
 //! ```
 //!
-//! An environment outlives its module:
+//! A module goes before a stack for its instances:
 //!
 //! ```compile_fail,E0505
-//! # use wramp_core::{measure::Bytes, runtime::{Runtime, Source}};
-//! # use wramp_wamr::{Engine, Instance, Thread};
-//! fn wrong(engine: &Engine, thread: &Thread, bytes: &[u8], first: &Instance) {
-//!     let module = engine.load(Source::Borrowed(bytes)).unwrap();
-//!     let environment = engine.environment(thread, &module, first, Bytes(512)).unwrap();
+//! # use wramp_core::{measure::Bytes, runtime::{ModuleBytes, Runtime}};
+//! # use wramp_wamr::{Engine, Instance};
+//! fn wrong(engine: &Engine, bytes: &[u8], first: &Instance) {
+//!     let module = engine.load(ModuleBytes::Borrowed(bytes)).unwrap();
+//!     let stack = engine.stack(&module, first, Bytes(512)).unwrap();
 //!     drop(module);
-//!     drop(environment);
+//!     drop(stack);
 //! }
 //! ```
 //!
-//! An environment, or the guard of a thread, goes to another thread:
+//! A stack goes to another thread:
 //!
 //! ```compile_fail,E0277
 //! fn is_send<T: Send>() {}
-//! is_send::<wramp_wamr::Environment>();
-//! ```
-//!
-//! ```compile_fail,E0277
-//! fn is_send<T: Send>() {}
-//! is_send::<wramp_wamr::Thread>();
+//! is_send::<wramp_wamr::Stack>();
 //! ```
 //!
 //! Two threads share an instance:
@@ -91,15 +97,15 @@
 //! And what does: the same shapes, in the right order.
 //!
 //! ```no_run
-//! # use wramp_core::{measure::Bytes, runtime::{Error, Parameters, Runtime, Source}};
-//! # use wramp_wamr::{Arena, Engine, Instance, Module};
-//! fn right<A: Arena>(bytes: &[u8]) -> Result<i32, Error> {
-//!     let engine = Engine::new::<A>()?;
-//!     let module = engine.load(Source::Borrowed(bytes))?;
+//! # use wramp_arena::Arena;
+//! # use wramp_core::{measure::Bytes, runtime::{Error, ModuleBytes, Parameters, Runtime}};
+//! # use wramp_wamr::{Engine, Instance, Module};
+//! fn right<A: Arena>(arena: &A, bytes: &[u8]) -> Result<i32, Error> {
+//!     let engine = Engine::new(arena)?;
+//!     let module = engine.load(ModuleBytes::Borrowed(bytes))?;
 //!     let mut instance = engine.instantiate(&module, "run", Parameters::I32, Bytes(512))?;
-//!     let thread = engine.attach()?;
-//!     let mut environment = engine.environment(&thread, &module, &instance, Bytes(512))?;
-//!     engine.call(&mut environment, &mut instance, 7, None)
+//!     let mut stack = engine.stack(&module, &instance, Bytes(512))?;
+//!     engine.call(&mut stack, &mut instance, 7, None)
 //! }
 //! fn is_send<T: Send>() {}
 //! fn is_sync<T: Sync>() {}
@@ -112,19 +118,18 @@
 #[cfg(test)]
 extern crate std;
 
-mod arena;
 mod binary;
 mod engine;
-mod environment;
 mod failure;
 mod instance;
+mod memory;
 mod module;
+mod stack;
 
-pub use arena::Arena;
 pub use engine::Engine;
-pub use environment::{Environment, Thread};
 pub use instance::Instance;
 pub use module::Module;
+pub use stack::Stack;
 pub use wramp_wamr_sys::{INTERPRETER, METERING, VERSION};
 
 /// Whether a loaded module's bytes are copied into the arena: where WAMR rewrites or keeps them,

@@ -8,10 +8,10 @@ use core::ptr::NonNull;
 use wramp_core::runtime::{Error, ErrorKind, Message};
 use wramp_wamr_sys as sys;
 
-use crate::arena::Watch;
 use crate::binary;
 use crate::engine::Engine;
 use crate::failure;
+use crate::memory::MEMORY;
 
 /// A loaded module. Instances borrow it.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Module<'r> {
     // until the unload.
     #[cfg(not(wamr_in_place))]
     _bytes: Block,
-    _engine: PhantomData<&'r Engine>,
+    _engine: PhantomData<&'r ()>,
 }
 
 // SAFETY: `Handle` and `Block` name memory of the arena that no thread owns more
@@ -30,14 +30,14 @@ unsafe impl Send for Module<'_> {}
 
 // SAFETY: what is done through `&Module` is to instantiate, to compare addresses,
 // and to run code. A load finishes before there is a `Module`; after it WAMR's
-// instantiation and interpreters, in both versions, read the loaded module and the
-// module's bytes and write neither (in 2.4.5 the only writers are the debugger's and
-// the compilers' instance lists, which are not compiled). What instantiation
-// allocates belongs to the instance, and the arena is for any thread.
+// instantiation and interpreters read the loaded module and the module's bytes and
+// write neither (the only writers are the debugger's and the compilers' instance
+// lists, which are not compiled). What instantiation allocates belongs to the
+// instance, and the arena is for any thread.
 unsafe impl Sync for Module<'_> {}
 
 impl<'r> Module<'r> {
-    pub(crate) fn load(_engine: &'r Engine, bytes: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn load(_engine: &'r Engine<'_>, bytes: &[u8]) -> Result<Self, Error> {
         let malformed = |text| Error::new(ErrorKind::Malformed, text);
         // Not to be left to WAMR: where AOT is compiled in it would take code for
         // this machine, and run it.
@@ -50,6 +50,8 @@ impl<'r> Module<'r> {
                 format_args!("the module imports {}.{}", text(import.module), text(import.name)),
             ));
         }
+        #[cfg(wamr_const_overflow)]
+        binary::check_constants(bytes)?;
         let size = u32::try_from(bytes.len()).map_err(|_| malformed("a module beyond 4 GiB"))?;
 
         let module = Self::load_bytes(bytes, size)?;
@@ -61,8 +63,8 @@ impl<'r> Module<'r> {
         }
     }
 
-    /// The fast interpreter of WAMR 2 makes code of its own. Told that the bytes go
-    /// away it copies the names and the data that it needs later.
+    /// The fast interpreter makes code of its own. Told that the bytes go away, WAMR
+    /// copies the names and the data that it needs later.
     #[cfg(wamr_in_place)]
     fn load_bytes(bytes: &[u8], size: u32) -> Result<Self, Error> {
         let args = sys::LoadArgs {
@@ -73,7 +75,7 @@ impl<'r> Module<'r> {
         };
         let mut text = failure::Buffer::new();
         let (error, error_size) = text.parts();
-        let watch = Watch::start();
+        let watch = MEMORY.watch();
         // SAFETY: an `Engine` exists, so WAMR is initialised. `bytes` are readable for
         // the call. WAMR takes them as mutable, but with `wasm_binary_freeable` does
         // not move names in them, and rewrites code only for the classic interpreter,
@@ -91,7 +93,7 @@ impl<'r> Module<'r> {
     /// The other interpreters rewrite the bytes and read them while they run.
     #[cfg(not(wamr_in_place))]
     fn load_bytes(bytes: &[u8], size: u32) -> Result<Self, Error> {
-        let watch = Watch::start();
+        let watch = MEMORY.watch();
         let Some(copy) = Block::copy_of(bytes, size) else {
             return Err(failure::out_of_memory(size, "to copy the module"));
         };
@@ -120,7 +122,7 @@ struct Handle(NonNull<sys::WASMModuleCommon>);
 impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: from a load, unloaded here only. The engine is there, for `Module`
-        // borrows it; instances and environments are not, for they borrow `Module`.
+        // borrows it; instances and stacks are not, for they borrow `Module`.
         unsafe { sys::wasm_runtime_unload(self.0.as_ptr()) };
     }
 }

@@ -7,7 +7,7 @@
 //! every module under wasmi and compare.
 //!
 //! The modules keep to the WebAssembly MVP without floating point, import
-//! nothing and carry no custom section, so that an engine of 2020 loads them.
+//! nothing and carry no custom section, so that any engine loads them.
 //! No std, no allocation and no unsafe code here; this crate calls no
 //! engine and measures nothing.
 #![no_std]
@@ -26,7 +26,8 @@ pub struct Workload {
     pub summary: &'static str,
     /// Where its source is, from the root of the repository: `wat/cpu.wat`.
     pub source: &'static str,
-    /// The module, for ever in flash: a [`Source::Static`](wramp_core::runtime::Source::Static).
+    /// The module, for ever in flash: a
+    /// [`ModuleBytes::Static`](wramp_core::runtime::ModuleBytes::Static).
     pub wasm: &'static [u8],
     /// The export that every call enters.
     pub export: &'static str,

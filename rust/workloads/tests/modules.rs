@@ -119,8 +119,8 @@ impl Parts {
 #[test]
 fn modules_are_the_mvp_without_floats() {
     // No sign extension, no bulk memory, no multi-value, no reference types, not
-    // even a mutable global across the border: an engine of 2020 takes them, and
-    // so does one that was built without floating point.
+    // even a mutable global across the border: any engine takes them, also one that
+    // was built without floating point.
     let features =
         WasmFeatures::WASM1.difference(WasmFeatures::FLOATS | WasmFeatures::MUTABLE_GLOBAL);
     for workload in ALL {

@@ -12,7 +12,7 @@ use wramp_core::measure::Bytes;
 use wramp_core::ramp::Limit;
 use wramp_core::report::{Plan, Record, Word};
 
-use crate::model::geometry::{Geometry, ModeName, WasmStack, bytes};
+use crate::model::geometry::{Geometry, ModeName, WasmStack, bytes, option};
 use crate::model::log::Log;
 use crate::model::measured::{Measured, Prediction};
 use crate::model::slot_stack::{SlotStack, StackAdvice};
@@ -127,14 +127,12 @@ impl Row<'_> {
         match self.config.mode {
             Mode::Threads => self.config.slots,
             Mode::Pool { workers } => workers,
+            Mode::Cooperative => 0,
         }
     }
 
     fn mode(&self) -> &'static str {
-        match self.config.mode {
-            Mode::Threads => "threads",
-            Mode::Pool { .. } => "pool",
-        }
+        self.config.mode.as_str()
     }
 
     fn cells(&self) -> Vec<Option<String>> {
@@ -143,6 +141,7 @@ impl Row<'_> {
         let (slots, workers) = match config.mode {
             Mode::Threads => (Some(config.slots), None),
             Mode::Pool { workers } => (None, Some(workers)),
+            Mode::Cooperative => (None, None),
         };
         vec![
             Some(self.measured.workload.clone()),
@@ -315,8 +314,8 @@ pub fn execute(args: &PlanArgs) -> Outcome {
             for &arena in &args.sweep_arenas {
                 for &slots in &args.sweep_slots {
                     let mode = match config.mode {
-                        Mode::Threads => Mode::Threads,
                         Mode::Pool { .. } => Mode::Pool { workers: slots },
+                        other => other,
                     };
                     push(Config { arena: Bytes(arena), slots, mode, ..config })?;
                 }
@@ -372,7 +371,7 @@ fn remarks(args: &PlanArgs, rows: &[Row<'_>]) -> Vec<String> {
         {
             remarks.push(format!(
                 "{} {asked}: the engine may refuse a call of {name} in it; {} is safe",
-                Knob::SlotStack.option(),
+                option(Knob::SlotStack),
                 stack.safe().0
             ));
         }
@@ -383,16 +382,14 @@ fn remarks(args: &PlanArgs, rows: &[Row<'_>]) -> Vec<String> {
             remarks.push(format!(
                 "{} {}: the log has no fit record, so whether a call of {name} fits in it is \
                  unknown",
-                Knob::WasmStack.option(),
+                option(Knob::WasmStack),
                 config.wasm_stack
             ));
         }
-        if let Mode::Pool { .. } = config.mode
-            && measured.residents.is_none()
-        {
+        if config.mode != Mode::Threads && measured.residents.is_none() {
             remarks.push(format!(
-                "the log does not say how many residents a pool of {name} may have, so only the \
-                 arena limits it here"
+                "the log does not say how many residents of {name} there may be, so only the arena \
+                 limits them here"
             ));
         }
     }

@@ -1,7 +1,7 @@
 //! `wramp run`: the ramp on this machine, with the real engine and real threads.
 //!
-//! This is the only file of the crate that uses `wramp-host`, `wramp-bench` and the machine seam
-//! of core.
+//! This is the only file of the crate that uses the host, the bench and the engine. It puts them
+//! together.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use clap::{Args, ValueEnum};
-use wramp_bench::{Agreement, Check, Guest};
+use wramp_arena::Arena;
+use wramp_bench::{Agreement, Check, EngineKind, Guest};
 use wramp_core::config::{Config, Knob, Mode, Scenario};
 use wramp_core::measure::Bytes;
-use wramp_core::platform::Pin;
 use wramp_core::report::Record;
-use wramp_core::runtime::{Parameters, Source};
-use wramp_host::{Machine, Setup};
+use wramp_core::runtime::{Error, ModuleBytes, Parameters, Runtime as _};
+use wramp_host::Setup;
+use wramp_host::slots::least_stack;
+use wramp_wamr::Engine;
 
-use crate::model::geometry::{Geometry, PinName};
+use crate::model::geometry::{Geometry, option};
 use crate::model::log::Log;
 use crate::model::measured::Measured;
 use crate::model::{module, results};
@@ -88,12 +90,21 @@ pub struct RunArgs {
     pub geometry: Geometry,
 }
 
-/// The least stack of a slot with which a run starts here.
-///
-/// This machine's own stacks are larger than what is asked for, so a smaller one would run too.
-/// It would say of a board what is not so: 2,048 is the least in which a guest was seen to run on
-/// a Cortex-M3 (WAMR 2.4.5 at -Os).
-const SLOT_STACK_LEAST: Bytes = Bytes(2048);
+/// WAMR, as this command is built with it.
+struct Wamr;
+
+impl EngineKind for Wamr {
+    type Engine<'a> = Engine<'a>;
+
+    fn start<'a>(arena: &'a dyn Arena) -> Result<Engine<'a>, Error> {
+        Engine::new(arena)
+    }
+}
+
+/// Ends the process where a guest does not return. Everything has been recorded by then.
+fn gave_up(status: u32) -> ! {
+    std::process::exit(i32::try_from(status).unwrap_or(1))
+}
 
 /// A user's module, read and compiled.
 struct OwnModule {
@@ -115,7 +126,7 @@ pub fn execute(args: &RunArgs) -> Outcome {
     let guests = match &module {
         Some(module) => vec![Guest {
             name: &module.name,
-            source: Source::Borrowed(&module.wasm),
+            module: ModuleBytes::Borrowed(&module.wasm),
             export: &module.export,
             parameters: module.parameters,
             check: Check::Agreement(&agreement),
@@ -167,9 +178,6 @@ pub fn execute(args: &RunArgs) -> Outcome {
 
 /// Runs every ramp of the scenario and hands each record and its line to `each`. Returns the log
 /// and the run's exit status.
-///
-/// A budget of instructions is refused where the run record says that the engine counts none: it
-/// would have no effect.
 fn climb(
     config: Config,
     guests: &[Guest<'_>],
@@ -177,40 +185,26 @@ fn climb(
     mut each: impl FnMut(&Record<'_>, &str) + Send,
 ) -> Result<(String, u32), Problem> {
     let mut log = String::new();
-    let mut does_not_meter = false;
-    let summary = {
-        let sink = Box::new(|record: &dyn std::fmt::Display| {
-            let line = record.to_string();
-            log.push_str(&line);
-            log.push('\n');
-            let Ok(Some(record)) = Record::parse(&line) else { return };
-            if let Record::Run(run) = &record
-                && config.budget.is_some()
-                && run.budget.0 == "unsupported"
-            {
-                does_not_meter = true;
-                interrupted.store(true, Relaxed);
-            }
-            if !does_not_meter {
-                each(&record, &line);
-            }
-        });
-        Machine::new(Setup { config, sink, interrupted })
-            .map_err(|error| Problem::new(error.to_string()))?
-            .run(guests)
-    };
-    if does_not_meter {
-        return Err(Problem::new(
-            "--budget-instructions: this build does not count instructions: build it with \
-             WRAMP_METERING=1",
-        ));
-    }
+    let sink = Box::new(|record: &Record<'_>| {
+        let line = record.to_string();
+        each(record, &line);
+        log.push_str(&line);
+        log.push('\n');
+    });
+    let summary = wramp_host::run::<Wamr>(Setup { config, sink, interrupted, gave_up }, guests)
+        .map_err(|error| Problem::new(error.to_string()))?;
     Ok((log, summary.exit()))
 }
 
 /// The knobs of the command line over the preset's.
 fn config(args: &RunArgs) -> Result<Config, Problem> {
     let geometry = &args.geometry;
+    if geometry.budget_instructions.is_some() && !Engine::facts().meters {
+        return Err(Problem::new(
+            "--budget-instructions: this build does not count instructions: build it with \
+             WRAMP_METERING=1",
+        ));
+    }
     if geometry.module.is_some() && !geometry.workload.is_empty() {
         return Err(Problem::new("--module and --workload: give one or the other"));
     }
@@ -222,10 +216,12 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
         Preset::Dense => Config::DENSE,
     };
     let config = geometry.config(base)?;
-    if config.slot_stack < SLOT_STACK_LEAST {
+    let least = least_stack();
+    if config.slot_stack < least && config.mode != Mode::Cooperative {
         return Err(Problem::new(format!(
-            "{} is too small: at least {SLOT_STACK_LEAST}, of which the engine keeps a part free",
-            Knob::SlotStack.option()
+            "{} is too small: at least {least}, of which the engine keeps {} free",
+            option(Knob::SlotStack),
+            Engine::facts().stack_guard
         )));
     }
     let config = Config {
@@ -235,15 +231,12 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
             ScenarioName::Private => Scenario::Private,
             ScenarioName::Pinned => Scenario::Pinned,
         },
-        pin: match geometry.pin {
-            None | Some(PinName::Free) => Pin::Free,
-            Some(PinName::Core(core)) => Pin::Core(core),
-        },
         ..config
     };
     // A pool needs no more slots than it has workers.
     Ok(match config.mode {
         Mode::Pool { workers } if geometry.slots.is_none() => Config { slots: workers, ..config },
+        Mode::Cooperative => Config { slots: 0, ..config },
         _ => config,
     })
 }
@@ -258,7 +251,7 @@ fn spend(
     guests: &[Guest<'_>],
     interrupted: &AtomicBool,
 ) -> Result<Config, Problem> {
-    if let Mode::Pool { workers } = config.mode {
+    if let Some(workers) = config.mode.workers() {
         let stacks = workers.saturating_mul(config.slot_stack.0);
         let arena = budget.checked_sub(stacks).ok_or_else(|| {
             Problem::new(format!(

@@ -1,7 +1,7 @@
 //! Options that describe a geometry; `run` and `plan` take the same ones.
 
 use clap::{Args, ValueEnum};
-use wramp_core::config::{Config, Mode};
+use wramp_core::config::{Config, Knob, Mode, Pin};
 use wramp_core::measure::{Bytes, Nanos};
 
 use crate::problem::Problem;
@@ -13,6 +13,8 @@ pub enum ModeName {
     Threads,
     /// A few worker threads serve any number of resident instances
     Pool,
+    /// One thread serves any number of resident instances in turn, as on a machine without threads
+    Cooperative,
 }
 
 /// The knobs. A knob that is not given keeps its value in the base: the preset's geometry for
@@ -62,7 +64,11 @@ pub struct Geometry {
     pub workers: Option<u32>,
     /// Core to which all threads are pinned, or `free` (run: free)
     #[arg(long, value_name = "free|N", value_parser = pin)]
-    pub pin: Option<PinName>,
+    pub pin: Option<Pin>,
+    /// Time that a call may take for each instance that shares the CPU with it before it counts as
+    /// stuck, which ends the run; 0 waits for ever (run: 10000)
+    #[arg(long, value_name = "MS")]
+    pub stuck_ms: Option<u32>,
     /// Instructions that a call may take; needs a build with WRAMP_METERING=1
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub budget_instructions: Option<u32>,
@@ -84,15 +90,6 @@ pub enum WasmStack {
     Fit,
 }
 
-/// Where threads may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PinName {
-    /// Wherever the scheduler likes.
-    Free,
-    /// On this core only.
-    Core(u8),
-}
-
 fn wasm_stack(text: &str) -> Result<WasmStack, String> {
     match text {
         "fit" => Ok(WasmStack::Fit),
@@ -100,32 +97,39 @@ fn wasm_stack(text: &str) -> Result<WasmStack, String> {
     }
 }
 
-fn pin(text: &str) -> Result<PinName, String> {
+fn pin(text: &str) -> Result<Pin, String> {
     match text {
-        "free" => Ok(PinName::Free),
-        _ => text.parse().map(PinName::Core).map_err(|_| "free, or a core's number from 0".into()),
+        "free" => Ok(Pin::Free),
+        _ => text.parse().map(Pin::Core).map_err(|_| "free, or a core's number from 0".into()),
     }
+}
+
+/// The option that sets a knob.
+#[must_use]
+pub fn option(knob: Knob) -> &'static str {
+    knob.option().unwrap_or("a knob that no option sets")
 }
 
 /// Workers of a pool where none are named.
 pub const WORKERS: u32 = 4;
 
 impl Geometry {
-    /// These knobs over `base`, except for `--pin` and `--budget-bytes`, which are the caller's:
-    /// what a budget buys depends on costs that only a run or a log knows.
+    /// These knobs over `base`, except for `--budget-bytes`: what it buys depends on costs that
+    /// only a run or a log knows.
     ///
     /// # Errors
     /// A knob below its least value, or workers without a pool.
     pub fn config(&self, base: Config) -> Result<Config, Problem> {
         let workers = self.workers.unwrap_or(match base.mode {
             Mode::Pool { workers } => workers,
-            Mode::Threads => WORKERS,
+            Mode::Threads | Mode::Cooperative => WORKERS,
         });
         let mode = match (self.mode, base.mode) {
             (Some(ModeName::Pool), _) | (None, Mode::Pool { .. }) => Mode::Pool { workers },
             (Some(ModeName::Threads), _) | (None, Mode::Threads) => Mode::Threads,
+            (Some(ModeName::Cooperative), _) | (None, Mode::Cooperative) => Mode::Cooperative,
         };
-        if self.workers.is_some() && mode == Mode::Threads {
+        if self.workers.is_some() && !matches!(mode, Mode::Pool { .. }) {
             return Err(Problem::new("--workers belongs to a pool: add --mode pool"));
         }
         let config = Config {
@@ -146,12 +150,18 @@ impl Geometry {
             dwell_ms: self.dwell_ms.unwrap_or(base.dwell_ms),
             pause_ms: self.pause_ms.unwrap_or(base.pause_ms),
             mode,
+            pin: self.pin.unwrap_or(base.pin),
+            stuck_ms: match self.stuck_ms {
+                Some(0) => None,
+                Some(most) => Some(most),
+                None => base.stuck_ms,
+            },
             budget: self.budget_instructions.or(base.budget),
             slo: self.slo_us.map_or(base.slo, |us| Some(Nanos(us.saturating_mul(1000)))),
             ..base
         };
         config.check().map_err(|(knob, least)| {
-            Problem::new(format!("{} is too small: at least {least}", knob.option()))
+            Problem::new(format!("{} is too small: at least {least}", option(knob)))
         })?;
         Ok(config)
     }

@@ -12,6 +12,7 @@ use wramp_core::measure::Bytes;
 use wramp_core::ramp::{Demand, Limit, Outcome, predict_set};
 use wramp_core::report::Run;
 
+use crate::model::geometry::option;
 use crate::model::run_log::RampLog;
 use crate::model::slot_stack::StackAdvice;
 use crate::problem::Problem;
@@ -179,16 +180,16 @@ impl Measured {
         }
         // The stacks of a pool are no part of an instance. The engine allocates them between the
         // module's load and the first instance.
-        if let (Mode::Pool { workers }, [module], [load], Ok(layout)) =
-            (config.mode, modules.as_mut_slice(), ramp.loads.as_slice(), layout)
+        if let (Some(workers), [module], [load], Ok(layout)) =
+            (workers(config.mode), modules.as_mut_slice(), ramp.loads.as_slice(), layout)
             && module.block.is_none()
         {
             let resident = predict.arena_free_bytes.0 + predict.cost_bytes.0;
             let all = load.get().arena_free_bytes.0.checked_sub(resident)?;
-            let content = (all / workers.max(1)).checked_sub(layout.header);
-            module.block = content.filter(|bytes| *bytes > 0);
+            let content = i64::from(all) / workers.max(1) - i64::from(layout.header);
+            module.block = u32::try_from(content).ok().filter(|bytes| *bytes > 0);
         }
-        let is_pool = matches!(config.mode, Mode::Pool { .. });
+        let is_pool = config.mode != Mode::Threads;
         Some(Self {
             workload: ramp.workload.clone(),
             config,
@@ -268,7 +269,7 @@ impl Measured {
             Mode::Threads if config.slots >= self.set => config.slots - config.slots % self.set,
             Mode::Threads => config.slots,
             // A resident takes no stack. The arena or the table of residents ends a pool.
-            Mode::Pool { .. } => self.residents.unwrap_or(u32::MAX),
+            Mode::Pool { .. } | Mode::Cooperative => self.residents.unwrap_or(u32::MAX),
         }
     }
 
@@ -285,21 +286,22 @@ impl Measured {
     /// # Errors
     /// The knob to turn, or the key without which the log cannot tell.
     pub fn check(&self, config: &Config) -> Result<(), Problem> {
-        if let Mode::Pool { .. } = config.mode {
+        if config.mode != Mode::Threads {
+            let mode = config.mode.as_str();
             let several = [Scenario::Mixed, Scenario::Private].map(Scenario::as_str);
             if several.contains(&&*self.scenario) {
                 return Err(Problem::new(format!(
-                    "--mode pool: a pool shares one module, and this log's scenario is {}",
+                    "--mode {mode}: residents share one module, and this log's scenario is {}",
                     self.scenario
                 )));
             }
             match self.shares_stack {
                 Some(true) => {}
                 Some(false) => {
-                    return Err(Problem::new(
-                        "--mode pool: the engine of this log does not share a stack among \
-                         instances (shares_stack=off), so it has no pool",
-                    ));
+                    return Err(Problem::new(format!(
+                        "--mode {mode}: the engine of this log does not share a stack among \
+                         instances (shares_stack=off), so it has no residents"
+                    )));
                 }
                 None => {
                     return Err(
@@ -313,15 +315,19 @@ impl Measured {
         {
             return Err(Problem::new(format!(
                 "{} is too small: the first call of {} needs {least}",
-                Knob::WasmStack.option(),
+                option(Knob::WasmStack),
                 self.workload
             )));
+        }
+        // The controller's own stack serves residents without workers.
+        if config.mode == Mode::Cooperative {
+            return Ok(());
         }
         let stack = config.slot_stack.0;
         let too_small = |least: u32, why: &str| {
             Err(Problem::new(format!(
                 "{} is too small: at least {least} {why}",
-                Knob::SlotStack.option()
+                option(Knob::SlotStack)
             )))
         };
         match self.slot_stack_least {
@@ -335,7 +341,7 @@ impl Measured {
                 return Err(Problem::new(format!(
                     "{}: {}: the least stack of a slot is unknown, because the log lacks the key \
                      slot_stack_least_bytes: give at least the {} bytes of the log",
-                    Knob::SlotStack.option(),
+                    option(Knob::SlotStack),
                     self.workload,
                     self.config.slot_stack
                 )));
@@ -422,12 +428,13 @@ impl Measured {
         let mut best: Option<(Config, Prediction)> = None;
         let most = match config.mode {
             Mode::Threads => budget / stack,
-            Mode::Pool { .. } => 1,
+            Mode::Pool { .. } | Mode::Cooperative => 1,
         };
         for slots in 1..=most {
             let slots = match config.mode {
                 Mode::Threads => slots,
                 Mode::Pool { workers } => workers,
+                Mode::Cooperative => 0,
             };
             let Some(arena) = arena_beside(slots) else { break };
             let tried = Config { arena: Bytes(arena), slots, ..*config };
@@ -446,10 +453,13 @@ impl Measured {
     }
 }
 
+/// Interpreter stacks that residents share; `None` where each instance has its own.
 fn workers(mode: Mode) -> Option<i64> {
     match mode {
         Mode::Threads => None,
         Mode::Pool { workers } => Some(i64::from(workers)),
+        // The controller has one interpreter stack.
+        Mode::Cooperative => Some(1),
     }
 }
 
@@ -458,6 +468,7 @@ fn workers(mode: Mode) -> Option<i64> {
 pub fn config_of(run: &Run<'_>) -> Option<Config> {
     let mode = match run.mode.0 {
         "pool" => Mode::Pool { workers: run.workers? },
+        "cooperative" => Mode::Cooperative,
         _ => Mode::Threads,
     };
     Some(Config {

@@ -282,6 +282,7 @@ fn summary(ramp: &RampLog) -> Vec<Option<String>> {
 pub fn places(run: &Run<'_>) -> String {
     let stack = number::count(run.slot_stack_bytes);
     match run.workers {
+        Some(0) => "residents without workers".to_owned(),
         Some(workers) => format!("{workers} workers of {stack} B"),
         None => format!("{} slots of {stack} B", number::count(run.slots)),
     }

@@ -168,7 +168,7 @@ impl Running {
                     cost.map_or("-".into(), count),
                     count(end.calls),
                     count(end.errors),
-                    count(end.leaked_bytes),
+                    end.leaked_bytes.map_or("-".into(), count),
                 );
                 let fairness = end.fairness.map_or("-".into(), |fairness| fairness.to_string());
                 if let Some(message) = end.message {

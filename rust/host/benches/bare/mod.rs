@@ -1,21 +1,10 @@
 //! What a C program does: WAMR's own functions, and nothing around the call.
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
-use std::ffi::{CStr, c_char};
-use std::ptr;
+use std::ffi::CStr;
 
 use wramp_wamr::Engine;
 use wramp_wamr_sys as sys;
-
-unsafe extern "C" {
-    /// The WAMR of 2020 takes a signature, and ignores it; WAMR 2 takes two arguments, and the
-    /// C ABIs of our hosts pass over a third. A benchmark can do with that; the wrapper does not.
-    fn wasm_runtime_lookup_function(
-        instance: sys::wasm_module_inst_t,
-        name: *const c_char,
-        signature: *const c_char,
-    ) -> sys::wasm_function_inst_t;
-}
 
 /// A module, its one instance and its environment, as C has them.
 pub(crate) struct Bare<'e> {
@@ -25,12 +14,16 @@ pub(crate) struct Bare<'e> {
     function: sys::wasm_function_inst_t,
     /// WAMR rewrites them and reads them until the unload.
     _bytes: Vec<u8>,
-    _engine: &'e Engine,
+    _engine: &'e Engine<'e>,
 }
 
 impl<'e> Bare<'e> {
-    /// On a thread that is attached to the engine.
-    pub(crate) fn new(engine: &'e Engine, wasm: &[u8], export: &CStr, stack_bytes: u32) -> Self {
+    pub(crate) fn new(
+        engine: &'e Engine<'e>,
+        wasm: &[u8],
+        export: &CStr,
+        stack_bytes: u32,
+    ) -> Self {
         let mut bytes = wasm.to_vec();
         let mut text = [0; 128];
         let size = u32::try_from(bytes.len()).unwrap();
@@ -39,12 +32,13 @@ impl<'e> Bare<'e> {
         unsafe {
             let module = sys::wasm_runtime_load(bytes.as_mut_ptr(), size, text.as_mut_ptr(), 128);
             assert!(!module.is_null());
+            assert!(sys::wasm_runtime_init_thread_env());
             let instance =
                 sys::wasm_runtime_instantiate(module, stack_bytes, 0, text.as_mut_ptr(), 128);
             assert!(!instance.is_null());
             let environment = sys::wasm_runtime_create_exec_env(instance, stack_bytes);
             assert!(!environment.is_null());
-            let function = wasm_runtime_lookup_function(instance, export.as_ptr(), ptr::null());
+            let function = sys::wasm_runtime_lookup_function(instance, export.as_ptr());
             assert!(!function.is_null());
             Self { module, instance, environment, function, _bytes: bytes, _engine: engine }
         }
@@ -70,6 +64,7 @@ impl Drop for Bare<'_> {
             sys::wasm_runtime_destroy_exec_env(self.environment);
             sys::wasm_runtime_deinstantiate(self.instance);
             sys::wasm_runtime_unload(self.module);
+            sys::wasm_runtime_destroy_thread_env();
         }
     }
 }

@@ -1,0 +1,108 @@
+//! A run on this machine: arena, stacks, engine and controller, put together.
+
+use std::fmt::Display;
+use std::mem::MaybeUninit;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+
+use wramp_bench::{EngineKind, Guest, Memory, Seat, Summary, table_words};
+use wramp_core::config::{Config, Knob};
+
+use crate::arena::Region;
+use crate::machine::{Machine, Sink};
+use crate::slots::HostSlots;
+
+/// Most residents of a pool.
+pub const MAX_RESIDENTS: usize = 2048;
+
+/// Why there is no machine.
+#[derive(Debug)]
+pub enum SetupError {
+    /// The arena could not be reserved.
+    Arena,
+    /// The slots' stacks could not be mapped.
+    Slots(std::io::Error),
+}
+
+impl Display for SetupError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let option = |knob: Knob| knob.option().unwrap_or("-");
+        match self {
+            Self::Arena => {
+                write!(f, "this machine has no region of that size: lower {}", option(Knob::Arena))
+            }
+            Self::Slots(error) => {
+                let knob = option(Knob::Slots);
+                write!(f, "the stacks could not be mapped: lower {knob}: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SetupError {}
+
+/// What a run is made with.
+pub struct Setup<'a> {
+    /// The knobs.
+    pub config: Config,
+    /// Where records go.
+    pub sink: Sink<'a>,
+    /// Set by whoever hears Ctrl-C.
+    pub interrupted: &'a AtomicBool,
+    /// What to do where a guest does not return from a call: everything has been recorded, and
+    /// the exit status is this. It must end the process, for a thread of it cannot be ended.
+    pub gave_up: fn(u32) -> !,
+}
+
+enum News {
+    Done(Summary),
+    GaveUp(u32),
+}
+
+/// Sets up an engine of kind `E` and runs every ramp of the scenario: `run` record to `done`
+/// record.
+///
+/// # Errors
+/// See [`SetupError`].
+pub fn run<E: EngineKind>(setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summary, SetupError> {
+    let config = setup.config;
+    let mut region = Region::new(config.arena).ok_or(SetupError::Arena)?;
+    let arena = region.arena();
+    let mut slots = HostSlots::new(config.slots, config.slot_stack).map_err(SetupError::Slots)?;
+    let (tell, news) = mpsc::channel();
+    let gave_up = {
+        let tell = tell.clone();
+        move |status| {
+            // Nobody listens any more only if the process is about to end.
+            let _ = tell.send(News::GaveUp(status));
+        }
+    };
+    let machine = Machine::new(&arena, setup.sink, setup.interrupted, Box::new(gave_up));
+    let engine = E::start(&arena);
+    let seats: Vec<Seat<_>> = (0..2 * slots.len().max(1)).map(|_| Seat::new()).collect();
+    let mut table = match config.mode.workers() {
+        Some(_) => vec![MaybeUninit::uninit(); table_words::<E::Engine<'static>>(MAX_RESIDENTS)],
+        None => Vec::new(),
+    };
+    let mut controller = || {
+        let memory = Memory { seats: &seats, table: &mut table };
+        let engine = engine.as_ref().map_err(|error| *error);
+        wramp_bench::run(&machine, &mut slots, engine, &config, guests, memory)
+    };
+    // The controller has a thread of its own, so that this one can end the process where
+    // another one never returns.
+    Ok(std::thread::scope(|scope| {
+        let controller = scope.spawn(move || {
+            let summary = controller();
+            let _ = tell.send(News::Done(summary));
+        });
+        match news.recv() {
+            Ok(News::Done(summary)) => summary,
+            Ok(News::GaveUp(status)) => (setup.gave_up)(status),
+            Err(_) => match controller.join() {
+                Ok(()) => Summary::default(),
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+        }
+    }))
+}
