@@ -1,7 +1,7 @@
-//! `wramp capture`: what a board prints, kept, checked and shown as it comes.
+//! `wramp capture`: keeps, checks and shows what a board prints, as it comes.
 //!
-//! The thread that reads writes to the disk before it hands anything on, so what came
-//! over the cable is there whatever happens after. Unrelated lines pass through.
+//! The thread that reads writes to the disk before it hands anything on. So what came over the
+//! cable is on the disk, whatever happens afterwards. Lines of others pass through.
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Read, Write};
@@ -14,16 +14,16 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
-use crossterm::event::{self, Event as Key, KeyCode, KeyModifiers};
-use ratatui::DefaultTerminal;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::log::{Log, Seen};
-use crate::table::Which;
-use crate::view::View;
-use crate::{Outcome, Problem, print, save, source};
+use crate::model::log::{Log, Seen};
+use crate::model::{port, results};
+use crate::problem::{Outcome, Problem};
+use crate::show::log_tables::LogTable;
+use crate::show::terminal::{print, written};
+use crate::show::view::Live;
 
-/// How often the view is drawn and the keyboard asked.
+/// How often the view is drawn and the keyboard is read.
 const FRAME: Duration = Duration::from_millis(100);
 
 /// Options of `wramp capture`.
@@ -35,8 +35,9 @@ Examples:
   wramp capture tcp:127.0.0.1:5555            QEMU with -serial tcp:127.0.0.1:5555,server=on
   ./zephyr.exe | wramp capture - --plain | wramp table -
 
-Ends at `wramp done` with the exit status that it says; 1 where it never came, 2 where no
-record came at all.")]
+Ends at `wramp done`. Exit status: what `wramp done` says; 1 where it never came; 2 where no record
+came at all; 3 where the board says 0 and records of its run were lost on the way (a line could not
+be read, or a ramp has no end).")]
 pub struct CaptureArgs {
     /// A serial port or PTY, tcp:HOST:PORT, or - for stdin
     pub port: String,
@@ -46,19 +47,22 @@ pub struct CaptureArgs {
     /// Keep records, raw log and a description of this machine under results/
     #[arg(long)]
     pub save: bool,
-    /// Where to keep every byte as it came (a new file in the temporary directory)
+    /// Where to keep every byte as it came (default: a new file in the temporary directory)
     #[arg(long, value_name = "FILE", conflicts_with = "save")]
     pub raw: Option<PathBuf>,
-    /// Lines as they come in place of the live view
+    /// Print lines as they come, without the live view
     #[arg(long)]
     pub plain: bool,
-    /// Give up after so many seconds without a record
+    /// Give up after this many seconds without a record
     #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
 }
 
-/// What the reading thread tells.
-enum Event {
+/// The exit status where the board says 0 and records were lost on the way.
+const INCOMPLETE: u8 = 3;
+
+/// What the reading thread reports.
+enum Heard {
     /// These bytes came and are on disk.
     Bytes(Vec<u8>),
     /// The other end closed, or the port went away.
@@ -67,24 +71,24 @@ enum Event {
     NotKept(io::Error),
 }
 
-/// Reads, keeps, hands on, in this order.
-fn pump(mut from: impl Read, mut raw: File, to: &SyncSender<Event>) {
+/// Reads, keeps and hands on, in this order.
+fn pump(mut from: impl Read, mut raw: File, to: &SyncSender<Heard>) {
     let mut chunk = vec![0; 16 << 10];
     loop {
         let event = match from.read(&mut chunk) {
-            Ok(0) => Event::Ended(None),
+            Ok(0) => Heard::Ended(None),
             Ok(length) => match raw.write_all(&chunk[..length]) {
-                Ok(()) => Event::Bytes(chunk[..length].to_vec()),
-                Err(error) => Event::NotKept(error),
+                Ok(()) => Heard::Bytes(chunk[..length].to_vec()),
+                Err(error) => Heard::NotKept(error),
             },
             Err(error) => match error.kind() {
                 io::ErrorKind::TimedOut
                 | io::ErrorKind::WouldBlock
                 | io::ErrorKind::Interrupted => continue,
-                _ => Event::Ended(Some(error)),
+                _ => Heard::Ended(Some(error)),
             },
         };
-        let last = !matches!(event, Event::Bytes(_));
+        let last = !matches!(event, Heard::Bytes(_));
         if to.send(event).is_err() || last {
             return;
         }
@@ -92,14 +96,14 @@ fn pump(mut from: impl Read, mut raw: File, to: &SyncSender<Event>) {
 }
 
 /// Why a capture ended.
-enum End {
+enum Ending {
     Done,
     Silent,
     Closed(Option<io::Error>),
     Interrupted,
 }
 
-/// The file for the raw bytes; never one that exists, unless it was named.
+/// The file for the raw bytes. It overwrites an existing file only where the user named it.
 fn raw_file(args: &CaptureArgs) -> Result<(PathBuf, File), Problem> {
     let told = |path: &Path, error: &io::Error| {
         Problem::new(format!("cannot keep the raw log in {}: {error}", path.display()))
@@ -108,7 +112,7 @@ fn raw_file(args: &CaptureArgs) -> Result<(PathBuf, File), Problem> {
         let file = File::create(path).map_err(|error| told(path, &error))?;
         return Ok((path.clone(), file));
     }
-    let directory = if args.save { PathBuf::from(save::RESULTS) } else { std::env::temp_dir() };
+    let directory = if args.save { PathBuf::from(results::RESULTS) } else { std::env::temp_dir() };
     fs::create_dir_all(&directory).map_err(|error| told(&directory, &error))?;
     let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string().replace(':', "");
     let path = directory.join(format!("capture-{time}-{}.log", std::process::id()));
@@ -119,18 +123,18 @@ fn raw_file(args: &CaptureArgs) -> Result<(PathBuf, File), Problem> {
 struct Capture<'a> {
     args: &'a CaptureArgs,
     log: Log,
-    view: View,
-    terminal: Option<DefaultTerminal>,
+    raw: &'a Path,
+    live: Option<Live>,
     heard: Instant,
     drawn: Instant,
     stdout_open: bool,
+    failed: Option<Problem>,
 }
 
 impl Capture<'_> {
-    /// Takes bytes; each line is passed through, and what is odd is said at once.
+    /// Takes bytes, passes each line through, and reports at once what is odd.
     fn take(&mut self, bytes: &[u8], last: bool) {
-        let Self { log, view, terminal, heard, stdout_open, .. } = self;
-        let plain = terminal.is_none();
+        let Self { log, live, heard, stdout_open, failed, .. } = self;
         let mut pass = Vec::new();
         let mut remarks = Vec::new();
         let each = |log: &Log, line: &[u8], seen: &Seen| {
@@ -144,14 +148,18 @@ impl Capture<'_> {
             if let Some(why) = &seen.complaint {
                 remarks.push(format!("line {}: {why}", log.lines));
             }
-            if plain {
-                pass.extend_from_slice(line);
-                pass.push(b'\n');
-            } else if !seen.record || seen.complaint.is_some() {
-                let text = String::from_utf8_lossy(line);
-                if !text.trim().is_empty() {
-                    view.line(&text);
+            match live {
+                None => {
+                    pass.extend_from_slice(line);
+                    pass.push(b'\n');
                 }
+                Some(live) if !seen.record || seen.complaint.is_some() => {
+                    let text = String::from_utf8_lossy(line);
+                    if !text.trim().is_empty() {
+                        live.line(&text);
+                    }
+                }
+                Some(_) => {}
             }
         };
         if last {
@@ -159,94 +167,87 @@ impl Capture<'_> {
         } else {
             log.push(bytes, each)
         }
-        if plain && *stdout_open {
+        if live.is_none() && *stdout_open {
             let mut out = io::stdout().lock();
-            // A reader that left (`| head`) does not end the capture.
-            *stdout_open = out.write_all(&pass).and_then(|()| out.flush()).is_ok();
+            // Neither a reader that left (`| head`) nor a full disk ends the capture: the raw
+            // log goes on. A full disk is reported at the end.
+            match written(out.write_all(&pass).and_then(|()| out.flush())) {
+                Ok(open) => *stdout_open = open,
+                Err(problem) => {
+                    *stdout_open = false;
+                    *failed = Some(problem);
+                }
+            }
         }
         for remark in remarks {
-            if plain {
-                eprintln!("wramp: {remark}");
-            } else {
-                view.line(&format!(">> {remark}"));
+            match live {
+                None => eprintln!("wramp: {remark}"),
+                Some(live) => live.line(&format!(">> {remark}")),
             }
         }
     }
 
     fn draw(&mut self) {
-        if let Some(terminal) = &mut self.terminal
+        if let Some(live) = &mut self.live
             && self.drawn.elapsed() >= FRAME
         {
-            let (view, log, silence) = (&self.view, &self.log, self.heard.elapsed());
-            // A terminal that went away does not end the capture.
-            let _ = terminal.draw(|frame| view.draw(frame, log, silence));
+            live.draw(&self.log, self.heard.elapsed());
             self.drawn = Instant::now();
         }
     }
 
-    /// Whether a key asks for the end. In raw mode Ctrl-C is a key like any other.
+    /// Whether a key asks for the end.
     fn asked_by_key(&self) -> bool {
-        if self.terminal.is_none() {
-            return false;
-        }
-        while event::poll(Duration::ZERO).unwrap_or(false) {
-            if let Ok(Key::Key(key)) = event::read() {
-                let control = key.modifiers.contains(KeyModifiers::CONTROL);
-                if key.code == KeyCode::Char('q') || control && key.code == KeyCode::Char('c') {
-                    return true;
-                }
-            }
-        }
-        false
+        self.live.as_ref().is_some_and(Live::asked_to_end)
     }
 
     fn is_done(&self) -> bool {
         self.log.runs.last().is_some_and(|run| run.done.is_some())
     }
 
-    fn run(&mut self, from: &Receiver<Event>, asked: &AtomicBool) -> Result<End, Problem> {
+    fn run(&mut self, from: &Receiver<Heard>, asked: &AtomicBool) -> Result<Ending, Problem> {
         let most = Duration::from_secs(self.args.timeout);
         loop {
             match from.recv_timeout(FRAME) {
-                Ok(Event::Bytes(bytes)) => self.take(&bytes, false),
-                Ok(Event::Ended(error)) => {
+                Ok(Heard::Bytes(bytes)) => self.take(&bytes, false),
+                Ok(Heard::Ended(error)) => {
                     self.take(&[], true);
-                    return Ok(if self.is_done() { End::Done } else { End::Closed(error) });
+                    return Ok(if self.is_done() { Ending::Done } else { Ending::Closed(error) });
                 }
-                Ok(Event::NotKept(error)) => {
+                Ok(Heard::NotKept(error)) => {
                     return Err(Problem::new(format!(
                         "cannot keep the raw log in {}: {error}",
-                        self.view.raw
+                        self.raw.display()
                     )));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(End::Closed(None)),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Ending::Closed(None)),
             }
             self.draw();
             if self.is_done() {
-                return Ok(End::Done);
+                return Ok(Ending::Done);
             }
             if asked.load(Relaxed) || self.asked_by_key() {
-                return Ok(End::Interrupted);
+                return Ok(Ending::Interrupted);
             }
             if self.heard.elapsed() >= most {
-                return Ok(End::Silent);
+                return Ok(Ending::Silent);
             }
         }
     }
 
-    /// What came last and what never did, in a sentence.
+    /// What came last and what never came, in a sentence.
     fn what_never_came(&self) -> String {
         let log = &self.log;
         let Some(run) = log.runs.last() else {
             return if log.bytes == 0 {
                 format!(
                     "nothing came from {}: is the board powered, and its console on this port?",
-                    self.view.source
+                    self.args.port
                 )
             } else if log.is_noise() {
                 format!(
-                    "{} of {} bytes are no text: the board talks at another rate than --baud {} \
+                    "{} of {} bytes are not text: the board talks at another rate than --baud {} \
                      (Zephyr's consoles use 115200)",
                     log.noise, log.bytes, self.args.baud
                 )
@@ -260,11 +261,11 @@ impl Capture<'_> {
         let last = match run.ramps.last() {
             None => "`wramp run`".to_owned(),
             Some(ramp) => match (&ramp.end, ramp.steps.last()) {
-                (Some(_), _) => format!("the end of {}", ramp.workload),
+                (Some(_), _) => format!("the end of {}", ramp.name()),
                 (None, Some(step)) => {
-                    format!("{} with {} instances", ramp.workload, step.get().instances)
+                    format!("{} with {} instances", ramp.name(), step.get().instances)
                 }
-                (None, None) => format!("the load of {}", ramp.workload),
+                (None, None) => format!("the load of {}", ramp.name()),
             },
         };
         format!("`wramp done` never came; the last that came was {last}")
@@ -284,7 +285,7 @@ impl Capture<'_> {
         again.push(&bytes, &mut each);
         again.finish(&mut each);
         let board = self.log.best().map_or("unknown", |run| run.board());
-        let directory = save::save(board, &records)?;
+        let directory = results::save(board, &records)?;
         let kept = directory.join("raw.log");
         fs::rename(raw, &kept)
             .map_err(|error| Problem::new(format!("{}: {error}", kept.display())))?;
@@ -297,17 +298,21 @@ impl Capture<'_> {
 /// # Errors
 /// A source that cannot be opened, a disk that takes no more, or no record at all.
 pub fn execute(args: &CaptureArgs) -> Outcome {
-    let from = source::open(&args.port, args.baud)?;
+    let from = port::open(&args.port, args.baud)?;
     let (raw, file) = raw_file(args)?;
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // The second one ends at once.
+        // The second signal ends the process at once.
         signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&asked))
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&asked)))
             .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))?;
     }
-    let live = !args.plain && io::stdout().is_terminal();
-    if !live {
+    let live = match !args.plain && io::stdout().is_terminal() {
+        true => Live::start(&args.port, &raw.display().to_string()),
+        false => None,
+    };
+    let was_live = live.is_some();
+    if !was_live {
         eprintln!("wramp: reading {}, raw log in {}", args.port, raw.display());
     }
     let (to, events) = sync_channel(64);
@@ -316,26 +321,28 @@ pub fn execute(args: &CaptureArgs) -> Outcome {
     let mut capture = Capture {
         args,
         log: Log::new(&args.port),
-        view: View { source: args.port.clone(), raw: raw.display().to_string(), ..View::default() },
-        terminal: live.then(ratatui::init),
+        raw: &raw,
+        live,
         heard: Instant::now(),
         drawn: Instant::now(),
         stdout_open: true,
+        failed: None,
     };
     let end = capture.run(&events, &asked);
-    if capture.terminal.take().is_some() {
-        ratatui::restore();
-    }
+    // The terminal is a person's again.
+    capture.live = None;
+    // What comes below is no part of the log.
+    capture.stdout_open &= !was_live;
     let end = end?;
-    capture.take(&[], true); // What came of a line that was cut off.
+    capture.take(&[], true); // The line that was cut off.
 
     let log = &capture.log;
     let why = match &end {
-        End::Done => None,
-        End::Silent => Some(format!("no record for {} s", args.timeout)),
-        End::Closed(None) => Some(format!("{} was closed at the other end", args.port)),
-        End::Closed(Some(error)) => Some(format!("{} went away ({error})", args.port)),
-        End::Interrupted => Some("ended by Ctrl-C".to_owned()),
+        Ending::Done => None,
+        Ending::Silent => Some(format!("no record for {} s", args.timeout)),
+        Ending::Closed(None) => Some(format!("{} was closed at the other end", args.port)),
+        Ending::Closed(Some(error)) => Some(format!("{} went away ({error})", args.port)),
+        Ending::Interrupted => Some("ended by Ctrl-C".to_owned()),
     };
     if let Some(why) = why {
         eprintln!("wramp: {why}: {}", capture.what_never_came());
@@ -345,16 +352,27 @@ pub fn execute(args: &CaptureArgs) -> Outcome {
     }
     if args.save && !log.runs.is_empty() {
         eprintln!("saved: {}", capture.keep(&raw)?.display());
-    } else if live {
+    } else if was_live {
         eprintln!("raw log: {}", raw.display());
     }
-    if live && log.ramps().next().is_some() {
-        print(&Which::Summary.of(std::slice::from_ref(log)).text())?;
+    if was_live && log.ramps().next().is_some() {
+        print(&LogTable::Summary.of(std::slice::from_ref(log)).text())?;
     }
     if let Some(refusal) = log.refusal() {
-        // What never came has been said already, where it ended before its time.
-        return if matches!(end, End::Done) { Err(refusal) } else { Ok(ExitCode::from(2)) };
+        // Where the capture ended early, the message about it was printed above.
+        return if matches!(end, Ending::Done) { Err(refusal) } else { Ok(ExitCode::from(2)) };
     }
-    let status = log.runs.last().and_then(|run| run.done).map_or(1, |done| done.exit);
-    Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))
+    if let Some(problem) = capture.failed {
+        return Err(problem);
+    }
+    let Some((run, done)) = log.runs.last().and_then(|run| Some((run, run.done?))) else {
+        return Ok(ExitCode::from(1));
+    };
+    if done.exit == 0
+        && let Some(losses) = run.losses()
+    {
+        eprintln!("wramp: the capture is incomplete: {losses}");
+        return Ok(ExitCode::from(INCOMPLETE));
+    }
+    Ok(ExitCode::from(u8::try_from(done.exit).unwrap_or(1)))
 }

@@ -3,26 +3,77 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use ratatui::Frame;
+use crossterm::event::{self, Event, KeyCode, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Bar, BarChart, BarGroup, Block, Gauge, Paragraph, Row, Table};
+use ratatui::{DefaultTerminal, Frame};
 
-use crate::log::{Log, Ramp, RunLog, shown};
-use crate::table::{Show, grouped};
+use crate::model::log::{Log, shown};
+use crate::model::run_log::{RampLog, RunLog};
+use crate::show::log_tables::engine;
+use crate::show::number::grouped;
+use crate::show::table::CellStyle;
 
-/// Lines of others that are remembered to be shown.
+/// The live view on this terminal. It gives the terminal back when it is dropped.
+pub struct Live {
+    view: View,
+    terminal: DefaultTerminal,
+}
+
+impl Live {
+    /// Takes the terminal; `None` where this build has no live view.
+    #[must_use]
+    pub fn start(source: &str, raw: &str) -> Option<Self> {
+        let view = View { source: source.into(), raw: raw.into(), ..View::default() };
+        Some(Self { view, terminal: ratatui::init() })
+    }
+
+    /// Shows a line that is not a record.
+    pub fn line(&mut self, line: &str) {
+        self.view.line(line);
+    }
+
+    /// Draws the log as it is; `silence` is the time since the last record.
+    pub fn draw(&mut self, log: &Log, silence: Duration) {
+        let view = &self.view;
+        // A terminal that went away does not end the capture.
+        let _ = self.terminal.draw(|frame| view.draw(frame, log, silence));
+    }
+
+    /// Whether a key asked for the end. In raw mode Ctrl-C is an ordinary key.
+    #[must_use]
+    pub fn asked_to_end(&self) -> bool {
+        while event::poll(Duration::ZERO).unwrap_or(false) {
+            if let Ok(Event::Key(key)) = event::read() {
+                let control = key.modifiers.contains(KeyModifiers::CONTROL);
+                if key.code == KeyCode::Char('q') || control && key.code == KeyCode::Char('c') {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+/// How many of the newest other lines are remembered.
 const LINES: usize = 100;
 
 /// What a view shows besides the log itself.
 #[derive(Debug, Default)]
 pub struct View {
-    /// Where the bytes come from.
+    /// The port from which the bytes come.
     pub source: String,
-    /// Where they are kept.
+    /// The file in which they are kept.
     pub raw: String,
-    /// The newest lines that are no records of ours, and what was wrong with records.
+    /// The newest lines that are not records, and what was wrong with records.
     pub lines: VecDeque<String>,
 }
 
@@ -63,11 +114,9 @@ impl View {
             Some(header) => {
                 let header = header.get();
                 format!(
-                    "{} · {} {} {} · arena {} B · {} slots",
-                    header.board.0,
-                    header.runtime.0,
-                    header.runtime_version.0,
-                    header.interpreter.0,
+                    "{} · {} · arena {} B · {} slots",
+                    header.board.readable(),
+                    engine(&header),
                     grouped(&header.arena_bytes.to_string()),
                     header.slots
                 )
@@ -111,8 +160,8 @@ fn foot_line(log: &Log, silence: Duration) -> Line<'static> {
     ])
 }
 
-/// A gauge of what is measured; an empty frame of what is not.
-fn draw_gauges(frame: &mut Frame<'_>, area: Rect, run: Option<&RunLog>, ramp: Option<&Ramp>) {
+/// Gauges of arena and CPU; an empty frame for what is not measured.
+fn draw_gauges(frame: &mut Frame<'_>, area: Rect, run: Option<&RunLog>, ramp: Option<&RampLog>) {
     let [arena, cpu] =
         Layout::horizontal([Constraint::Percentage(62), Constraint::Percentage(38)]).areas(area);
     let step = ramp.and_then(|ramp| ramp.steps.last());
@@ -143,16 +192,16 @@ fn draw_gauges(frame: &mut Frame<'_>, area: Rect, run: Option<&RunLog>, ramp: Op
     }
 }
 
-fn draw_steps(frame: &mut Frame<'_>, area: Rect, ramp: Option<&Ramp>) {
-    const KEYS: [(&str, &str, Show); 8] = [
-        ("instances", "inst", Show::Number),
-        ("arena_free_bytes", "free B", Show::Number),
-        ("dwell_calls", "calls", Show::Number),
-        ("errors", "errors", Show::Number),
-        ("latency_p50_us", "p50 us", Show::Micros),
-        ("latency_p99_us", "p99 us", Show::Micros),
-        ("latency_max_us", "max us", Show::Micros),
-        ("turnaround_p99_us", "turn us", Show::Micros),
+fn draw_steps(frame: &mut Frame<'_>, area: Rect, ramp: Option<&RampLog>) {
+    const KEYS: [(&str, &str, CellStyle); 8] = [
+        ("instances", "inst", CellStyle::Number),
+        ("arena_free_bytes", "free B", CellStyle::Number),
+        ("dwell_calls", "calls", CellStyle::Number),
+        ("errors", "errors", CellStyle::Number),
+        ("latency_p50_us", "p50 us", CellStyle::Micros),
+        ("latency_p99_us", "p99 us", CellStyle::Micros),
+        ("latency_max_us", "max us", CellStyle::Micros),
+        ("turnaround_p99_us", "turn us", CellStyle::Micros),
     ];
     let title = match ramp {
         None => " steps ".to_owned(),
@@ -168,15 +217,16 @@ fn draw_steps(frame: &mut Frame<'_>, area: Rect, ramp: Option<&Ramp>) {
                 }
                 (None, None) => " ".into(),
             };
-            format!(" {}{end}", ramp.workload)
+            format!(" {}{end}", ramp.name())
         }
     };
     let rows = usize::from(area.height.saturating_sub(3));
     let steps: Vec<_> = ramp.map_or_else(Vec::new, |ramp| ramp.steps.iter().collect());
     let from = steps.len().saturating_sub(rows);
     let lines = steps[from..].iter().map(|step| {
-        let value = |key, show: Show| step.value(key).map_or("-".into(), |text| show.value(text));
-        Row::new(KEYS.map(|(key, _, show)| Line::raw(value(key, show)).right_aligned()))
+        let value =
+            |key, style: CellStyle| step.value(key).map_or("-".into(), |text| style.write(text));
+        Row::new(KEYS.map(|(key, _, style)| Line::raw(value(key, style)).right_aligned()))
     });
     let header = Row::new(KEYS.map(|(_, heading, _)| Line::raw(heading).right_aligned()))
         .style(Style::new().add_modifier(Modifier::BOLD));
@@ -185,11 +235,11 @@ fn draw_steps(frame: &mut Frame<'_>, area: Rect, ramp: Option<&Ramp>) {
     frame.render_widget(table, area);
 }
 
-/// Calls of the newest ramp whose instances have been reported: they come at its end.
+/// Calls of the newest ramp whose instances have been reported, which happens at its end.
 fn draw_calls(frame: &mut Frame<'_>, area: Rect, run: Option<&RunLog>) {
     let ramp = run.and_then(|run| run.ramps.iter().rev().find(|ramp| !ramp.instances.is_empty()));
     let Some(ramp) = ramp else {
-        let text = Paragraph::new("come at the end of a ramp");
+        let text = Paragraph::new("shown at the end of a ramp");
         frame.render_widget(text.block(Block::bordered().title(" calls a slot ")), area);
         return;
     };
@@ -212,7 +262,7 @@ fn draw_calls(frame: &mut Frame<'_>, area: Rect, run: Option<&RunLog>) {
         .data(BarGroup::default().bars(&bars))
         .bar_width(wide)
         .bar_gap(u16::from(bars.len() * (usize::from(wide) + 1) <= room))
-        .block(Block::bordered().title(format!(" calls a slot: {} ", ramp.workload)));
+        .block(Block::bordered().title(format!(" calls a slot: {} ", ramp.name())));
     frame.render_widget(chart, area);
 }
 
@@ -237,7 +287,7 @@ mod tests {
         let waiting = screen(&log, &view, 100, 30);
         assert!(waiting.contains("waiting for `wramp run`"), "{waiting}");
         assert!(waiting.contains("Booting Zephyr"), "{waiting}");
-        let golden = include_bytes!("../tests/golden/host.log");
+        let golden = include_bytes!("../../tests/golden/host.log");
         log.push(golden, |_, _, _| ());
         let done = screen(&log, &view, 110, 30);
         for words in ["B used", "calls a slot", "p99 us", "peak 2, limit arena"] {

@@ -1,12 +1,13 @@
-//! `wramp workloads`: what is built in.
+//! `wramp workloads`: the built-in workloads.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use wramp_core::runtime::Parameters;
 
-use crate::table::{Column, Format, Show, Table, column};
-use crate::{Outcome, print};
+use crate::problem::Outcome;
+use crate::show::table::{CellStyle, Column, Table, TableFormat, column};
+use crate::show::terminal::print;
 
 /// Options of `wramp workloads`.
 #[derive(Debug, Args)]
@@ -17,17 +18,17 @@ Examples:
 pub struct WorkloadsArgs {
     /// How to write it
     #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub format: TableFormat,
 }
 
 const COLUMNS: &[Column] = &[
-    column("name", "name", Show::Word),
-    column("wasm_bytes", "bytes", Show::Number),
-    column("memory_bytes", "memory", Show::Number),
-    column("export", "export", Show::Word),
-    column("parameters", "takes", Show::Word),
-    column("source", "source", Show::Word),
-    column("summary", "what it does", Show::Word),
+    column("name", "name", CellStyle::Plain),
+    column("wasm_bytes", "bytes", CellStyle::Number),
+    column("memory_bytes", "memory", CellStyle::Number),
+    column("export", "export", CellStyle::Plain),
+    column("parameters", "takes", CellStyle::Plain),
+    column("source", "source", CellStyle::Plain),
+    column("summary", "what it does", CellStyle::Plain),
 ];
 
 /// The table of all built-in workloads.
@@ -52,10 +53,10 @@ pub fn table() -> Table {
     });
     Table {
         name: "workloads",
-        title: "Workloads (bytes of module and of linear memory an instance)".into(),
+        title: "Workloads (bytes of the module and of an instance's linear memory)".into(),
         columns: COLUMNS.to_vec(),
         rows: rows.collect(),
-        sums: Vec::new(),
+        ..Table::default()
     }
 }
 
@@ -64,12 +65,6 @@ pub fn table() -> Table {
 /// # Errors
 /// Where stdout cannot be written.
 pub fn execute(args: &WorkloadsArgs) -> Outcome {
-    let table = table();
-    print(&match args.format {
-        Format::Table => table.text(),
-        Format::Markdown => table.markdown(),
-        Format::Csv => table.csv(),
-        Format::Json => format!("{:#}\n", table.json()),
-    })?;
+    print(&table().write(args.format))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,308 +1,36 @@
-//! A log as a model: runs, their ramps, and every line that could not be read.
+//! A log as a model: its runs, their ramps, and every line that could not be read.
 //!
-//! A log is whatever came over a cable: records between boot messages, lines cut in
-//! the middle, bytes that are no text, a board that began again. [`Log::push`] takes
-//! bytes as they come and never panics, whatever they are. Nothing is skipped in
-//! silence: a record that cannot be read is counted, and the first few are kept.
+//! A log is whatever came over a cable: records between boot messages, lines cut in the middle,
+//! bytes that are not text, a board that began again. [`Log::push`] takes bytes as they come and
+//! never panics, whatever they are. It skips nothing silently: it counts each record that cannot
+//! be read, and it keeps the first few of them.
 //!
-//! Memory is bounded, however long the log: foreign lines are only counted, and
-//! where the kept records would pass [`KEPT_BYTES`] every second step and instance is
-//! let go (and [`Log::remarks`] says so).
+//! Memory is bounded, however long the log is. Lines of others are only counted. Where the kept
+//! records would exceed [`KEPT_BYTES`], every second step and instance is dropped, and
+//! [`Log::remarks`] says so.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Read};
-use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use memchr::{memchr, memmem};
-use wramp_core::report::{
-    Done, End, Fault, Fit, Instance, Load, PREFIX, ParseError, Part, Predict, Record, Run, Step,
-    Worker,
-};
+use wramp_core::report::{PREFIX, ParseError, Record, Word};
 
-use crate::Problem;
+use crate::model::kept::{Kept, Kind};
+use crate::model::run_log::{RampLog, RunLog};
+use crate::problem::Problem;
 
-/// Of a longer line only the end is looked at: that is where a record can be.
+/// Of a longer line only the end is read, because that is where a record can be.
 pub const LINE_BYTES: usize = 4096;
-/// Text of records kept before they are thinned out.
+/// Bytes of records that are kept before they are thinned out.
 pub const KEPT_BYTES: usize = 16 << 20;
-/// Runs kept of a log: a board in a boot loop makes more.
+/// Runs that are kept of a log; a board in a boot loop makes more.
 pub const KEPT_RUNS: usize = 256;
-/// Ramps kept of a log.
+/// Ramps that are kept of a log.
 pub const KEPT_RAMPS: usize = 4096;
-/// Unreadable lines that are kept to be shown; the rest is only counted.
+/// Unreadable lines that are kept to be shown; the others are only counted.
 pub const SHOWN_COMPLAINTS: usize = 5;
-
-/// A kind of record, for [`Kept`].
-pub trait Kind {
-    /// The record itself.
-    type Record<'a>;
-    /// The record, where it is of this kind.
-    fn of(record: Record<'_>) -> Option<Self::Record<'_>>;
-}
-
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $record:ident;)*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
-        pub struct $name;
-        impl Kind for $name {
-            type Record<'a> = $record<'a>;
-            fn of(record: Record<'_>) -> Option<$record<'_>> {
-                match record {
-                    Record::$record(record) => Some(record),
-                    _ => None,
-                }
-            }
-        }
-    )*};
-}
-
-kinds! {
-    /// `wramp run`.
-    RunKind = Run;
-    /// `wramp load`.
-    LoadKind = Load;
-    /// `wramp fit`.
-    FitKind = Fit;
-    /// `wramp predict`.
-    PredictKind = Predict;
-    /// `wramp part`.
-    PartKind = Part;
-    /// `wramp step`.
-    StepKind = Step;
-    /// `wramp instance`.
-    InstanceKind = Instance;
-    /// `wramp worker`.
-    WorkerKind = Worker;
-    /// `wramp end`.
-    EndKind = End;
-    /// `wramp fault`.
-    FaultKind = Fault;
-}
-
-/// A record of a known kind, kept as its line: smaller than the record where most keys
-/// are absent, it owns its words, and keys of a newer writer stay in it.
-#[derive(Clone, Debug)]
-pub struct Kept<K> {
-    text: Box<str>,
-    kind: PhantomData<K>,
-}
-
-impl<K: Kind> Kept<K> {
-    fn new(line: &str) -> Self {
-        Self { text: line.into(), kind: PhantomData }
-    }
-
-    /// The record.
-    #[must_use]
-    pub fn get(&self) -> K::Record<'_> {
-        match Record::parse(&self.text).ok().flatten().and_then(K::of) {
-            Some(record) => record,
-            // `Log::take` kept this very text because it parsed as this kind.
-            None => unreachable!("a kept line no longer parses: {}", self.text),
-        }
-    }
-
-    /// The line, from its prefix to its CRC.
-    #[must_use]
-    pub fn line(&self) -> &str {
-        &self.text
-    }
-
-    /// A key's value as it stands in the line.
-    #[must_use]
-    pub fn value(&self, key: &str) -> Option<&str> {
-        self.text
-            .split_ascii_whitespace()
-            .find_map(|word| word.split_once('=').filter(|(k, _)| *k == key).map(|(_, v)| v))
-    }
-}
-
-/// Records of a kind in their order, thinned out where they are too many.
-#[derive(Clone, Debug)]
-pub struct Rows<K> {
-    kept: Vec<Kept<K>>,
-    newest: Option<Kept<K>>,
-    stride: usize,
-    seen: usize,
-}
-
-impl<K: Kind> Default for Rows<K> {
-    fn default() -> Self {
-        Self { kept: Vec::new(), newest: None, stride: 1, seen: 0 }
-    }
-}
-
-impl<K: Kind> Rows<K> {
-    /// Returns the bytes that are kept more than before.
-    fn push(&mut self, line: &str) -> usize {
-        let keep = self.seen.is_multiple_of(self.stride);
-        self.seen += 1;
-        if keep {
-            self.newest = None;
-            self.kept.push(Kept::new(line));
-            line.len()
-        } else {
-            self.newest = Some(Kept::new(line));
-            0
-        }
-    }
-
-    fn thin(&mut self) {
-        let mut index = 0;
-        let last = self.kept.len().saturating_sub(1);
-        let mut newest = None;
-        self.kept.retain(|kept| {
-            let keep = index % 2 == 0;
-            if index == last && !keep {
-                newest = Some(kept.text.clone());
-            }
-            index += 1;
-            keep
-        });
-        if self.newest.is_none() {
-            self.newest = newest.map(|text| Kept { text, kind: PhantomData });
-        }
-        self.kept.shrink_to_fit();
-        self.stride *= 2;
-    }
-
-    fn bytes(&self) -> usize {
-        self.kept.iter().map(|kept| kept.text.len()).sum()
-    }
-
-    /// What is kept, in order; the newest is always among them.
-    pub fn iter(&self) -> impl Iterator<Item = &Kept<K>> {
-        self.kept.iter().chain(&self.newest)
-    }
-
-    /// The newest.
-    #[must_use]
-    pub fn last(&self) -> Option<&Kept<K>> {
-        self.newest.as_ref().or(self.kept.last())
-    }
-
-    /// How many there were, kept or not.
-    #[must_use]
-    pub fn seen(&self) -> usize {
-        self.seen
-    }
-
-    /// Whether there was none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.seen == 0
-    }
-}
-
-/// One workload's ramp.
-#[derive(Clone, Debug, Default)]
-pub struct Ramp {
-    /// The workload, as the ramp calls it (`cpu`, `mixed`, `cpu@core0`).
-    pub workload: String,
-    /// Modules that were loaded for it; none where each instance loads its own.
-    pub loads: Vec<Kept<LoadKind>>,
-    /// Interpreter stacks that were fitted to the modules.
-    pub fits: Vec<Kept<FitKind>>,
-    /// What the first instance said about the rest.
-    pub predict: Option<Kept<PredictKind>>,
-    /// What an instance's cost consists of.
-    pub parts: Vec<Kept<PartKind>>,
-    /// The rungs.
-    pub steps: Rows<StepKind>,
-    /// The instances.
-    pub instances: Rows<InstanceKind>,
-    /// The workers of a pool.
-    pub workers: Rows<WorkerKind>,
-    /// How it ended, if it did.
-    pub end: Option<Kept<EndKind>>,
-}
-
-impl Ramp {
-    /// Most instances: as the end says, or as many as were seen.
-    #[must_use]
-    pub fn peak(&self) -> u32 {
-        match &self.end {
-            Some(end) => end.get().peak,
-            None => self.steps.iter().map(|step| step.get().instances).max().unwrap_or(0),
-        }
-    }
-
-    /// Arena bytes of the modules that were loaded for it; unknown where none was named.
-    #[must_use]
-    pub fn module_arena_bytes(&self) -> Option<u64> {
-        let bytes = self.loads.iter().map(|load| u64::from(load.get().arena_bytes.0));
-        (!self.loads.is_empty()).then(|| bytes.sum())
-    }
-}
-
-/// One run: from its `run` record to its `done`, or to where it was cut off.
-#[derive(Clone, Debug, Default)]
-pub struct RunLog {
-    /// Number of the line that it begins in, from 1.
-    pub line: u64,
-    /// Machine, versions and knobs; absent where the log begins in the middle.
-    pub header: Option<Kept<RunKind>>,
-    /// Its ramps, in order.
-    pub ramps: Vec<Ramp>,
-    /// What could not go on.
-    pub faults: Vec<Kept<FaultKind>>,
-    /// Its last record.
-    pub done: Option<Done>,
-    /// Number of the line in which the board began again before this run was done.
-    pub reset: Option<u64>,
-    pending: Pending,
-}
-
-/// What comes before a ramp is named: its modules may bear other names than it does.
-#[derive(Clone, Debug, Default)]
-struct Pending {
-    loads: Vec<Kept<LoadKind>>,
-    fits: Vec<Kept<FitKind>>,
-    parts: Vec<Kept<PartKind>>,
-}
-
-impl RunLog {
-    /// The board, or `?` where the log begins in the middle.
-    #[must_use]
-    pub fn board(&self) -> &str {
-        self.header.as_ref().and_then(|header| header.value("board")).unwrap_or("?")
-    }
-
-    /// The ramp that a record of `workload` belongs to.
-    fn ramp(&mut self, workload: &str) -> &mut Ramp {
-        let open =
-            self.ramps.last().is_some_and(|ramp| ramp.end.is_none() && ramp.workload == workload);
-        if !open {
-            let Pending { loads, fits, parts } = std::mem::take(&mut self.pending);
-            let workload = workload.into();
-            self.ramps.push(Ramp { workload, loads, fits, parts, ..Ramp::default() });
-        }
-        let newest = self.ramps.len() - 1;
-        &mut self.ramps[newest]
-    }
-
-    /// The ramp that goes on, where one does: the record may be of one of its modules.
-    fn open(&mut self, workload: &str) -> &mut Ramp {
-        let going_on =
-            self.pending.loads.is_empty() && self.ramps.last().is_some_and(|r| r.end.is_none());
-        if going_on {
-            let newest = self.ramps.len() - 1;
-            return &mut self.ramps[newest];
-        }
-        self.ramp(workload)
-    }
-
-    /// A module was loaded and nothing came after: a ramp all the same.
-    fn settle(&mut self) {
-        if let Some(load) = self.pending.loads.last() {
-            let workload = load.get().workload.0.to_owned();
-            self.ramp(&workload);
-        }
-    }
-}
 
 /// A line that looks like a record and cannot be read.
 #[derive(Clone, Debug)]
@@ -315,19 +43,19 @@ pub struct Complaint {
     pub text: String,
 }
 
-/// What a line turned out to be: neither where it is someone else's, or empty.
+/// What a line turned out to be. Both are unset for an empty line and for someone else's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// A record was read from it; of a line whose end was lost there are several.
+    /// A record was read from it. A line whose line end was lost holds several.
     pub record: bool,
-    /// It holds one that cannot be read, and why.
+    /// Why a record in it cannot be read, if there is such a record.
     pub complaint: Option<String>,
 }
 
 /// A log.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
-    /// What to call it: its file or directory.
+    /// Its name: that of its file or directory.
     pub name: String,
     /// Its runs, in order.
     pub runs: Vec<RunLog>,
@@ -343,7 +71,7 @@ pub struct Log {
     pub beyond: u64,
     /// Bytes so far, line ends included.
     pub bytes: u64,
-    /// Bytes among them that are no text in any boot message.
+    /// Bytes among them that no boot message contains.
     pub noise: u64,
     newer: Option<u32>,
     partial: Vec<u8>,
@@ -358,7 +86,7 @@ impl Log {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// Takes bytes as they come; whole lines are read and shown to `each`.
+    /// Takes bytes as they come. It reads each whole line and hands it to `each`.
     pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(&Self, &[u8], &Seen)) {
         self.bytes += bytes.len() as u64;
         self.noise += bytes.chunks(255).map(noise).sum::<u64>();
@@ -378,7 +106,7 @@ impl Log {
         self.keep_partial(bytes);
     }
 
-    /// Reads what is left without a line end; the log is over.
+    /// Ends the log: reads the last line, which has no line end.
     pub fn finish(&mut self, mut each: impl FnMut(&Self, &[u8], &Seen)) {
         if !self.partial.is_empty() {
             let line = std::mem::take(&mut self.partial);
@@ -412,7 +140,7 @@ impl Log {
             self.foreign += 1;
             return Seen::default();
         }
-        // `from_utf8_lossy` goes byte by byte even where all is ASCII.
+        // `from_utf8_lossy` goes byte by byte even where every byte is ASCII.
         let text =
             std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
         let mut seen = Seen::default();
@@ -423,6 +151,11 @@ impl Log {
                     seen.record = true;
                 }
                 Err(error) => {
+                    // It belongs to the run that was under way, even where a `run` record
+                    // follows on the same line: a reset cut it short.
+                    if let Some(run) = self.runs.last_mut() {
+                        run.unread += 1;
+                    }
                     if let ParseError::Newer { format } = error {
                         self.newer = Some(format);
                     }
@@ -464,7 +197,7 @@ impl Log {
             return;
         }
         if let Record::Plan(_) = record {
-            return; // A prediction is no part of any run.
+            return; // A prediction is not part of any run.
         }
         if self.runs.is_empty() {
             self.runs.push(RunLog { line: self.lines, ..RunLog::default() });
@@ -478,7 +211,8 @@ impl Log {
                 0
             }
             Record::Load(_) => {
-                // The ramp before it did not end: its loads are not this one's.
+                // A ramp that has only loaded so far takes this module too. A ramp that went
+                // further and did not end is over: this module is the next ramp's.
                 if run.pending.loads.is_empty()
                     && let Some(ramp) = run.ramps.last_mut()
                     && ramp.end.is_none()
@@ -555,17 +289,17 @@ impl Log {
     }
 
     /// All ramps of all runs.
-    pub fn ramps(&self) -> impl Iterator<Item = &Ramp> {
+    pub fn ramps(&self) -> impl Iterator<Item = &RampLog> {
         self.runs.iter().flat_map(|run| &run.ramps)
     }
 
-    /// The run to judge by: the last that was done, or else the last.
+    /// The run to judge by: the last one that was done, or else the last one.
     #[must_use]
     pub fn best(&self) -> Option<&RunLog> {
         self.runs.iter().rev().find(|run| run.done.is_some()).or(self.runs.last())
     }
 
-    /// Why nothing can be read here, if that is so.
+    /// Why nothing can be read here, if nothing can.
     #[must_use]
     pub fn refusal(&self) -> Option<Problem> {
         let name = &self.name;
@@ -580,8 +314,8 @@ impl Log {
             format!("{name} is empty: give the log of a wramp run (`wramp run --format records`)")
         } else if self.is_noise() {
             format!(
-                "{name}: {} of {} bytes are no text: captured at another baud rate than the \
-                 board's? Set --baud (Zephyr's consoles use 115200)",
+                "{name}: {} of {} bytes are not text: was it captured at another baud rate than \
+                 the board's? Set --baud (Zephyr's consoles use 115200)",
                 self.noise, self.bytes
             )
         } else if self.unread > 0 {
@@ -593,19 +327,19 @@ impl Log {
             )
         } else {
             format!(
-                "{name}: no wramp record in its {} lines: the log of another program?",
+                "{name}: no wramp record in its {} lines: is it the log of another program?",
                 self.lines
             )
         }))
     }
 
-    /// Whether most of it is no text: what a wrong baud rate looks like.
+    /// Whether much of it is not text. A wrong baud rate looks like that.
     #[must_use]
     pub fn is_noise(&self) -> bool {
         self.bytes >= 32 && self.noise * 4 > self.bytes
     }
 
-    /// What a reader should know of the log besides its figures, a sentence each.
+    /// What a reader should know about the log besides its figures, a sentence each.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
@@ -636,13 +370,18 @@ impl Log {
             for fault in &run.faults {
                 let fault = fault.get();
                 let words = fault.message.readable().to_string();
-                let knob = fault.knob.map_or(String::new(), |knob| format!(" (change {})", knob.0));
-                remarks.push(format!("fault: {words}{knob}"));
+                let knob = fault
+                    .knob
+                    .map_or(String::new(), |knob| format!(" (change {})", knob.readable()));
+                let of = fault
+                    .workload
+                    .map_or(String::new(), |word: Word<'_>| format!(" of {}", word.readable()));
+                remarks.push(format!("fault{of}: {words}{knob}"));
             }
         }
         if self.thinned {
             remarks.push(
-                "too many records to keep: of long ramps only some steps and instances are shown"
+                "too many records to keep: long ramps show only some of their steps and instances"
                     .into(),
             );
         }
@@ -656,7 +395,7 @@ impl Log {
     /// Reads a whole log.
     ///
     /// # Errors
-    /// Where it cannot be read, and [`refusal`](Self::refusal).
+    /// Where it cannot be read, and as [`refusal`](Self::refusal).
     pub fn read(name: &str, mut from: impl Read) -> Result<Self, Problem> {
         let mut log = Self::new(name);
         let mut chunk = vec![0; 64 << 10];
@@ -672,29 +411,23 @@ impl Log {
         log.refusal().map_or(Ok(log), Err)
     }
 
-    /// Opens a log: a file, `-` for stdin, or the directory of a saved run. Its remarks
-    /// go to stderr.
+    /// Opens a log: a file, `-` for stdin, or the directory of a saved run.
     ///
     /// # Errors
-    /// Where there is none; see [`read`](Self::read).
+    /// Where there is no such log; see [`read`](Self::read).
     pub fn open(path: &str) -> Result<Self, Problem> {
-        let log = if path == "-" {
-            Self::read("stdin", io::stdin().lock())?
-        } else {
-            let file = file_of(Path::new(path));
-            let opened = std::fs::File::open(&file)
-                .map_err(|error| Problem::new(format!("{}: {error}", file.display())))?;
-            Self::read(&name_of(Path::new(path)), opened)?
-        };
-        for remark in log.remarks() {
-            eprintln!("{}: {remark}", log.name);
+        if path == "-" {
+            return Self::read("stdin", io::stdin().lock());
         }
-        Ok(log)
+        let file = file_of(Path::new(path));
+        let opened = std::fs::File::open(&file)
+            .map_err(|error| Problem::new(format!("{}: {error}", file.display())))?;
+        Self::read(&name_of(Path::new(path)), opened)
     }
 }
 
-/// Keeps a record of which a ramp has a handful, and no more than a thousand. Returns the
-/// bytes that are kept more than before.
+/// Keeps a record of a kind of which a ramp has a handful, up to a thousand. Returns by how many
+/// bytes the kept text grew.
 fn push_few<K: Kind>(kept: &mut Vec<Kept<K>>, line: &str) -> usize {
     if kept.len() >= 1024 {
         return 0;
@@ -708,12 +441,17 @@ fn file_of(path: &Path) -> PathBuf {
     if path.is_dir() { path.join("run.log") } else { path.into() }
 }
 
+/// The directory of a saved run, where the path names it or the `run.log` in it.
+#[must_use]
+pub fn directory_of(path: &Path) -> Option<&Path> {
+    let is_run = path.file_name().is_some_and(|name| name == "run.log");
+    if path.is_dir() { Some(path) } else { path.parent().filter(|_| is_run) }
+}
+
 /// `board/date-commit` of a saved run, or the file's name.
 fn name_of(path: &Path) -> String {
-    let is_run = path.file_name().is_some_and(|name| name == "run.log");
-    let saved = if path.is_dir() { Some(path) } else { path.parent().filter(|_| is_run) };
     let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    match saved {
+    match directory_of(path) {
         Some(directory) => {
             let parts = [directory.parent().and_then(last), last(directory)];
             let name = parts.into_iter().flatten().collect::<Vec<_>>().join("/");
@@ -723,8 +461,9 @@ fn name_of(path: &Path) -> String {
     }
 }
 
-/// Bytes that stand in no line a board prints on purpose. Of at most 255, each judged
-/// without a branch: every byte of a log goes through here.
+/// Counts bytes that no board prints on purpose, of at most 255.
+///
+/// Every byte of a log passes through here, so the loop has no branch.
 fn noise(bytes: &[u8]) -> u64 {
     let is_noise = |byte: u8| {
         let is_text = (b' '..0x7f).contains(&byte);

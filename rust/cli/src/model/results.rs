@@ -1,8 +1,8 @@
-//! Where runs are kept: `results/<board>/<date>-<short commit>/`.
+//! The directory of saved runs: `results/<board>/<date>-<short commit>/`.
 //!
-//! `run.log` holds the records, `machine.txt` what made them. A second run of the
-//! same day and commit goes beside the first (`-2`, `-3`, ...): nothing is overwritten.
-//! The date is UTC's.
+//! `run.log` holds the records, `machine.txt` describes what made them. A second run of the same
+//! day and commit goes beside the first (`-2`, `-3`, ...), so nothing is overwritten. Dates are
+//! in UTC.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,9 +13,10 @@ use std::time::SystemTime;
 
 use wramp_core::report::{Record, Run};
 
-use crate::Problem;
+use crate::model::file::{not_written, write};
+use crate::problem::Problem;
 
-/// The directory of saved runs, from where the command was started.
+/// The directory of saved runs, relative to the current directory.
 pub const RESULTS: &str = "results";
 
 /// Saves a run's records and a description of this machine under `results/`.
@@ -37,19 +38,37 @@ pub fn save_under(results: &Path, board: &str, log: &[u8]) -> Result<PathBuf, Pr
     Ok(directory)
 }
 
-/// Makes a directory that nobody has yet.
+/// Fails now if [`save`] would fail later: a run may take minutes.
+///
+/// # Errors
+/// Where nothing can be written under `results/`.
+pub fn check_writable() -> Result<(), Problem> {
+    let results = Path::new(RESULTS);
+    fs::create_dir_all(results).map_err(|error| not_written(results, &error))?;
+    let probe = results.join(format!(".wramp-{}", std::process::id()));
+    let written = fs::write(&probe, b"probe").map_err(|error| not_written(results, &error));
+    // A probe that was never made cannot be removed.
+    let _ = fs::remove_file(&probe);
+    written
+}
+
+/// Makes a directory that does not exist yet.
 ///
 /// # Errors
 /// Where it cannot be made.
 pub fn claim(results: &Path, board: &str) -> Result<PathBuf, Problem> {
-    // A board's name may have slashes (`esp32s3_devkitc/esp32s3/procpu`), and dots are
-    // no way out of here.
+    // A slash of a board's name (`mps2/an385`) becomes an underscore, as `scripts/record` has it.
+    // A dot must not lead out of this directory.
     let board: String = board
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' })
+        .map(|c| match c {
+            '/' => '_',
+            c if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') => c,
+            _ => '-',
+        })
         .collect();
     let board = results.join(if board.is_empty() { "unknown" } else { &board });
-    fs::create_dir_all(&board).map_err(|error| told(&board, &error))?;
+    fs::create_dir_all(&board).map_err(|error| not_written(&board, &error))?;
     let name = format!("{}-{}", date(), commit().unwrap_or_else(|| "nogit".into()));
     let mut directory = board.join(&name);
     for number in 2.. {
@@ -58,22 +77,10 @@ pub fn claim(results: &Path, board: &str) -> Result<PathBuf, Problem> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 directory = board.join(format!("{name}-{number}"));
             }
-            Err(error) => return Err(told(&directory, &error)),
+            Err(error) => return Err(not_written(&directory, &error)),
         }
     }
     Ok(directory)
-}
-
-/// Writes a file, or says which one could not be.
-///
-/// # Errors
-/// Where it cannot be written.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Problem> {
-    fs::write(path, bytes).map_err(|error| told(path, &error))
-}
-
-fn told(path: &Path, error: &io::Error) -> Problem {
-    Problem::new(format!("cannot write {}: {error}", path.display()))
 }
 
 /// Today, as `2026-01-31`.
@@ -83,8 +90,8 @@ pub fn date() -> String {
     now.chars().take(10).collect()
 }
 
-/// The short commit of the repository around the current directory, `-dirty` where files
-/// that it tracks were changed, other than results.
+/// The short commit of the repository around the current directory, with `-dirty` where tracked
+/// files other than results were changed.
 fn commit() -> Option<String> {
     let commit = output("git", &["describe", "--always", "--abbrev=7", "--exclude=*"])?;
     let changed =
@@ -92,7 +99,7 @@ fn commit() -> Option<String> {
     Some(if output("git", &changed).is_some() { commit + "-dirty" } else { commit })
 }
 
-/// The first line that a command prints, where it can be run.
+/// The first line that a command prints; `None` where it cannot be run.
 fn output(command: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(command).args(arguments).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -100,10 +107,10 @@ fn output(command: &str, arguments: &[&str]) -> Option<String> {
     (output.status.success() && !line.is_empty()).then_some(line)
 }
 
-/// What this binary was built with, for who repeats the command: variables of the build as a
-/// shell takes them, then WAMR's version and where it came from. No path: results are public.
+/// How to build this binary again: the variables of the build as a shell takes them, then WAMR's
+/// version and source. It names no path, because results are public.
 ///
-/// Version and interpreter are those of the run's own record.
+/// Version and interpreter are those of the run record.
 fn built_with(run: &Run<'_>) -> String {
     let variables = [
         ("WRAMP_INTERPRETER_OPT", option_env!("WRAMP_INTERPRETER_OPT")),
@@ -129,8 +136,8 @@ fn built_with(run: &Run<'_>) -> String {
     text
 }
 
-/// What this machine is: enough to know later what a figure was measured on, and to repeat
-/// the command where it was a run here.
+/// Describes this machine: enough to know later where a figure was measured, and to repeat the
+/// command if it ran here.
 fn machine(log: &[u8]) -> String {
     let mut text = String::new();
     let command: Vec<String> = std::env::args_os()
@@ -147,7 +154,7 @@ fn machine(log: &[u8]) -> String {
         Ok(Some(Record::Run(run))) => Some(run),
         _ => None,
     });
-    // A board's engine is its firmware's.
+    // A board has another binary: its firmware.
     if let Some(run) = run.filter(|run| run.board.0 == "linux") {
         let _ = writeln!(text, "built_with: {}", built_with(&run));
     }
@@ -159,7 +166,7 @@ fn machine(log: &[u8]) -> String {
     let cores = std::thread::available_parallelism().ok().map(|cores| cores.to_string());
     let facts = [
         ("commit", commit()),
-        // Not the host's name: results are public.
+        // Without the host's name, because results are public.
         ("system", output("uname", &["-srm"])),
         ("cpu", file("/proc/cpuinfo", "model name")),
         ("cores", cores),

@@ -1,13 +1,13 @@
 //! The published ESP32-S3 benchmark as a reference for `wramp compare`.
 //!
-//! absmach/propeller, examples/esp32s3-wasm-benchmark-zephyr: Zephyr, WAMR's classic
-//! interpreter with AOT compiled in, 240 MHz, one core, an arena of 192 KiB, 24 slots
-//! of 4 KiB, 4 KiB of interpreter stack. Its article rounds to KiB; where a figure
-//! here is exact, it was computed from WAMR's own sizes, and says so.
+//! The source is absmach/propeller, examples/esp32s3-wasm-benchmark-zephyr. It runs Zephyr and
+//! WAMR's classic interpreter with AOT compiled in, at 240 MHz on one core, with an arena of
+//! 192 KiB, 24 slots of 4 KiB and 4 KiB of interpreter stack. Its article rounds to KiB. A figure
+//! that is exact here was computed from WAMR's own sizes, and its source says so.
 
-/// What the reference is called on the command line.
+/// The reference's name on the command line.
 pub const NAME: &str = "published";
-/// What it is, where it stands beside runs.
+/// Its name in a table beside runs.
 pub const LABEL: &str = "published, a real ESP32-S3";
 /// The board, in Zephyr's terms.
 pub const BOARD: &str = "esp32s3_devkitc";
@@ -21,7 +21,7 @@ pub const ARENA_BYTES: u32 = 196_608;
 pub struct Published {
     /// The workload.
     pub workload: &'static str,
-    /// The figure, as [`compare`](crate::compare) calls it.
+    /// The figure, as `wramp compare` calls it.
     pub figure: &'static str,
     /// Its value.
     pub value: f64,
@@ -49,7 +49,7 @@ const fn kib(figure: &'static str, kib: f64) -> Published {
     Published { workload: "cpu", figure, value: kib * 1024.0, rounding: 1024.0, source: HEAP }
 }
 
-/// All of them.
+/// All published figures.
 pub const FIGURES: &[Published] = &[
     exact("cpu", "peak", 24.0, ARTICLE),
     exact("cpu", "cost_bytes", 6456.0, SIZES),

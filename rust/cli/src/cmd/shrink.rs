@@ -1,17 +1,19 @@
-//! `wramp shrink`: a module that declares whole pages, made to take the bytes it uses.
+//! `wramp shrink`: makes a module that declares whole pages take only the bytes it uses.
 //!
-//! WAMR gives an instance `__heap_base` bytes of linear memory instead of whole pages
-//! where a module exports immutable `__heap_base` and `__data_end`, and neither grows its
-//! memory nor asks for its size. Compilers write these exports; a module by hand has none.
-//! What is added, and why it is added just so (`wasm_loader.c` of 2.4.5):
+//! WAMR gives an instance `__heap_base` bytes of linear memory instead of whole pages if the
+//! module exports immutable globals `__heap_base` and `__data_end`, and neither grows its memory
+//! nor asks for its size. Compilers write these exports. A module written by hand has none.
 //!
-//! - The first mutable i32 global at or below the heap base is taken for the stack
-//!   pointer, and writes to it are checked. So one that nobody writes comes before the
-//!   module's own, and all indices of globals move up by one.
-//! - The data's end is rounded up to 16 and must not pass the heap base then: one global
-//!   serves under both names where the size allows it, for each costs an instance 40 bytes.
+//! `shrink` adds the exports as WAMR's loader (`wasm_loader.c` of 2.4.5) wants them:
 //!
-//! It proves nothing about what the module does at run time: an access beyond traps.
+//! - The loader takes the first mutable i32 global at or below the heap base for the stack
+//!   pointer, and checks writes to it. So `shrink` puts a global that nobody writes before the
+//!   module's own, and moves all indices of globals up by one.
+//! - The loader rounds the data's end up to 16, and the result must not exceed the heap base. Each
+//!   global costs an instance 40 bytes, so one global serves under both names where the size
+//!   allows it.
+//!
+//! `shrink` does not prove what the module does at run time. An access beyond the new size traps.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -23,11 +25,14 @@ use wasm_encoder::{ConstExpr, ExportKind, ExportSection, GlobalSection, GlobalTy
 use wasm_encoder::{Module, ValType};
 use wasmparser::{DataKind, KnownCustom, Operator, Parser, Payload, TypeRef};
 
-use crate::geometry::bytes;
-use crate::table::grouped;
-use crate::{Outcome, Problem, print, run, save};
+use crate::model::file;
+use crate::model::geometry::bytes;
+use crate::model::module;
+use crate::problem::{Outcome, Problem};
+use crate::show::number::grouped;
+use crate::show::terminal::print;
 
-/// The exports by which a runtime knows how much memory is used.
+/// The exports that tell a runtime how much memory is used.
 const NAMES: [&str; 2] = ["__heap_base", "__data_end"];
 
 /// Options of `wramp shrink`.
@@ -51,7 +56,7 @@ pub struct ShrinkArgs {
     pub output: String,
 }
 
-/// A module rewritten.
+/// A rewritten module.
 #[derive(Clone, Debug)]
 pub struct Shrunk {
     /// The module.
@@ -62,14 +67,14 @@ pub struct Shrunk {
     pub remark: Option<String>,
 }
 
-/// What of a module decides whether it can be shrunk.
+/// The facts about a module that decide whether it can be shrunk.
 #[derive(Default)]
 struct Survey {
     imported_globals: u32,
     globals: u32,
     declared_bytes: u64,
     data_end: u64,
-    /// Where the module's own first mutable i32 global begins: most likely its stack pointer.
+    /// The initial value of the module's first mutable i32 global, most likely its stack pointer.
     first_mutable: Option<u32>,
 }
 
@@ -154,7 +159,7 @@ impl Survey {
                         let DataKind::Active { offset_expr, .. } = data.kind else { continue };
                         let Some(offset) = constant(&offset_expr) else {
                             return Err(Problem::new(
-                                "where one of its data segments lies is known at run time only: \
+                                "the place of one of its data segments is known only at run time: \
                                  give it a constant offset",
                             ));
                         };
@@ -175,7 +180,9 @@ impl Survey {
     fn memory(&mut self, memory: wasmparser::MemoryType) -> Result<(), Problem> {
         if memory.memory64 || memory.shared {
             let kind = if memory.shared { "shared" } else { "64-bit" };
-            return Err(Problem::new(format!("its memory is {kind}: runtimes truncate none such")));
+            return Err(Problem::new(format!(
+                "its memory is {kind}: runtimes do not truncate such a memory"
+            )));
         }
         let page = 1 << memory.page_size_log2.unwrap_or(16);
         self.declared_bytes = memory.initial.saturating_mul(page);
@@ -183,7 +190,7 @@ impl Survey {
     }
 }
 
-/// Rewrites as it copies.
+/// Copies a module and rewrites it on the way.
 struct Rewriter {
     survey: Survey,
     memory_bytes: u32,
@@ -248,7 +255,7 @@ impl Reencode for Rewriter {
         Ok(())
     }
 
-    /// Sections that the module lacks, in their place.
+    /// Adds sections that the module lacks, in their place.
     fn intersperse_section_hook(
         &mut self,
         module: &mut Module,
@@ -271,7 +278,7 @@ impl Reencode for Rewriter {
         Ok(())
     }
 
-    /// Names are kept; debug information and relocations point at what has moved.
+    /// Keeps names. Drops debug information and relocations, which point at what has moved.
     fn parse_custom_section(
         &mut self,
         module: &mut Module,
@@ -281,7 +288,7 @@ impl Reencode for Rewriter {
         let stale = name.starts_with(".debug") || name.starts_with("reloc.") || name == "linking";
         match section.as_known() {
             _ if stale => Ok(()),
-            // Malformed names harm no one, but cannot be renumbered.
+            // Malformed names cannot be renumbered, and dropping them harms nothing.
             KnownCustom::Name(names) => {
                 if let Ok(names) = self.custom_name_section(names) {
                     module.section(&names);
@@ -297,13 +304,13 @@ impl Reencode for Rewriter {
 /// memory.
 ///
 /// # Errors
-/// Where the size is none, or the module such that no runtime truncates it.
+/// Where the size is not possible, or where no runtime truncates such a module.
 pub fn shrink(wasm: &[u8], memory_bytes: u32) -> Result<Shrunk, Problem> {
     let number = |bytes: u64| grouped(&bytes.to_string());
     let wanted = number(memory_bytes.into());
     if memory_bytes == 0 || !memory_bytes.is_multiple_of(8) {
         return Err(Problem::new(format!(
-            "--memory-bytes {memory_bytes} is no multiple of 8: runtimes round up to that; give {}",
+            "--memory-bytes {memory_bytes} is not a multiple of 8, to which runtimes round it up: give {}",
             u64::from(memory_bytes).next_multiple_of(8).max(8)
         )));
     }
@@ -340,12 +347,12 @@ pub fn shrink(wasm: &[u8], memory_bytes: u32) -> Result<Shrunk, Problem> {
 /// `wramp shrink`.
 ///
 /// # Errors
-/// A module that cannot be read or not be shrunk, or a file that cannot be written.
+/// A module that cannot be read or shrunk, or a file that cannot be written.
 pub fn execute(args: &ShrinkArgs) -> Outcome {
     let named = |problem: Problem| Problem::new(format!("{}: {problem}", args.input));
-    let wasm = run::module_bytes(Path::new(&args.input)).map_err(named)?;
+    let wasm = module::read(Path::new(&args.input)).map_err(named)?;
     let shrunk = shrink(&wasm, args.memory_bytes).map_err(named)?;
-    save::write(Path::new(&args.output), &shrunk.wasm)?;
+    file::write(Path::new(&args.output), &shrunk.wasm)?;
     if let Some(remark) = &shrunk.remark {
         eprintln!("{}: {remark}", args.input);
     }

@@ -1,13 +1,15 @@
 //! Charts as SVG: one panel each, legible at 390 pixels and on paper.
 //!
-//! Colours stand in [`style`] alone, light and dark; a series differs from its
-//! neighbour by its marker too. Text is text, so that it can be read aloud and copied.
+//! Only [`style`] holds colours, light and dark. A series differs from its neighbour also by its
+//! marker. Text stays text, so that it can be read aloud and copied.
 
 use std::fmt::Write as _;
 
 use maud::{Markup, PreEscaped, html};
 
-/// Width of a panel; text is set for this size.
+use crate::show::number::grouped;
+
+/// Width of a panel. Text sizes are chosen for it.
 pub const WIDTH: f64 = 460.0;
 /// Height of a panel.
 pub const HEIGHT: f64 = 300.0;
@@ -16,11 +18,11 @@ const LEFT: f64 = 62.0;
 const RIGHT: f64 = 18.0;
 const TOP: f64 = 76.0;
 const BOTTOM: f64 = 44.0;
-/// Beyond so many points of a series there is no room for markers.
+/// A series with more points than this has no room for markers.
 const MARKED: usize = 64;
 
 /// Light and dark colours of the series.
-const COLOURS: [(&str, &str); 8] = [
+pub(super) const COLOURS: [(&str, &str); 8] = [
     ("#2563c9", "#7db0ff"),
     ("#c2540a", "#ff9d57"),
     ("#0b7a55", "#4fd3a2"),
@@ -31,7 +33,7 @@ const COLOURS: [(&str, &str); 8] = [
     ("#565e6b", "#a9b1be"),
 ];
 
-/// Colours of all that is not a series: class, light, dark.
+/// Colours of everything else: class, property, light, dark.
 const INKS: [(&str, &str, &str, &str); 6] = [
     ("paper", "fill", "#ffffff", "#14181e"),
     ("ink", "fill", "#1a1f26", "#e9edf2"),
@@ -73,7 +75,7 @@ pub fn style() -> String {
     css
 }
 
-/// What a value on the vertical axis is.
+/// The unit of the vertical axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Bytes, shown in KiB.
@@ -89,7 +91,7 @@ pub enum Unit {
 /// How a line is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stroke {
-    /// Whole.
+    /// Unbroken.
     Solid,
     /// In dashes.
     Dashed,
@@ -97,7 +99,7 @@ pub enum Stroke {
     Dotted,
 }
 
-/// One line, or one colour of bars.
+/// One line, or the bars of one colour.
 #[derive(Clone, Debug)]
 pub struct Series {
     /// Its name in the legend.
@@ -123,11 +125,11 @@ pub struct Chart {
     pub bars: bool,
     /// Its series.
     pub series: Vec<Series>,
-    /// Lines that cannot be passed, each with its name.
+    /// Horizontal lines that no value can exceed, each with its name.
     pub ceilings: Vec<(f64, String)>,
 }
 
-/// Steps of 1, 2 and 5 times a power of ten from 0 to at least `most`, about `count`.
+/// About `count` ticks from 0 to at least `most`, 1, 2 or 5 times a power of ten apart.
 fn ticks(most: f64, count: f64) -> Vec<f64> {
     let rough = (most / count).max(f64::MIN_POSITIVE);
     let power = 10_f64.powf(rough.log10().floor());
@@ -140,7 +142,7 @@ fn ticks(most: f64, count: f64) -> Vec<f64> {
     (0..=last).map(|index| index as f64 * step).collect()
 }
 
-/// Powers of ten, or 1, 2 and 5 of each where there are few.
+/// Powers of ten, with 2 and 5 times each where there are few.
 fn log_ticks(least: f64, most: f64) -> Vec<f64> {
     let (low, high) = (least.log10().floor() as i32, most.log10().ceil() as i32);
     let factors: &[f64] = if high - low > 2 { &[1.0] } else { &[1.0, 2.0, 5.0] };
@@ -161,7 +163,7 @@ fn short(number: f64) -> String {
         format!("{number:.2}")
     };
     match text.parse::<f64>() {
-        Ok(_) if text.len() > 3 && !text.contains('.') => crate::table::grouped(&text),
+        Ok(_) if text.len() > 3 && !text.contains('.') => grouped(&text),
         _ => text,
     }
 }
@@ -179,7 +181,7 @@ impl Unit {
         }
     }
 
-    /// A tick's label: the unit where it differs from tick to tick.
+    /// A tick's label. It has a unit only where the unit differs from tick to tick.
     fn tick(self, value: f64) -> String {
         match self {
             Self::Micros => self.show(value),
@@ -189,14 +191,14 @@ impl Unit {
     }
 }
 
-/// A drawn position, two decimals being a fiftieth of a pixel.
-fn at(value: f64) -> String {
+/// A drawn position with two decimals.
+pub(super) fn at(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// About how wide a text of 13 pixels is.
-fn width_of(text: &str) -> f64 {
+pub(super) fn width_of(text: &str) -> f64 {
     text.chars().count() as f64 * 7.6
 }
 
@@ -281,7 +283,7 @@ impl Chart {
         };
         let (low, high) = (up.first().copied().unwrap_or(0.0), up.last().copied().unwrap_or(1.0));
         let least = self.points().map(|(x, _)| x).fold(across, f64::min);
-        // One rung alone still needs an axis.
+        // A single rung needs an axis too.
         let from = if self.bars || least >= across {
             (across - 1.0).min(0.0).max(least - 1.0)
         } else {
@@ -291,7 +293,7 @@ impl Chart {
         let apart = even.get(1).copied().unwrap_or(1.0);
         let mut sideways: Vec<f64> =
             even.into_iter().filter(|x| x.fract() == 0.0 && *x >= from && *x <= across).collect();
-        // The last one is the peak: it is worth its number.
+        // The last one is the peak, so it gets a number.
         if sideways.last().is_none_or(|last| across - last >= apart * 0.6) {
             sideways.push(across);
         }
@@ -366,7 +368,7 @@ impl Chart {
         }
     }
 
-    /// Where other lines than that one are over `x`.
+    /// The heights of all other lines at `x`.
     fn heights<'c>(
         &'c self,
         scale: &'c Scale,
@@ -383,8 +385,8 @@ impl Chart {
         })
     }
 
-    /// Names at the ends of the lines, off the other lines: two that coincide are both seen
-    /// to be there.
+    /// Names at the ends of the lines, away from other lines. Where two lines coincide, their two
+    /// names show that both are there.
     fn draw_names(&self, scale: &Scale) -> Markup {
         let mut ends: Vec<(f64, f64, usize, &str)> = self
             .series
@@ -473,8 +475,8 @@ fn line(series: &Series, scale: &Scale) -> String {
     d
 }
 
-/// Where the names of a legend go, each behind a sign: from left to right, then in the next row.
-fn legend_places<'n>(
+/// Where the names of a legend go, each behind a sign, from left to right and then row by row.
+pub(super) fn legend_places<'n>(
     names: impl Iterator<Item = &'n str>,
     sign: f64,
     wide: f64,
@@ -493,107 +495,10 @@ fn legend_places<'n>(
 }
 
 /// A colour and its name.
-fn swatch(x: f64, y: f64, colour: usize, name: &str) -> Markup {
+pub(super) fn swatch(x: f64, y: f64, colour: usize, name: &str) -> Markup {
     html! {
         rect class={ "f" (colour % COLOURS.len()) } x=(at(x)) y=(at(y - 6.0)) width="11" height="11" rx="2" {}
         text.soft x=(at(x + 17.0)) y=(at(y + 4.0)) { (name) }
-    }
-}
-
-/// What something consists of: one stacked bar a row, in the order given.
-#[derive(Clone, Debug)]
-pub struct Stacks {
-    /// What it shows.
-    pub title: String,
-    /// What the bars are made of; the index is the colour.
-    pub parts: Vec<String>,
-    /// A row's name and the bytes of each part, in the order of `parts`.
-    pub rows: Vec<(String, Vec<u32>)>,
-}
-
-const ROW: f64 = 30.0;
-const STACKS_WIDTH: f64 = 2.0 * WIDTH;
-
-impl Stacks {
-    fn height(&self) -> f64 {
-        self.top() + ROW * self.rows.len() as f64 + 14.0
-    }
-
-    fn places(&self) -> Vec<(f64, f64)> {
-        legend_places(self.parts.iter().map(String::as_str), 17.0, STACKS_WIDTH - 16.0)
-    }
-
-    fn top(&self) -> f64 {
-        self.places().last().map_or(43.0, |place| place.1) + 20.0
-    }
-
-    /// The panel, its upper left corner at 0, 0.
-    fn panel(&self) -> Markup {
-        let total = |bytes: &[u32]| bytes.iter().map(|&bytes| f64::from(bytes)).sum::<f64>();
-        let shown = |bytes: f64| format!("{} B", crate::table::grouped(&format!("{bytes:.0}")));
-        let most = self.rows.iter().map(|(_, bytes)| total(bytes)).fold(1.0, f64::max);
-        let left = self.rows.iter().map(|(name, _)| width_of(name)).fold(0.0, f64::max).min(320.0);
-        let (left, right) = (left + 28.0, width_of(&shown(most)) + 24.0);
-        let scale = (STACKS_WIDTH - left - right) / most;
-        let segments = |bytes: &[u32]| {
-            let mut x = left;
-            let mut all = Vec::new();
-            for (part, &bytes) in bytes.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
-                let wide = f64::from(bytes) * scale;
-                all.push((part, bytes, x, wide));
-                x += wide;
-            }
-            (all, x)
-        };
-        html! {
-            text.title.ink x="16" y="27" { (self.title) }
-            @for (part, (x, y)) in self.places().into_iter().enumerate() {
-                (swatch(x, y, part, &self.parts[part]))
-            }
-            @for (row, (name, bytes)) in self.rows.iter().enumerate() {
-                @let y = self.top() + ROW * row as f64;
-                @let (segments, end) = segments(bytes);
-                text.ink x=(at(left - 12.0)) y=(at(y + 17.0)) text-anchor="end" { (name) }
-                @for (part, bytes, x, wide) in segments {
-                    // A hair's breadth of paper tells neighbours apart without their colours.
-                    rect class={ "f" (part % COLOURS.len()) } x=(at(x)) y=(at(y)) height=(at(ROW - 6.0))
-                        width=(at((wide - 1.0).max(0.6))) {
-                        title { (name) ": " (self.parts[part]) " " (shown(bytes.into())) }
-                    }
-                    @let text = crate::table::grouped(&bytes.to_string());
-                    @if wide > width_of(&text) + 10.0 {
-                        text.paper x=(at(x + wide / 2.0)) y=(at(y + 17.0)) text-anchor="middle" { (text) }
-                    }
-                }
-                text.ink x=(at(end + 8.0)) y=(at(y + 17.0)) style="font-weight:bold" { (shown(total(bytes))) }
-            }
-        }
-    }
-
-    /// The panel as a picture of a page.
-    #[must_use]
-    pub fn inline(&self) -> Markup {
-        html! {
-            svg.chart viewBox={ "0 0 " (STACKS_WIDTH) " " (at(self.height())) } role="img" aria-label=(self.title) {
-                (self.panel())
-            }
-        }
-    }
-
-    /// The panel as a picture of its own.
-    #[must_use]
-    pub fn sheet(&self) -> String {
-        let (wide, high) = (STACKS_WIDTH + 16.0, self.height() + 8.0);
-        let sheet = html! {
-            svg.chart xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (wide) " " (at(high)) }
-                width=(wide) height=(at(high)) role="img" {
-                title { (self.title) }
-                style { (PreEscaped(style())) }
-                rect.paper x="0" y="0" width=(wide) height=(at(high)) {}
-                g transform="translate(8)" { (self.panel()) }
-            }
-        };
-        format!("{}\n", sheet.into_string())
     }
 }
 

@@ -1,7 +1,7 @@
-//! Where a capture comes from: a serial port, a PTY, a TCP socket, stdin.
+//! The port that a capture reads: a serial port, a PTY, a TCP socket or stdin.
 //!
-//! Whatever cannot be opened is told with what to do about it: the ports that there
-//! are, the group that may open it, the program to start first.
+//! If one cannot be opened, the message says what to do: which ports there are, which group may
+//! open it, which program to start first.
 
 use std::fs;
 use std::io::{self, Read};
@@ -10,17 +10,17 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::Problem;
+use crate::problem::Problem;
 
-/// How long a read of a port may wait before it looks around.
+/// How long a read of a port may block.
 const GLANCE: Duration = Duration::from_millis(100);
-/// How long a host may take to answer.
+/// How long a host may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Opens what was named: `-`, `tcp:HOST:PORT` or the path of a serial port or PTY.
+/// Opens `-` (stdin), `tcp:HOST:PORT`, or the path of a serial port or PTY.
 ///
 /// # Errors
-/// Where it cannot be opened; the sentence says what to change.
+/// Where it cannot be opened. The sentence says what to change.
 pub fn open(name: &str, baud: u32) -> Result<Box<dyn Read + Send>, Problem> {
     if name == "-" {
         return Ok(Box::new(io::stdin()));
@@ -36,7 +36,7 @@ pub fn open(name: &str, baud: u32) -> Result<Box<dyn Read + Send>, Problem> {
             "{name} is a file: read it with `wramp table {name}`, or pipe it into `wramp capture -`"
         ))),
         Ok(found) if !found.file_type().is_char_device() => {
-            Err(Problem::new(format!("{name} is no serial port; {}", ports())))
+            Err(Problem::new(format!("{name} is not a serial port; {}", ports())))
         }
         Ok(_) => serialport::new(name, baud)
             .timeout(GLANCE)
@@ -70,7 +70,7 @@ fn no_port(name: &str) -> Problem {
     Problem::new(format!("no port {name}; {}", ports()))
 }
 
-/// The ports of this machine, in a sentence.
+/// The serial ports of this machine, in a sentence.
 fn ports() -> String {
     let mut names: Vec<String> = serialport::available_ports()
         .unwrap_or_default()
@@ -79,7 +79,7 @@ fn ports() -> String {
         .collect();
     names.sort();
     if names.is_empty() {
-        "this machine has no serial port now: is the board plugged in?".into()
+        "this machine has no serial port: is the board plugged in?".into()
     } else {
         format!("there are: {}", names.join(", "))
     }
@@ -101,7 +101,7 @@ fn refused(path: &Path, baud: u32, error: &serialport::Error) -> Problem {
         ));
     }
     if words.contains("not a typewriter") || words.contains("inappropriate ioctl") {
-        return Problem::new(format!("{name} is no serial port; {}", ports()));
+        return Problem::new(format!("{name} is not a serial port; {}", ports()));
     }
     Problem::new(format!("{name} at {baud} baud: {error}"))
 }
@@ -116,7 +116,7 @@ fn denied_words(name: &str, group: Option<&str>) -> String {
     }
 }
 
-/// The name of a group in the words of `/etc/group`.
+/// The name of a group in the text of `/etc/group`.
 fn group_name(groups: &str, id: u32) -> Option<String> {
     groups.lines().find_map(|line| {
         let mut fields = line.split(':');
