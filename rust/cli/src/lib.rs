@@ -58,6 +58,7 @@ pub enum Command {
 /// The program: reads the command line, runs the subcommand, reports problems on stderr.
 #[must_use]
 pub fn main() -> ExitCode {
+    show::remarks::listen();
     let done = match Cli::parse().command {
         Command::Run(args) => cmd::run::execute(&args),
         Command::Capture(args) => cmd::capture::execute(&args),

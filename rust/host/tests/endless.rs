@@ -57,7 +57,7 @@ fn child() {
         config,
         sink: Box::new(|record| println!("{record}")),
         interrupted: &AtomicBool::new(false),
-        gave_up: |status| std::process::exit(status.cast_signed()),
+        gave_up: &|status| std::process::exit(status.cast_signed()),
     };
     let guests = [guest(endless(call), Check::Agreement(&agreement)); 2];
     let summary = wramp_host::run::<Wamr>(setup, &guests).unwrap();

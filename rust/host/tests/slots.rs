@@ -167,7 +167,7 @@ fn more_slots_than_memory_name_the_knob() {
         config,
         sink: Box::new(|_| ()),
         interrupted: &NEVER,
-        gave_up: never_gives_up,
+        gave_up: &never_gives_up,
     };
     let error = run::<Wamr>(setup(config), &[]).unwrap_err();
     assert!(matches!(error, SetupError::Slots(_)), "{error}");

@@ -5,13 +5,13 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::{Args, ValueEnum};
 use wramp_arena::Arena;
 use wramp_bench::{Agreement, Check, EngineKind, Guest};
-use wramp_core::config::{Config, Knob, Mode, Scenario};
+use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::Record;
 use wramp_core::runtime::{Error, ModuleBytes, Parameters, Runtime as _};
@@ -101,11 +101,6 @@ impl EngineKind for Wamr {
     }
 }
 
-/// Ends the process where a guest does not return. Everything has been recorded by then.
-fn gave_up(status: u32) -> ! {
-    std::process::exit(i32::try_from(status).unwrap_or(1))
-}
-
 /// A user's module, read and compiled.
 struct OwnModule {
     name: String,
@@ -155,51 +150,75 @@ pub fn execute(args: &RunArgs) -> Outcome {
         Some(budget) => spend(config, budget, &guests, &interrupted)?,
         None => config,
     };
-    let mut running = Running::new(args.format, config.slots);
-    let (text, exit) = climb(config, &guests, &interrupted, |record, line| {
-        running.record(record, line);
+    let shown =
+        Mutex::new(Shown { running: Running::new(args.format, config.slots), text: String::new() });
+    let sink = Box::new(|record: &Record<'_>| {
+        let mut shown = lock(&shown);
+        let line = record.to_string();
+        shown.running.record(record, &line);
+        shown.text.push_str(&line);
+        shown.text.push('\n');
         // Nobody gets the rest of the records, so the run may end here.
-        if running.has_failed() {
+        if shown.running.has_failed() {
             interrupted.store(true, Relaxed);
         }
-    })?;
-    if args.save {
-        let directory = results::save("linux", text.as_bytes())?;
-        eprintln!("saved: {}", directory.display());
-    }
-    // A run of which no record can be read has nothing to answer.
-    let answers = Log::read("run", text.as_bytes()).map_or(Vec::new(), |log| answers(&log));
-    running.finish(&answers)?;
-    if interrupted.load(Relaxed) {
-        return Ok(ExitCode::from(130));
-    }
-    Ok(ExitCode::from(u8::try_from(exit).unwrap_or(1)))
+    });
+    // A guest does not return. All records are there, so only the process is left to end.
+    let gave_up = |status| {
+        let code = match lock(&shown).conclude(args, status, &interrupted) {
+            Ok(code) => code,
+            Err(problem) => {
+                eprintln!("wramp: {problem}");
+                2
+            }
+        };
+        std::process::exit(i32::from(code))
+    };
+    let setup = Setup { config, sink, interrupted: &interrupted, gave_up: &gave_up };
+    let summary =
+        wramp_host::run::<Wamr>(setup, &guests).map_err(|error| Problem::new(error.to_string()))?;
+    let code = lock(&shown).conclude(args, summary.exit(), &interrupted)?;
+    Ok(ExitCode::from(code))
 }
 
-/// Runs every ramp of the scenario and hands each record and its line to `each`. Returns the log
-/// and the run's exit status.
-fn climb(
-    config: Config,
-    guests: &[Guest<'_>],
-    interrupted: &AtomicBool,
-    mut each: impl FnMut(&Record<'_>, &str) + Send,
-) -> Result<(String, u32), Problem> {
-    let mut log = String::new();
-    let sink = Box::new(|record: &Record<'_>| {
-        let line = record.to_string();
-        each(record, &line);
-        log.push_str(&line);
-        log.push('\n');
-    });
-    let summary = wramp_host::run::<Wamr>(Setup { config, sink, interrupted, gave_up }, guests)
-        .map_err(|error| Problem::new(error.to_string()))?;
-    Ok((log, summary.exit()))
+/// What of a run was shown so far.
+struct Shown {
+    running: Running,
+    text: String,
+}
+
+fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
+    shown.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shown {
+    /// Saves the run where that was asked for, and answers it. Returns the process's status.
+    fn conclude(
+        &mut self,
+        args: &RunArgs,
+        status: u32,
+        interrupted: &AtomicBool,
+    ) -> Result<u8, Problem> {
+        if args.save {
+            let directory = results::save("linux", self.text.as_bytes())?;
+            eprintln!("saved: {}", directory.display());
+        }
+        // A run of which no record can be read has nothing to answer.
+        let answers =
+            Log::read("run", self.text.as_bytes()).map_or(Vec::new(), |log| answers(&log));
+        self.running.finish(&answers)?;
+        if interrupted.load(Relaxed) {
+            return Ok(130);
+        }
+        Ok(u8::try_from(status).unwrap_or(1))
+    }
 }
 
 /// The knobs of the command line over the preset's.
 fn config(args: &RunArgs) -> Result<Config, Problem> {
     let geometry = &args.geometry;
-    if geometry.budget_instructions.is_some() && !Engine::facts().meters {
+    let meters = Engine::facts().meters;
+    if geometry.budget_instructions.is_some() && !meters {
         return Err(Problem::new(
             "--budget-instructions: this build does not count instructions: build it with \
              WRAMP_METERING=1",
@@ -225,6 +244,12 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
         )));
     }
     let config = Config {
+        budget: match geometry.budget_instructions {
+            // An endless guest ends by default where the engine can end it.
+            None if meters => Some(DEFAULT_BUDGET),
+            Some(0) => None,
+            asked => asked,
+        },
         scenario: match args.scenario {
             ScenarioName::All => Scenario::All,
             ScenarioName::Mixed => Scenario::Mixed,
@@ -262,7 +287,11 @@ fn spend(
     }
     let one = Config { arena: Bytes(budget), slots: 1, dwell_ms: 1, settle_ms: 0, ..config };
     let first = guests.get(..1).unwrap_or(guests);
-    let (text, _) = climb(one, first, interrupted, |_, _| ())?;
+    let mut text = String::new();
+    let sink = Box::new(|record: &Record<'_>| text.push_str(&format!("{record}\n")));
+    let gave_up = |status| std::process::exit(i32::try_from(status).unwrap_or(1));
+    let setup = Setup { config: one, sink, interrupted, gave_up: &gave_up };
+    wramp_host::run::<Wamr>(setup, first).map_err(|error| Problem::new(error.to_string()))?;
     let log = Log::read("budget", text.as_bytes())?;
     let measured = log
         .runs

@@ -69,8 +69,9 @@ pub struct Geometry {
     /// stuck, which ends the run; 0 waits for ever (run: 10000)
     #[arg(long, value_name = "MS")]
     pub stuck_ms: Option<u32>,
-    /// Instructions that a call may take; needs a build with WRAMP_METERING=1
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Instructions that a call may take; needs a build with WRAMP_METERING=1, where 0 is any
+    /// number (run: 100,000,000)
+    #[arg(long, value_name = "N")]
     pub budget_instructions: Option<u32>,
     /// Promised 99th percentile of a call's time, or of its turnaround in a pool; the ramp ends
     /// where it is broken

@@ -10,6 +10,7 @@ pub mod page;
 #[cfg(feature = "png")]
 pub mod png;
 pub mod record;
+pub mod remarks;
 pub mod running;
 pub mod stacks;
 pub mod table;

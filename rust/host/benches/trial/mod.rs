@@ -28,7 +28,7 @@ impl EngineKind for Wamr {
 }
 
 /// All guests here return.
-fn gave_up(status: u32) -> ! {
+fn gave_up(status: u32) -> std::convert::Infallible {
     eprintln!("a call did not return");
     std::process::exit(status.cast_signed())
 }
@@ -121,7 +121,7 @@ impl Trial {
         let mut lines = Vec::new();
         let sink: Sink<'_> = Box::new(|record| lines.push(record.to_string()));
         let interrupted = &AtomicBool::new(false);
-        let setup = Setup { config, sink, interrupted, gave_up };
+        let setup = Setup { config, sink, interrupted, gave_up: &gave_up };
         let exit = wramp_host::run::<Wamr>(setup, guests).unwrap().exit();
         Self { lines, exit }
     }
@@ -134,7 +134,8 @@ impl Trial {
         let mut slots = HostSlots::new(config.slots, config.slot_stack).unwrap();
         let sink: Sink<'_> = Box::new(|record| lines.push(record.to_string()));
         let interrupted = AtomicBool::new(false);
-        let machine = Machine::new(&arena, sink, &interrupted, Box::new(|status| gave_up(status)));
+        let machine =
+            Machine::new(&arena, sink, &interrupted, Box::new(|status| match gave_up(status) {}));
         let seats: Vec<Seat<_>> = (0..2 * slots.len()).map(|_| Seat::new()).collect();
         let mut table = vec![MaybeUninit::uninit(); table_words::<Engine<'static>>(residents)];
         let memory = Memory { seats: &seats, table: &mut table };

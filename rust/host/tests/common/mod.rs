@@ -25,7 +25,7 @@ impl EngineKind for Wamr {
 }
 
 /// For a run whose guests all return.
-pub(crate) fn never_gives_up(status: u32) -> ! {
+pub(crate) fn never_gives_up(status: u32) -> std::convert::Infallible {
     eprintln!("the run gave up with {status}");
     std::process::abort()
 }
@@ -90,7 +90,7 @@ pub(crate) fn run_with(
             lines.push(line);
         }),
         interrupted,
-        gave_up: never_gives_up,
+        gave_up: &never_gives_up,
     };
     let summary = wramp_host::run::<Wamr>(setup, guests).unwrap();
     let log = Log { lines, summary };
