@@ -155,13 +155,15 @@ pub fn execute(args: &RunArgs) -> Outcome {
     let sink = Box::new(|record: &Record<'_>| {
         let mut shown = lock(&shown);
         let line = record.to_string();
-        shown.running.record(record, &line);
+        if let Some(running) = &mut shown.running {
+            running.record(record, &line);
+            // Nobody gets the rest of the records, so the run may end here.
+            if running.has_failed() {
+                interrupted.store(true, Relaxed);
+            }
+        }
         shown.text.push_str(&line);
         shown.text.push('\n');
-        // Nobody gets the rest of the records, so the run may end here.
-        if shown.running.has_failed() {
-            interrupted.store(true, Relaxed);
-        }
     });
     // A guest does not return. All records are there, so only the process is left to end.
     let gave_up = |status| {
@@ -183,7 +185,8 @@ pub fn execute(args: &RunArgs) -> Outcome {
 
 /// What of a run was shown so far.
 struct Shown {
-    running: Running,
+    /// Until the run is over.
+    running: Option<Running>,
     text: String,
 }
 
@@ -206,7 +209,9 @@ impl Shown {
         // A run of which no record can be read has nothing to answer.
         let answers =
             Log::read("run", self.text.as_bytes()).map_or(Vec::new(), |log| answers(&log));
-        self.running.finish(&answers)?;
+        if let Some(running) = self.running.take() {
+            running.finish(&answers)?;
+        }
         if interrupted.load(Relaxed) {
             return Ok(130);
         }
