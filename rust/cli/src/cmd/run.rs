@@ -150,8 +150,10 @@ pub fn execute(args: &RunArgs) -> Outcome {
         Some(budget) => spend(config, budget, &guests, &interrupted)?,
         None => config,
     };
-    let shown =
-        Mutex::new(Shown { running: Running::new(args.format, config.slots), text: String::new() });
+    let shown = Mutex::new(Shown {
+        running: Some(Running::new(args.format, config.slots)),
+        text: String::new(),
+    });
     let sink = Box::new(|record: &Record<'_>| {
         let mut shown = lock(&shown);
         let line = record.to_string();
