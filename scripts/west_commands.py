@@ -108,7 +108,9 @@ def effective_options(cache):
     kept = [f"-D{name[4:]}={cache[name]}" for name in sorted(cache) if name.startswith("CLI_CONFIG_")]
     files = ("EXTRA_CONF_FILE", "EXTRA_DTC_OVERLAY_FILE", "CONF_FILE", "SHIELD", "SNIPPET")
     kept += [f"-D{name}={cache[name]}" for name in files if cache.get(name)]
-    return kept
+    # Zephyr writes its default down as well: prj.conf and what boards/ has.
+    default = f"-DCONF_FILE={ROOT / 'prj.conf'}"
+    return [option for option in kept if option.split(";")[0] != default]
 
 
 def kconfig_symbols(text):
