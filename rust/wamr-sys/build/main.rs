@@ -180,6 +180,40 @@ fn architecture() -> Result<(&'static str, &'static str), String> {
     }
 }
 
+/// What the C compiler watches WAMR's code for, in a build for tests.
+#[derive(Clone, Copy)]
+enum Sanitizer {
+    /// Accesses beyond a variable or a block of the host.
+    Address,
+    /// Accesses of two threads with no order between them.
+    Thread,
+}
+
+impl Sanitizer {
+    const NAMES: [&str; 2] = ["address", "thread"];
+
+    fn chosen() -> Result<Option<Self>, String> {
+        Ok(match word("WRAMP_SANITIZE", &Self::NAMES)? {
+            None => None,
+            Some(0) => Some(Self::Address),
+            Some(_) => Some(Self::Thread),
+        })
+    }
+
+    /// In the words of `-fsanitize`.
+    fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// The library that the C compiler would link, which rustc tells it not to.
+    fn runtime(self) -> &'static str {
+        match self {
+            Self::Address => "asan",
+            Self::Thread => "tsan",
+        }
+    }
+}
+
 fn compile_c(
     manifest_dir: &Path,
     source: &Source,
@@ -268,6 +302,12 @@ fn compile_c(
         plain.push(core.join("iwasm/aot/arch").join(relocations));
     }
 
+    let sanitizer = Sanitizer::chosen()?;
+    if let Some(sanitizer) = sanitizer {
+        let name = sanitizer.name();
+        base.flag(format!("-fsanitize={name}")).flag("-fno-omit-frame-pointer").flag("-g1");
+    }
+
     let mut memory = base.clone();
     memory.file(core.join("iwasm/common/wasm_memory.c")).flag("-include").flag(memory_page);
     let mut interpreter_build = base.clone();
@@ -286,6 +326,11 @@ fn compile_c(
         objects.extend(build.try_compile_intermediates().map_err(|error| error.to_string())?);
     }
     cc::Build::new().objects(objects).try_compile("wamr").map_err(|error| error.to_string())?;
+    if let Some(sanitizer) = sanitizer {
+        // The runtime refuses to start behind libc. Libraries of a crate come before those of
+        // std, and the first that a crate names comes first.
+        println!("cargo::rustc-link-lib=dylib={}", sanitizer.runtime());
+    }
     // The interpreters use libm; the other libraries are part of glibc itself.
     println!("cargo::rustc-link-lib=m");
     println!("cargo::rustc-link-lib=pthread");
