@@ -237,10 +237,12 @@ def emulate(call, sink, silence_s=SILENCE_S):
             signal.alarm(silence_s)
             for raw in process.stdout:
                 signal.alarm(silence_s)
+                if status is not None:
+                    # The run is over. ninja and west complain of QEMU's exit status now.
+                    continue
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
                 sink(line)
-                ended = end_of_run(line)
-                status = status if ended is None else ended
+                status = end_of_run(line)
         except KeyboardInterrupt:
             stop()
             raise

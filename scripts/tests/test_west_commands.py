@@ -161,7 +161,7 @@ class Emulator(Scratch):
         return wramp.emulate(self.script(text), lines.append, silence_s), lines
 
     def test_the_status_is_the_run_s_and_not_the_emulator_s(self):
-        status, lines = self.run_script(f"printf 'boot\\r\\n{DONE.format(2)}\\r\\n'; exit 1")
+        status, lines = self.run_script(f"printf 'boot\\r\\n{DONE.format(2)}\\r\\nFAILED: run_qemu\\n'; exit 1")
         self.assertEqual(status, 2)
         self.assertEqual(lines, ["boot", DONE.format(2)])
         self.assertEqual(self.run_script(f"echo '{DONE.format(0)}'; exit 1")[0], 0)

@@ -39,6 +39,7 @@ fn main() {
 fn build() -> Result<(), String> {
     println!("cargo::rustc-check-cfg=cfg(wamr_metering)");
     println!("cargo::rustc-check-cfg=cfg(wamr_host)");
+    println!("cargo::rustc-check-cfg=cfg(wamr_sanitizer, values(\"address\", \"thread\"))");
     println!("cargo::rerun-if-changed=build");
 
     let external = variable("WRAMP_WAMR_EXTERNAL").is_some();
@@ -306,6 +307,9 @@ fn compile_c(
     if let Some(sanitizer) = sanitizer {
         let name = sanitizer.name();
         base.flag(format!("-fsanitize={name}")).flag("-fno-omit-frame-pointer").flag("-g1");
+        // For the test that the sanitizer does watch.
+        plain.push(manifest_dir.join("build/sanitizer.c"));
+        println!("cargo::rustc-cfg=wamr_sanitizer=\"{name}\"");
     }
 
     let mut memory = base.clone();
