@@ -312,7 +312,17 @@ fn compile_c(
         println!("cargo::rustc-cfg=wamr_sanitizer=\"{name}\"");
     }
 
+    let mut builds = Vec::new();
     let mut memory = base.clone();
+    if let Some(Sanitizer::Thread) = sanitizer {
+        let mut order = base.clone();
+        order.file(manifest_dir.join("build/order.c"));
+        builds.push(order);
+        for build in [&mut base, &mut memory] {
+            build.flag("-include").flag(manifest_dir.join("build/order.h"));
+        }
+        memory.define("WRAMP_MEMORY", None);
+    }
     memory.file(core.join("iwasm/common/wasm_memory.c")).flag("-include").flag(memory_page);
     let mut interpreter_build = base.clone();
     interpreter_build
@@ -320,13 +330,13 @@ fn compile_c(
         .opt_level_str(&switches["WRAMP_INTERPRETER_OPT"].value);
     base.files(&plain);
 
-    let files = [&base, &memory, &interpreter_build].into_iter().flat_map(cc::Build::get_files);
-    for file in files {
+    builds.extend([base, memory, interpreter_build]);
+    for file in builds.iter().flat_map(cc::Build::get_files) {
         println!("cargo::rerun-if-changed={}", file.display());
     }
 
     let mut objects = Vec::new();
-    for build in [&base, &memory, &interpreter_build] {
+    for build in &builds {
         objects.extend(build.try_compile_intermediates().map_err(|error| error.to_string())?);
     }
     cc::Build::new().objects(objects).try_compile("wamr").map_err(|error| error.to_string())?;

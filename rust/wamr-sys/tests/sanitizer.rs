@@ -51,6 +51,6 @@ fn a_fault_is_found() {
 fn what_is_right_is_not_reported() {
     // SAFETY: the array has 16 bytes.
     assert_eq!(unsafe { wramp_sanitizer_read(15) }, 0);
-    thread::spawn(wramp_sanitizer_add).join().unwrap();
+    thread::spawn(|| wramp_sanitizer_add()).join().unwrap();
     wramp_sanitizer_add();
 }
