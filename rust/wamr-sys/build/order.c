@@ -72,6 +72,7 @@ ORDERED(const char *, wasm_runtime_get_exception, get_exception, (wasm_module_in
 ORDERED_VOID(wasm_runtime_clear_exception, clear_exception, (wasm_module_inst_t a), (a))
 ORDERED(bool, wasm_runtime_init_thread_env, init_thread_env, (void), ())
 ORDERED_VOID(wasm_runtime_destroy_thread_env, destroy_thread_env, (void), ())
+ORDERED_VOID(wasm_runtime_set_log_level, set_log_level, (log_level_t a), (a))
 
 #if WASM_ENABLE_INSTRUCTION_METERING != 0
 ORDERED_VOID(wasm_runtime_set_instruction_count_limit, set_instruction_count_limit,

@@ -26,6 +26,7 @@
 #define wasm_runtime_clear_exception wramp_inner_clear_exception
 #define wasm_runtime_init_thread_env wramp_inner_init_thread_env
 #define wasm_runtime_destroy_thread_env wramp_inner_destroy_thread_env
+#define wasm_runtime_set_log_level wramp_inner_set_log_level
 
 #ifdef WRAMP_MEMORY
 #define wasm_runtime_malloc wramp_inner_malloc
