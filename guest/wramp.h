@@ -4,7 +4,7 @@
  * docs/guest.md is the specification; this file is its import signatures. A guest is called,
  * does a little and returns. To wait, it says for what and returns: it holds no thread.
  *
- *   clang --target=wasm32 -Os -nostdlib -Wl,--no-entry -Wl,-z,stack-size=512 \
+ *   clang --target=wasm32 -Os -nostdlib -mbulk-memory -Wl,--no-entry -Wl,-z,stack-size=1024 \
  *         -Wl,--export=__heap_base -Wl,--export=__data_end -Wl,--strip-all -o a.wasm a.c
  */
 #ifndef WRAMP_H
