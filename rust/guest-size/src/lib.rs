@@ -134,7 +134,8 @@ pub fn sizes(wasm: &[u8], layout: Layout) -> Result<Report, Unreadable> {
     let survey = Survey::of(wasm)?;
     let (memory, memory_bytes) = survey.memory();
     let functions = survey.imported_functions + survey.functions;
-    let plural = |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let plural =
+        |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let mut parts = Vec::new();
     let mut part = |name, bytes, made_of| {
         if bytes > 0 {
@@ -152,11 +153,7 @@ pub fn sizes(wasm: &[u8], layout: Layout) -> Result<Report, Unreadable> {
         [survey.data_segments, survey.element_segments].map(|n| bitmap(n, layout)).iter().sum();
     let head = block - survey.global_bytes - tables + arrays + bitmaps;
     part("module-instance", head, "the instance itself".to_owned());
-    part(
-        "tables",
-        tables,
-        format!("{} of a table", plural(survey.tables.iter().sum(), "element")),
-    );
+    part("tables", tables, format!("{} of a table", plural(survey.tables.iter().sum(), "element")));
     part(
         "imports",
         layout.pointer * survey.imported_functions,

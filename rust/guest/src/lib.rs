@@ -1,6 +1,7 @@
 //! Write a guest as an `async fn`: it waits without a thread and without a busy loop.
 //!
 //! ```no_run
+//! # mod guest {
 //! use wramp_guest::{id, log, receive, send, sleep};
 //!
 //! #[wramp_guest::main]
@@ -10,6 +11,8 @@
 //!     let message = receive().await;
 //!     let _ = send(0, message.bytes());
 //! }
+//! # }
+//! # fn main() {}
 //! ```
 //!
 //! A guest that awaits returns to the host, which calls it again when its message or its time

@@ -58,7 +58,8 @@ fn failure(expression: &str) -> String {
 
 #[test]
 fn a_guest_without_imports_is_called_at_each_turn() {
-    let wasm = wat::parse_str(r#"(module (func (export "run") (result i32) i32.const 5))"#).unwrap();
+    let wasm =
+        wat::parse_str(r#"(module (func (export "run") (result i32) i32.const 5))"#).unwrap();
     let mut host = Host::new(1);
     let id = host.start(&wasm, &Leave::default()).unwrap();
     assert_eq!(host.run(10), 10);

@@ -20,9 +20,8 @@ pub fn main(arguments: TokenStream, function: TokenStream) -> TokenStream {
     }
     match name_of_task(function.clone()) {
         Ok(name) => {
-            let export: TokenStream = format!("::wramp_guest::export_task!({name});")
-                .parse()
-                .unwrap_or_default();
+            let export: TokenStream =
+                format!("::wramp_guest::export_task!({name});").parse().unwrap_or_default();
             function.into_iter().chain(export).collect()
         }
         Err((span, reason)) => refusal(span, reason, function),
