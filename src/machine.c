@@ -1,9 +1,9 @@
 /*
- * What only C macros can say: stack slots, the arena's region, build asserts.
+ * Defines what needs a C macro: stack slots, the arena's region, build asserts.
  *
- * Who calls this: rust/firmware, which declares these functions by hand in
- * slots.rs, arena.rs and machine.rs. None takes more than six arguments of a
- * word each: beyond that Rust and C disagree on Xtensa.
+ * Who calls this: rust/firmware. It declares these functions by hand in slots.rs, arena.rs
+ * and machine.rs. None takes more than six arguments of a word each, because beyond that
+ * Rust and C disagree on Xtensa.
  */
 #include <zephyr/fatal.h>
 #include <zephyr/kernel.h>
@@ -18,28 +18,28 @@
 #include <zephyr/multi_heap/shared_multi_heap.h>
 #endif
 
-/* An array needs one; Rust refuses a run with none. */
+/* An array has at least one element. Rust refuses a run without slots. */
 #define SLOTS MAX(CONFIG_WRAMP_SLOTS, 1)
 #define INSTANCE_PRIORITY K_PRIO_PREEMPT(CONFIG_MAIN_THREAD_PRIORITY + 1)
 
 BUILD_ASSERT(CONFIG_MAIN_THREAD_PRIORITY >= CONFIG_TIMESLICE_PRIORITY,
 	     "instances must be time-sliced: lower CONFIG_TIMESLICE_PRIORITY");
-/* libc must have no heap, so that all the engine takes comes from the arena. */
+/* Without a heap in libc the engine can take memory only from the arena. */
 BUILD_ASSERT(!IS_ENABLED(CONFIG_NEWLIB_LIBC), "newlib has a heap: set CONFIG_PICOLIBC");
 #ifdef CONFIG_COMMON_LIBC_MALLOC
 BUILD_ASSERT(CONFIG_COMMON_LIBC_MALLOC_ARENA_SIZE == 0,
 	     "libc has a heap: set CONFIG_COMMON_LIBC_MALLOC_ARENA_SIZE to 0");
 #endif
-/* Or records would name a core that nothing was pinned to. */
+/* Otherwise a record would name a core and no thread would be pinned to it. */
 BUILD_ASSERT(IS_ENABLED(CONFIG_SCHED_CPU_MASK) || CONFIG_MP_MAX_NUM_CPUS == 1 ||
 		     (CONFIG_WRAMP_PIN < 0 && !IS_ENABLED(CONFIG_WRAMP_SCENARIO_PINNED)),
 	     "threads cannot be pinned to a core: set CONFIG_SCHED_CPU_MASK");
 
-/* In .noinit, as the macro has it. */
+/* The macro puts them into .noinit. */
 static K_THREAD_STACK_ARRAY_DEFINE(stacks, SLOTS, CONFIG_WRAMP_SLOT_STACK_SIZE);
 static struct k_thread threads[SLOTS];
 
-/* core: a core's number, or negative for any. */
+/* `core` is the number of a core, or negative for any core. */
 int wramp_thread_start(size_t slot, k_thread_entry_t entry, void *work, int core)
 {
 	k_tid_t thread = k_thread_create(&threads[slot], stacks[slot],
@@ -53,7 +53,7 @@ int wramp_thread_start(size_t slot, k_thread_entry_t entry, void *work, int core
 		return error;
 	}
 #else
-	ARG_UNUSED(core); /* There is one core, or none to choose. */
+	ARG_UNUSED(core); /* There is one core, or threads cannot be pinned. */
 #endif
 	k_thread_start(thread);
 	return 0;
@@ -64,13 +64,13 @@ void wramp_thread_join(size_t slot)
 	(void)k_thread_join(&threads[slot], K_FOREVER);
 }
 
-/* Ends the slot's thread wherever it is; it may not be waited for any more. */
+/* Ends the slot's thread wherever it is. Nobody may join it afterwards. */
 void wramp_thread_abort(size_t slot)
 {
 	k_thread_abort(&threads[slot]);
 }
 
-/* Bytes of the slot's stack that were ever written since its thread was created. */
+/* The most bytes of the slot's stack that were in use since its thread was created. */
 size_t wramp_stack_used(size_t slot)
 {
 	size_t unused = 0;
@@ -84,7 +84,7 @@ size_t wramp_stack_size(void)
 	return K_THREAD_STACK_SIZEOF(stacks[0]);
 }
 
-/* The arena: NULL and 0 bytes where there is none. */
+/* The arena's region; NULL and 0 bytes where there is no arena. */
 void *wramp_arena_region(size_t *bytes)
 {
 #if CONFIG_WRAMP_ARENA_SIZE == 0
@@ -103,8 +103,8 @@ void *wramp_arena_region(size_t *bytes)
 	*bytes = sizeof(region);
 	return region;
 #else
-	/* After the image. On Espressif's chips that is more than sections may use, by
-	 * the ROM's download buffers; src/arena.ld asserts that a size fits there.
+	/* The RAM after the image. On Espressif's chips that includes the ROM's download
+	 * buffers, which sections may not use. src/arena.ld asserts that the arena fits.
 	 */
 	BUILD_ASSERT(!IS_ENABLED(CONFIG_ARCH_POSIX),
 		     "only RAM that a linker script bounds can be taken whole: "
@@ -121,27 +121,27 @@ void *wramp_arena_region(size_t *bytes)
 #endif
 }
 
-/* Ends the simulator or emulator, if this is one. */
+/* Ends the simulator or the emulator. Does nothing on a real board. */
 void wramp_exit(int status)
 {
 #ifdef CONFIG_ARCH_POSIX
 	posix_exit(status);
 #elif defined(CONFIG_SEMIHOST)
-	/* SYS_EXIT_EXTENDED with ADP_Stopped_ApplicationExit; not in Zephyr's list. */
+	/* SYS_EXIT_EXTENDED with ADP_Stopped_ApplicationExit. Zephyr does not name them. */
 	(void)semihost_exec((enum semihost_instr)0x20, (long[]){0x20026, status});
 #else
 	ARG_UNUSED(status);
 #endif
 }
 
-/* What stopped (bindgen shows Rust no k_fatal_error_reason), and whose thread it was:
- * a slot's number, or what stands in its place.
+/* What went wrong, and on which thread: the number of a slot, or one of the second enum.
+ * bindgen does not show k_fatal_error_reason to Rust.
  */
 enum { STACK_OVERFLOW, PANIC, OTHER };
 enum { MAIN_THREAD = -1, ELSEWHERE = -2 };
 extern FUNC_NORETURN void wramp_fatal(int what, int slot);
 
-/* In place of the kernel's own, which halts without a word. */
+/* Replaces the kernel's own handler, which halts without a record. */
 void k_sys_fatal_error_handler(unsigned int reason, const struct arch_esf *frame)
 {
 	extern struct k_thread z_main_thread;

@@ -1,15 +1,15 @@
 /*
- * native_sim, the simulated machine's side: what its CPU, console and libc lack.
+ * Gives the simulated machine of native_sim what its CPU, console and libc lack.
  *
- * See native_sim_host.c for the other side.
+ * native_sim_host.c is the other side, which runs on the host.
  */
 #include <zephyr/init.h>
 #include <zephyr/kernel.h>
 #include <zephyr/sys/printk-hooks.h>
 #include <posix_board_if.h>
 
-/* The simulated CPU is infinitely fast: code takes no time. This spends some on the
- * calling thread alone, whatever preempts it meanwhile.
+/* Lets simulated time pass for the calling thread, even if others preempt it meanwhile. The
+ * simulated CPU is infinitely fast, so that code takes no time otherwise.
  */
 void wramp_spend_us(uint32_t time_us)
 {
@@ -18,7 +18,7 @@ void wramp_spend_us(uint32_t time_us)
 
 extern int wramp_host_put(int character);
 
-/* Zephyr's console for this board breaks lines after 255 characters; records are longer. */
+/* The board's own console breaks lines after 255 characters. Records are longer. */
 static int console_init(void)
 {
 	__printk_hook_install(wramp_host_put);
@@ -27,7 +27,7 @@ static int console_init(void)
 SYS_INIT(console_init, APPLICATION, CONFIG_APPLICATION_INIT_PRIORITY);
 
 #ifdef CONFIG_EXTERNAL_LIBC
-/* WAMR's Zephyr port installs an output hook; the host's libc has none to install. */
+/* WAMR's Zephyr port installs an output hook. The host's libc has no place for one. */
 void __stdout_hook_install(int (*hook)(int))
 {
 	ARG_UNUSED(hook);

@@ -1,15 +1,15 @@
 /*
- * native_sim, the host's side: its clock and its standard output.
+ * Gives native_sim the host's clock and standard output.
  *
- * Built for the host and linked outside the simulated machine, so that libc here is
- * the host's.
+ * This file is compiled for the host and linked outside the simulated machine, so its libc
+ * is the host's.
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <time.h>
 
-/* CPU time of the calling thread. Each simulated thread is a thread of the host, whose
- * CPU clock stands still while it waits for its turn.
+/* CPU time of the calling thread. A simulated thread is a thread of the host, and its CPU
+ * clock stands still while it waits for its turn.
  */
 uint64_t wramp_host_cpu_ns(void)
 {

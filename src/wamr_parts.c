@@ -1,8 +1,8 @@
 /*
- * Says what the bytes of one instance are for, as only WAMR's own headers can.
+ * Says what the bytes of one instance are for.
  *
- * Compiled with WAMR's flags by both builds. Bytes that WAMR asked for; what an
- * allocator adds is not in them.
+ * Only WAMR's internal headers tell this, so both builds compile this file with WAMR's
+ * flags. The bytes are those that WAMR asks for, without what an allocator adds.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +32,7 @@ void wramp_wamr_parts(const WASMModuleInstance *instance, struct wramp_wamr_part
 	parts->functions = instance->e->function_count * sizeof(WASMFunctionInstance);
 }
 
-/* Bytes of an environment's cache of block ends; the fast interpreter has none. */
+/* Bytes of an environment's cache of block ends. The fast interpreter has no cache. */
 const uint32_t wramp_wamr_block_cache_bytes =
 #if WASM_ENABLE_FAST_INTERP == 0
 	sizeof(((WASMExecEnv *)0)->block_addr_cache);
@@ -40,7 +40,7 @@ const uint32_t wramp_wamr_block_cache_bytes =
 	0;
 #endif
 
-/* The blocks whose ends it remembers. */
+/* How many block ends the cache holds. */
 const uint32_t wramp_wamr_block_cache_entries =
 #if WASM_ENABLE_FAST_INTERP == 0
 	BLOCK_ADDR_CACHE_SIZE;
@@ -51,5 +51,5 @@ const uint32_t wramp_wamr_block_cache_entries =
 /* Bytes of a thread's native stack that WAMR keeps free for its own frames. */
 const uint32_t wramp_wamr_stack_guard_bytes = WASM_STACK_GUARD_SIZE;
 
-/* Whether ahead-of-time code is supported. */
+/* 1 where the loader of ahead-of-time code is compiled in. */
 const uint32_t wramp_wamr_aot = WASM_ENABLE_AOT;

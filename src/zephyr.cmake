@@ -1,6 +1,7 @@
-# What Kconfig and the board decide about WAMR, in wamr.cmake's words.
+# Translates what Kconfig and the board decide about WAMR into its switches.
 #
-# Who reads this: CMakeLists.txt, before wamr.cmake, whose defaults it overrides.
+# Who reads this: CMakeLists.txt, before wamr.cmake. What is set here overrides the defaults
+# there.
 
 set(WAMR_BUILD_PLATFORM zephyr)
 if(CONFIG_ARCH_POSIX AND CONFIG_64BIT)
@@ -14,10 +15,12 @@ elseif(CONFIG_RISCV)
 elseif(CONFIG_XTENSA)
   set(WAMR_BUILD_TARGET XTENSA)
 else()
-  message(FATAL_ERROR "wramp: say what WAMR calls ${ARCH} in ${CMAKE_CURRENT_LIST_FILE}")
+  message(FATAL_ERROR
+    "wramp: ${CMAKE_CURRENT_LIST_FILE} has no name for ${ARCH}; add the one that WAMR's "
+    "build-scripts use for WAMR_BUILD_TARGET")
 endif()
 
-# 0 and 1: a Kconfig symbol that is off is no variable at all.
+# Sets a switch to 0 or 1. CMake has no variable for a Kconfig symbol that is off.
 function(wramp_switch variable symbol)
   if(${symbol})
     set(${variable} 1 PARENT_SCOPE)
@@ -36,7 +39,7 @@ if(CONFIG_WRAMP_INTERPRETER_CLASSIC)
   set(WRAMP_BLOCK_ADDR_CACHE_SIZE ${CONFIG_WRAMP_BLOCK_ADDR_CACHE_SIZE})
 endif()
 
-# What the Rust side is told: the build scripts of wamr-sys and firmware read these.
+# The build scripts of wamr-sys and firmware read these facts.
 if(CONFIG_WRAMP_INTERPRETER_FAST)
   set(WRAMP_FACTS WRAMP_WAMR_INTERPRETER=fast)
 else()
@@ -45,7 +48,7 @@ endif()
 wramp_switch(copy CONFIG_WRAMP_MODULE_COPY)
 file(READ ${WAMR_ROOT_DIR}/core/version.h header)
 string(REGEX MATCH "MAJOR ([0-9]+).*MINOR ([0-9]+).*PATCH ([0-9]+)" _ "${header}")
-# The fix of 2.4.5 that LOADER_FIX in rust/wamr-sys/build/source.rs explains.
+# Whether WAMR has the fix that LOADER_FIX in rust/wamr-sys/build/source.rs explains.
 file(STRINGS ${WAMR_ROOT_DIR}/core/iwasm/interpreter/wasm_loader.c loader_fix
   LIMIT_COUNT 1 REGEX FAST_INTERP_CONST_DEDUP_SCAN_MAX)
 if(loader_fix)

@@ -9,7 +9,8 @@ fn main() {
     println!("cargo::rerun-if-changed={}", env::var("DOTCONFIG").expect("set by Zephyr's build"));
 
     // A switch that our Kconfig does not have is a typing error.
-    let kconfig = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Kconfig");
+    let here = env::var("CARGO_MANIFEST_DIR").expect("set by cargo");
+    let kconfig = format!("{here}/../../Kconfig");
     println!("cargo::rerun-if-changed={kconfig}");
     println!("cargo::rustc-check-cfg=cfg(CONFIG_ARCH_POSIX, CONFIG_HW_STACK_PROTECTION)");
     let text = fs::read_to_string(kconfig).expect("the repository's Kconfig");

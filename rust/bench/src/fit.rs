@@ -4,10 +4,21 @@
 //! takes, so it is measured on the machine itself and not computed from the module. A later
 //! call may take a deeper path: hence a margin, and beyond it a clean trap.
 
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+use wramp_core::machine::{Lock, Machine};
 use wramp_core::measure::Bytes;
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
+use wramp_core::slots::{Slots, Work};
 
 use crate::guest::{Guest, Judge, seed_of};
+use crate::lead::{Climbed, Scene, stuck_error};
+use crate::run::give_up;
+use crate::seat::{Phase, Seat};
+use crate::threads::start_error;
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,41 +32,111 @@ pub(crate) struct Fitted {
 /// Steps of the search.
 const UNIT: u32 = 8;
 
-/// Tries stacks up to `most` on an instance of its own, which is gone afterwards.
-///
-/// # Errors
-/// What keeps an instance from its first call in a stack of `most` bytes.
-pub(crate) fn fit<R: Runtime>(
-    runtime: &R,
-    module: &R::Module<'_>,
-    guest: &Guest<'_>,
-    most: Bytes,
-    budget: Option<u32>,
-) -> Result<Fitted, Error> {
-    let mut instance = runtime.instantiate(module, guest.export, guest.parameters, most)?;
-    let argument = guest.argument(&Judge::new(seed_of(0)), 0);
-    let mut runs_in = |size: Bytes| -> Result<bool, Error> {
-        let mut stack = runtime.stack(module, &instance, size)?;
-        match runtime.call(&mut stack, &mut instance, argument, budget) {
-            Err(error) if error.kind == ErrorKind::WasmStack => Ok(false),
-            Err(error) if error.kind == ErrorKind::NativeStack => Err(error),
-            // A guest that traps in its own way had stack enough to do so.
-            _ => Ok(true),
-        }
-    };
-    let (mut too_small, mut enough) = (0, most.0 / UNIT);
-    if !runs_in(Bytes(enough * UNIT))? {
-        return Err(Error::new(ErrorKind::WasmStack, "wasm operand stack overflow"));
+/// The search for one guest's stack.
+pub(crate) struct Trial<'t, 'm, M: Machine, R: Runtime + 'm> {
+    scene: &'t Scene<'t, M>,
+    runtime: &'m R,
+    /// The guest's module, or none where each instance loads its own.
+    module: Option<&'t R::Module<'m>>,
+    guest: &'t Guest<'t>,
+    /// The slot that it runs on.
+    seat: &'t Seat<M::Tally>,
+    /// Calls so far.
+    calls: AtomicU32,
+    found: M::Lock<Option<Result<Fitted, Error>>>,
+}
+
+impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
+    pub(crate) fn new(
+        scene: &'t Scene<'t, M>,
+        runtime: &'m R,
+        module: Option<&'t R::Module<'m>>,
+        guest: &'t Guest<'t>,
+        seat: &'t Seat<M::Tally>,
+    ) -> Self {
+        let found = M::Lock::new(None);
+        Self { scene, runtime, module, guest, seat, calls: AtomicU32::new(0), found }
     }
-    while enough - too_small > 1 {
-        let middle = too_small.midpoint(enough);
-        if runs_in(Bytes(middle * UNIT))? {
-            enough = middle;
-        } else {
-            too_small = middle;
+
+    /// Searches on a slot's thread, so that a call that does not return is found out. A machine
+    /// without threads has to trust the guest.
+    ///
+    /// # Errors
+    /// What keeps an instance from its first call in the largest stack; `Stuck` where the call
+    /// does not return.
+    pub(crate) fn search<S: Slots>(&self, slots: &mut S) -> Result<Fitted, Error> {
+        if self.scene.config.mode.workers() == Some(0) {
+            return self.fit();
+        }
+        slots.with_crew(self, |crew| {
+            self.seat.prepare();
+            crew.start(0, self.scene.config.pin.core()).map_err(start_error)?;
+            let mut seen = 0;
+            while self.seat.over().is_none() {
+                // One call may take so long, and there are several.
+                let goes_on = || {
+                    let calls = self.calls.load(Acquire);
+                    (calls != seen || self.seat.over().is_some()).then_some(calls)
+                };
+                match self.scene.wait(format_args!("a trial call"), 1, goes_on) {
+                    Some(calls) => seen = calls,
+                    None if crew.abort(0) => return Err(stuck_error()),
+                    // It goes on, and borrows what would be freed if this returned.
+                    None => give_up(self.scene, &Climbed::stuck_in_trial()),
+                }
+            }
+            crew.join(0);
+            let unknown = || Err(Error::new(ErrorKind::Engine, "the trial call left no result"));
+            self.found.with(Option::take).unwrap_or_else(unknown)
+        })
+    }
+
+    fn fit(&self) -> Result<Fitted, Error> {
+        match self.module {
+            Some(module) => self.fit_of(module),
+            None => self.fit_of(&self.runtime.load(self.guest.module)?),
         }
     }
-    let needed = enough * UNIT;
-    let stack = (needed + (needed / 4).max(64)).next_multiple_of(UNIT);
-    Ok(Fitted { needed: Bytes(needed), stack: Bytes(stack.min(most.0)) })
+
+    /// Tries stacks on an instance of its own, which is gone afterwards.
+    fn fit_of(&self, module: &R::Module<'_>) -> Result<Fitted, Error> {
+        let Self { scene, runtime, guest, .. } = self;
+        let (most, budget) = (scene.config.wasm_stack, scene.config.budget);
+        let mut instance = runtime.instantiate(module, guest.export, guest.parameters, most)?;
+        let argument = guest.argument(&Judge::new(seed_of(0)), 0);
+        let mut runs_in = |size: Bytes| -> Result<bool, Error> {
+            let mut stack = runtime.stack(module, &instance, size)?;
+            let result = runtime.call(&mut stack, &mut instance, argument, budget);
+            self.calls.store(self.calls.load(Relaxed).wrapping_add(1), Release);
+            match result {
+                Err(error) if error.kind == ErrorKind::WasmStack => Ok(false),
+                Err(error) if error.kind == ErrorKind::NativeStack => Err(error),
+                // A guest that traps in its own way had stack enough to do so.
+                _ => Ok(true),
+            }
+        };
+        let (mut too_small, mut enough) = (0, most.0 / UNIT);
+        if !runs_in(Bytes(enough * UNIT))? {
+            return Err(Error::new(ErrorKind::WasmStack, "wasm operand stack overflow"));
+        }
+        while enough - too_small > 1 {
+            let middle = too_small.midpoint(enough);
+            if runs_in(Bytes(middle * UNIT))? {
+                enough = middle;
+            } else {
+                too_small = middle;
+            }
+        }
+        let needed = enough * UNIT;
+        let stack = (needed + (needed / 4).max(64)).next_multiple_of(UNIT);
+        Ok(Fitted { needed: Bytes(needed), stack: Bytes(stack.min(most.0)) })
+    }
+}
+
+impl<M: Machine, R: Runtime> Work for Trial<'_, '_, M, R> {
+    fn run(&self, _slot: usize) {
+        let found = self.fit();
+        self.found.with(|place| *place = Some(found));
+        self.seat.set_phase(Phase::Ended);
+    }
 }

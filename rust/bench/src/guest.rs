@@ -154,20 +154,23 @@ impl Judge {
         check: &Check<'_>,
         first: bool,
         calls: u32,
-        result: Result<i32, Error>,
+        result: &Result<i32, Error>,
     ) -> bool {
         match *check {
-            Check::Reference { next, varies: true } => result == Ok(next(&mut self.state)),
+            Check::Reference { next, varies: true } => *result == Ok(next(&mut self.state)),
             Check::Reference { next, varies: false } => {
                 if !self.known {
                     self.memo = next(&mut self.state).cast_unsigned();
                     self.known = true;
                 }
-                result == Ok(self.memo.cast_signed())
+                *result == Ok(self.memo.cast_signed())
             }
             Check::Agreement(agreement) => {
                 // FNV-1a over the result, or over the kind of the failure.
-                let word = result.unwrap_or_else(|error| !(error.kind as i32));
+                let word = match result {
+                    Ok(value) => *value,
+                    Err(error) => !i32::from(error.kind as u8),
+                };
                 for byte in word.to_le_bytes() {
                     self.memo = (self.memo ^ u32::from(byte)).wrapping_mul(0x0100_0193);
                 }

@@ -55,13 +55,30 @@ pub(crate) struct Climbed {
 }
 
 impl Climbed {
+    /// Of a ramp that ended before its first instance, in a trial call that does not return.
+    pub(crate) fn stuck_in_trial() -> Self {
+        let none = Self {
+            outcome: Outcome { peak: 0, limit: Limit::Error },
+            predicted: None,
+            cost: None,
+            calls: 0,
+            errors: 0,
+            over_budget: 0,
+            stack_used: None,
+            fairness: None,
+            failure: None,
+            stuck: None,
+        };
+        none.with_stuck(Some(0))
+    }
+
     /// The same where an instance, if any, is stuck: that is what ended the ramp.
     pub(crate) fn with_stuck(self, stuck: Option<u32>) -> Self {
         if stuck.is_none() {
             return self;
         }
         let outcome = Outcome { limit: Limit::Error, ..self.outcome };
-        Self { stuck, outcome, failure: Some(stuck_error()), errors: self.errors + 1, ..self }
+        Self { stuck, outcome, failure: Some(stuck_error()), ..self }
     }
 }
 
@@ -121,20 +138,22 @@ impl<M: Machine> Scene<'_, M> {
         }
     }
 
-    /// Makes a call and times it: what it returned, how long it took, and when it ended.
-    pub(crate) fn time<T>(&self, call: impl FnOnce() -> T) -> (T, Ticks, Ticks) {
+    /// Makes a call and times it: how long it took, and when it ended. The call leaves its
+    /// result elsewhere: a copy of it would lie on the stack below the call.
+    #[inline]
+    pub(crate) fn time(&self, call: impl FnOnce()) -> (Ticks, Ticks) {
         let machine = self.machine;
         let began = machine.now();
 
         let mark = machine.mark();
-        let result = call();
+        call();
         let took = machine.since(mark);
 
         let ended = machine.now();
         let whole = ended.saturating_sub(began);
         // A machine may count in 32 bits between mark and now.
         let took = if whole.0 >> 31 == 0 { took } else { whole };
-        (result, took, ended)
+        (took, ended)
     }
 
     /// Waits for an answer of instances that share the CPU with others, at most twice as
@@ -565,13 +584,16 @@ mod tests {
         let latency = latency.unwrap();
         assert_eq!(calls, 1000);
         let near = |ticks: Ticks, of: u64| ticks.0.abs_diff(of) * 50 <= of;
-        assert!(near(latency.p50, 66_800 * 720), "{latency:?}");
-        assert!(near(latency.p99, 66_800 * 1440), "{latency:?}");
-        assert_eq!(latency.max, Ticks(66_800 * 1440));
+        let percentiles = latency.percentiles.unwrap();
+        assert!(near(percentiles.p50, 66_800 * 720), "{latency:?}");
+        assert!(near(percentiles.p99, 66_800 * 1440), "{latency:?}");
+        assert_eq!(latency.max, Some(Ticks(66_800 * 1440)));
+        assert_eq!(latency.sum, Ticks(66_800 * (980 * 720 + 20 * 1440)));
     }
 
+    /// The histogram's counters hold 65,535 calls of one kind; the sums hold all of them.
     #[test]
-    fn calls_are_counted_where_a_histogram_is_full_and_latencies_left_out() {
+    fn calls_are_counted_where_a_histogram_is_full_and_percentiles_left_out() {
         let scale = Scale::of_calls();
         let tally = Counts::<AtomicU16, N>::NEW;
         let mut window = Window::new();
@@ -579,7 +601,9 @@ mod tests {
             window.begin(&scale, core::iter::once(&tally));
             (0..most).for_each(|_| scale.record(&tally, Ticks(1000)));
             let (calls, latency) = window.end(&scale, core::iter::once(&tally));
-            assert_eq!((calls, latency.is_some()), (most, most < 65_535));
+            let latency = latency.unwrap();
+            assert_eq!((calls, latency.percentiles.is_some()), (most, most < 65_535));
+            assert_eq!((latency.sum, latency.max), (Ticks(1000 * most), Some(Ticks(1000))));
         }
     }
 }

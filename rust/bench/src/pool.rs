@@ -283,6 +283,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
                     &Place::InCall { calls, from_ms } => {
                         stuck.get_or_insert(number);
                         climbed.calls += u64::from(calls);
+                        climbed.errors += 1;
                         self.report_stuck(number, calls, from_ms);
                         continue;
                     }
@@ -392,8 +393,10 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         }
         let argument = self.guest.argument(&resident.judge, resident.calls);
         let budget = self.scene.config.budget;
-        let (result, took, now) =
-            self.scene.time(|| self.runtime.call(stack, &mut resident.instance, argument, budget));
+        let mut result = Ok(0);
+        let (took, now) = self.scene.time(|| {
+            result = self.runtime.call(stack, &mut resident.instance, argument, budget);
+        });
 
         self.calls.record(&self.serving[worker].tally, took);
         if resident.calls > 0 {
@@ -404,15 +407,27 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         }
         resident.ended = now;
         resident.calls = resident.calls.saturating_add(1);
-        if !resident.judge.accepts(&self.guest.check, place == 0, resident.calls, result) {
-            let error = result.err().unwrap_or_else(|| wrong_result(&self.guest.check));
-            resident.errors = resident.errors.saturating_add(1);
-            if error.kind == ErrorKind::Budget {
-                resident.over_budget = resident.over_budget.saturating_add(1);
-            }
-            self.serving[worker].tally.error();
-            self.queue.with(|queue| queue.error.get_or_insert((place, error)).0);
+        if !resident.judge.accepts(&self.guest.check, place == 0, resident.calls, &result) {
+            self.note_error(worker, place, resident, &result);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_error(
+        &self,
+        worker: usize,
+        place: usize,
+        resident: &mut Resident<R::Instance<'s>>,
+        result: &Result<i32, Error>,
+    ) {
+        let error = result.err().unwrap_or_else(|| wrong_result(&self.guest.check));
+        resident.errors = resident.errors.saturating_add(1);
+        if error.kind == ErrorKind::Budget {
+            resident.over_budget = resident.over_budget.saturating_add(1);
+        }
+        self.serving[worker].tally.error();
+        self.queue.with(|queue| queue.error.get_or_insert((place, error)).0);
     }
 
     /// Waits until the instance's pause since its latest call is over. The queue is in the

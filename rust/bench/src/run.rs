@@ -12,7 +12,7 @@ use wramp_core::report::{Done, End, FORMAT_VERSION, Fault, Fit, Load, Record, Ru
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
 use wramp_core::slots::Slots;
 
-use crate::fit::fit;
+use crate::fit::Trial;
 use crate::guest::{Check, Guest};
 use crate::lead::{Climbed, MAX_MODULES, Scale, Scene};
 use crate::pool::{Place, Pool};
@@ -465,23 +465,31 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
                 *place = Some(load(self.machine, runtime, guest)?);
             }
         }
-        let mut stacks = [config.wasm_stack; MAX_MODULES];
-        if config.fit_wasm_stack {
-            for (place, guest) in guests.iter().enumerate() {
-                stacks[place] = self.fit(config, modules[place].as_ref(), guest)?;
-            }
-        }
-        let scene = Scene {
+        let mut scene = Scene {
             machine: self.machine,
             config,
             name,
             began: self.began,
             clock_hz: self.machine.facts().clock_hz,
-            stacks,
+            stacks: [config.wasm_stack; MAX_MODULES],
             meters: R::facts().meters,
             so_far: self.summary,
         };
-        if let (Some(workers), [guest], Some(module)) = (config.mode.workers(), guests, &modules[0])
+        if config.fit_wasm_stack {
+            for (place, guest) in guests.iter().enumerate() {
+                match self.fit(&scene, modules[place].as_ref(), guest) {
+                    Ok(stack) => scene.stacks[place] = stack,
+                    Err(Error { kind: ErrorKind::Stuck, .. }) => {
+                        return Ok(Climbed::stuck_in_trial());
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        // Not known at run time alone: a build without residents carries none of this code.
+        if M::POOLS
+            && let (Some(workers), [guest], Some(module)) =
+                (config.mode.workers(), guests, &modules[0])
         {
             return self.climb_pool(scene, guest, module, workers as usize);
         }
@@ -511,20 +519,18 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
     /// Finds the interpreter stack that the guest needs. Where each instance has a module of
     /// its own one is loaded for this.
     #[inline(never)]
-    fn fit(
-        &self,
-        config: &Config,
-        module: Option<&R::Module<'_>>,
+    fn fit<'r>(
+        &mut self,
+        scene: &Scene<'_, M>,
+        module: Option<&R::Module<'r>>,
         guest: &Guest<'_>,
-    ) -> Result<Bytes, Error> {
-        let most = config.wasm_stack;
-        let fitted = match module {
-            Some(module) => fit(self.runtime, module, guest, most, config.budget),
-            None => {
-                let own = self.runtime.load(guest.module)?;
-                fit(self.runtime, &own, guest, most, config.budget)
-            }
-        }?;
+    ) -> Result<Bytes, Error>
+    where
+        Self: 'r,
+    {
+        let missing = Error::new(ErrorKind::Engine, "a trial call takes a seat");
+        let seat = self.memory.seats.first().ok_or(missing)?;
+        let fitted = Trial::new(scene, self.runtime, module, guest, seat).search(self.slots)?;
         self.machine.emit(&Record::from(Fit {
             workload: Word(guest.name),
             needed_bytes: fitted.needed,

@@ -140,7 +140,8 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
     /// Leaves the slot's first error to the controller.
     #[cold]
     #[inline(never)]
-    fn leave_error(&self, slot: usize, error: Error) {
+    fn leave_error(&self, slot: usize, result: &Result<i32, Error>) {
+        let error = result.err().unwrap_or_else(|| wrong_result(&self.guest(slot).check));
         if self.seats[slot].note(error.kind) {
             // A fifth one's words are not kept.
             self.left.with(|left| left.errors.push((slot, error)).is_ok());
@@ -180,19 +181,19 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         let mut calls = 0_u32;
         while !seat.asked_to_stop() {
             let argument = guest.argument(&judge, calls);
-            let (result, took, ended) = scene.time(|| call(argument));
+            let mut result = Ok(0);
+            let (took, ended) = scene.time(|| result = call(argument));
             calls = calls.saturating_add(1);
-            if let Err(error) = result
+            if let Err(error) = &result
                 && calls == 1
                 && matches!(error.kind, ErrorKind::WasmStack | ErrorKind::NativeStack)
             {
-                return Err(error); // No call can ever be made in this geometry.
+                return Err(*error); // No call can ever be made in this geometry.
             }
             self.scale.record(&seat.tally, took);
-            if !judge.accepts(&guest.check, id == 0, calls, result) {
+            if !judge.accepts(&guest.check, id == 0, calls, &result) {
                 seat.tally.error();
-                let error = result.err().unwrap_or_else(|| wrong_result(&guest.check));
-                self.leave_error(slot, error);
+                self.leave_error(slot, &result);
             }
             let ended_ms = scene.millis_at(ended);
             if calls == 1 {
@@ -281,7 +282,8 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
             let latency = self.ramp.scale.latency::<M::Tally>(&spread);
             let times = scene.times(latency.as_ref());
             let number = u32::try_from(id).unwrap_or(u32::MAX);
-            let is_stuck = self.stuck == Some(number);
+            // One call that hangs may be one of many: the same guest runs in every instance.
+            let is_stuck = self.stuck == Some(number) || seat.over().is_none();
             let kind = if is_stuck { Some(ErrorKind::Stuck) } else { seat.error() };
             let error = if is_stuck {
                 Some(stuck_error())
@@ -293,7 +295,7 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
             };
             let bad = u32::from(is_stuck) + seat.tally.errors();
             calls += u64::from(seat.tally.calls());
-            errors += u64::from(seat.tally.errors());
+            errors += u64::from(bad);
             over_budget += u64::from(seat.over_budget());
             scene.emit(Instance {
                 workload: Word(self.ramp.guest(id).name),

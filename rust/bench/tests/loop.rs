@@ -2,18 +2,19 @@
 
 mod fake;
 
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-use fake::{ENVIRONMENT, Fake, GUEST, INSTANCE, MODULE, Script, TICKS_EACH};
+use fake::{Clock, Fake, GUEST, Hang, INSTANCE, MODULE, RESIDENTS, STACK, Script, TICKS_EACH};
 use wramp_bench::{Agreement, Check, Guest, Summary};
-use wramp_core::config::{Config, Knob, Mode, Scenario};
+use wramp_core::config::{Config, Knob, Mode, Pin, Scenario};
 use wramp_core::measure::{Bytes, Nanos};
-use wramp_core::platform::{Pin, StartError};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{End, Fault, Instance, Record, Step};
-use wramp_core::runtime::ErrorKind;
+use wramp_core::report::{Done, End, Fault, Instance, Record, Step};
+use wramp_core::runtime::{Error, ErrorKind};
+use wramp_core::slots::StartError;
 
-const COST: u32 = INSTANCE + ENVIRONMENT;
+const COST: u32 = INSTANCE + STACK;
 
 const CONFIG: Config = Config {
     arena: Bytes(100_000),
@@ -24,20 +25,11 @@ const CONFIG: Config = Config {
     ..Config::PUBLISHED
 };
 
-const KINDS: [ErrorKind; 12] = [
-    ErrorKind::OutOfMemory,
-    ErrorKind::Malformed,
-    ErrorKind::Import,
-    ErrorKind::NoExport,
-    ErrorKind::Signature,
-    ErrorKind::Trap,
-    ErrorKind::WasmStack,
-    ErrorKind::NativeStack,
-    ErrorKind::Budget,
-    ErrorKind::WrongModule,
-    ErrorKind::Engine,
-    ErrorKind::WrongResult,
-];
+/// What an engine can say. The bench finds the other two.
+fn kinds() -> impl Iterator<Item = ErrorKind> {
+    let engines = |kind: &ErrorKind| !matches!(kind, ErrorKind::WrongResult | ErrorKind::Stuck);
+    ErrorKind::ALL.iter().copied().filter(engines)
+}
 
 struct Log {
     lines: Vec<String>,
@@ -61,6 +53,12 @@ impl Log {
     }
 
     #[track_caller]
+    fn done(&self) -> Done {
+        let Some(Record::Done(done)) = self.records().pop() else { panic!("no done: {self}") };
+        done
+    }
+
+    #[track_caller]
     fn end(&self) -> End<'_> {
         assert_eq!(self.ends().len(), 1, "{self}");
         self.ends()[0]
@@ -73,12 +71,26 @@ impl std::fmt::Display for Log {
     }
 }
 
-fn run_all(config: Config, script: Script, guests: &[Guest<'_>]) -> Log {
-    let (lines, summary) = Fake::new(&config, script).run(&config, guests);
-    let log = Log { lines, summary };
-    let Some(Record::Done(done)) = log.records().pop() else { panic!("no done: {log}") };
+/// A run on an engine that meters or not, and shares stacks or not.
+fn run_on<const METERS: bool, const SHARES: bool>(
+    config: Config,
+    script: Script,
+    guests: &[Guest<'_>],
+) -> Log {
+    let fake = Fake::new(&config, script);
+    let ran = fake.run_with::<METERS, SHARES>(&config, guests, Ok(()));
+    let log = Log { lines: ran.lines, summary: ran.summary.expect("the machine gave up") };
+    let (done, summary) = (log.done(), log.summary);
     assert_eq!((done.exit, done.errors), (summary.exit(), summary.errors), "{log}");
+    assert_eq!(done.faults, Some(summary.faults), "{log}");
+    assert_eq!(log.faults().len(), summary.faults as usize, "{log}");
+    let errors = log.instances().iter().map(|one| u64::from(one.errors)).sum::<u64>();
+    assert_eq!(log.ends().iter().map(|end| end.errors).sum::<u64>(), errors, "{log}");
     log
+}
+
+fn run_all(config: Config, script: Script, guests: &[Guest<'_>]) -> Log {
+    run_on::<false, false>(config, script, guests)
 }
 
 fn run(script: Script) -> Log {
@@ -90,7 +102,7 @@ fn all_goes_well() {
     let log = run(Script::default());
     assert_eq!(log.summary, Summary { workloads: 1, ..Summary::default() }, "{log}");
     let end = log.end();
-    assert_eq!((end.peak, end.limit, end.leaked_bytes), (4, Limit::Slots, 0), "{log}");
+    assert_eq!((end.peak, end.limit, end.leaked_bytes), (4, Limit::Slots, Some(0)), "{log}");
     assert_eq!(end.cost_bytes, Some(Bytes(COST)));
     assert_eq!(end.predicted_peak, Some(4));
     assert_eq!(end.over_budget, None, "this engine does not meter");
@@ -144,18 +156,18 @@ fn the_arena_ends_it_at_the_predicted_peak() {
 
 #[test]
 fn the_third_instance_fails() {
-    for kind in KINDS {
+    for kind in kinds() {
         for script in [
             Script { instantiate: Some((2, kind)), ..Script::default() },
-            Script { environment: Some((2, kind)), ..Script::default() },
+            Script { stack: Some((2, kind)), ..Script::default() },
         ] {
             let log = run(script);
             let end = log.end();
             assert_eq!(end.peak, 2, "{log}");
-            assert_eq!(end.leaked_bytes, 0, "{log}");
+            assert_eq!(end.leaked_bytes, Some(0), "{log}");
             assert_eq!((end.errors, log.instances().len()), (0, 2), "the two go on: {log}");
             assert_eq!(end.error.unwrap().0, kind.as_str());
-            assert_eq!(end.message.unwrap().0, "as_the_script_says");
+            assert_eq!(end.message.unwrap().readable().to_string(), "as the script says");
             assert!(log.faults().is_empty(), "something ran: {log}");
             // Only memory is a result; anything else is a failure that the status shows.
             let expected = match kind {
@@ -171,26 +183,27 @@ fn the_third_instance_fails() {
 
 #[test]
 fn not_even_the_first_instance_runs() {
-    for kind in KINDS {
+    for kind in kinds() {
         for script in [
             Script { load: Some(kind), ..Script::default() },
             Script { instantiate: Some((0, kind)), ..Script::default() },
-            Script { environment: Some((0, kind)), ..Script::default() },
+            Script { stack: Some((0, kind)), ..Script::default() },
         ] {
             let log = run(script);
             assert_eq!(log.summary.exit(), 2, "{log}");
             assert_eq!(log.faults().len(), 1, "{log}");
             let fault = log.faults()[0];
             assert_eq!((fault.workload.unwrap().0, fault.error.0), ("count", kind.as_str()));
-            assert!(fault.message.0.contains("as_the_script_says"), "{log}");
+            let message = fault.message.readable().to_string();
+            assert!(message.contains("as the script says"), "{log}");
             let knob = match kind {
-                ErrorKind::OutOfMemory => "CONFIG_WRAMP_ARENA_SIZE",
-                ErrorKind::WasmStack => "CONFIG_WRAMP_WASM_STACK_SIZE",
-                ErrorKind::NativeStack => "CONFIG_WRAMP_SLOT_STACK_SIZE",
-                ErrorKind::NoExport | ErrorKind::Signature => "rust/workloads",
-                _ => "wat/",
+                ErrorKind::OutOfMemory => Some("CONFIG_WRAMP_ARENA_SIZE"),
+                ErrorKind::WasmStack => Some("CONFIG_WRAMP_WASM_STACK_SIZE"),
+                ErrorKind::NativeStack => Some("CONFIG_WRAMP_SLOT_STACK_SIZE"),
+                // No symbol chooses the module or the export.
+                _ => None,
             };
-            assert_eq!(fault.knob.0, knob, "{log}");
+            assert_eq!(fault.knob.map(|knob| knob.0), knob, "{log}");
             assert!(!log.summary.leaked && log.instances().is_empty(), "{log}");
         }
     }
@@ -207,7 +220,7 @@ fn the_first_call_finds_a_stack_too_small() {
 
 #[test]
 fn calls_that_fail_are_counted_and_the_ramp_goes_on() {
-    for kind in KINDS {
+    for kind in kinds() {
         // Not the first: a stack that is too small at once is another matter.
         let log = run(Script { call: Some((3, kind)), ..Script::default() });
         let end = log.end();
@@ -266,11 +279,11 @@ fn a_later_ramp_does_not_agree_with_an_earlier_one() {
 fn a_leak_of_one_byte_is_an_error() {
     let log = run(Script { leak: 1, ..Script::default() });
     let end = log.end();
-    assert_eq!((end.leaked_bytes, end.errors), (4, 0), "a byte of each instance: {log}");
+    assert_eq!((end.leaked_bytes, end.errors), (Some(4), 0), "a byte of each instance: {log}");
     assert!(log.summary.leaked);
     assert_eq!(log.summary.exit(), 1, "{log}");
     // Also of an instance that did not come to life.
-    let script = Script { leak: 1, environment: Some((0, ErrorKind::Engine)), ..Script::default() };
+    let script = Script { leak: 1, stack: Some((0, ErrorKind::Engine)), ..Script::default() };
     assert!(run(script).summary.leaked);
 }
 
@@ -303,7 +316,11 @@ fn an_interrupt_at_any_instance() {
     for at in 0..4 {
         let log = run(Script { interrupt: Some(at), ..Script::default() });
         let end = log.end();
-        assert_eq!((end.limit, end.leaked_bytes, end.errors), (Limit::Interrupted, 0, 0), "{log}");
+        assert_eq!(
+            (end.limit, end.leaked_bytes, end.errors),
+            (Limit::Interrupted, Some(0), 0),
+            "{log}"
+        );
         assert_eq!(end.peak as usize, at + 1, "what was being started was waited for: {log}");
         assert_eq!(log.instances().len(), at + 1, "{log}");
         assert_eq!(log.summary.exit(), 0, "{log}");
@@ -351,31 +368,411 @@ fn more_modules_than_a_ramp_takes() {
     let config = Config { scenario: Scenario::Mixed, ..CONFIG };
     let log = run_all(config, Script::default(), &[GUEST; 6]);
     assert_eq!(log.summary.exit(), 2, "{log}");
-    assert!(log.faults()[0].message.0.contains("more_modules"), "{log}");
+    let message = log.faults()[0].message.readable().to_string();
+    assert!(message.contains("more modules"), "{log}");
 }
 
 #[test]
-fn a_core_that_is_not_there_is_said_and_is_no_error() {
+fn a_core_that_is_not_there_is_a_fault_and_the_others_are_ramped() {
     let log = run_all(Config { scenario: Scenario::Pinned, ..CONFIG }, Script::default(), &[GUEST]);
     let names: Vec<_> = log.ends().iter().map(|end| end.workload.0).collect();
     assert_eq!(names, ["count@core0", "count@free"], "{log}");
-    assert_eq!(log.faults()[0].workload.unwrap().0, "count@core1", "{log}");
-    assert_eq!(log.summary.exit(), 0, "{log}");
+    let fault = log.faults()[0];
+    assert_eq!(fault.workload.unwrap().0, "count@core1", "{log}");
+    assert_eq!(fault.knob.map(|knob| knob.0), Knob::Scenario.symbol(), "{log}");
+    // What was asked for was not done, which the status shows.
+    let done = log.done();
+    assert_eq!((done.errors, done.faults, done.exit), (0, Some(1), 2), "{log}");
+}
+
+/// Refused before anything is loaded; the only fault's knob and message.
+#[track_caller]
+fn refused(log: &Log, knob: Knob) -> String {
+    let [fault] = log.faults()[..] else { panic!("{log}") };
+    assert_eq!(fault.knob.map(|knob| knob.0), knob.symbol(), "{log}");
+    assert_eq!((log.summary.exit(), log.ends().len()), (2, 0), "{log}");
+    assert_eq!(log.lines.len(), 3, "run, fault, done: {log}");
+    fault.message.readable().to_string()
 }
 
 #[test]
 fn a_core_to_pin_to_that_is_not_there_names_its_knob() {
     let log = run_all(Config { pin: Pin::Core(7), ..CONFIG }, Script::default(), &[GUEST]);
-    let [fault] = log.faults()[..] else { panic!("{log}") };
-    assert_eq!((fault.knob.0, log.summary.exit()), (Knob::Pin.symbol(), 2), "{log}");
-    assert!(fault.message.0.contains("core_7"), "{log}");
-    assert!(log.ends().is_empty(), "{log}");
+    assert!(refused(&log, Knob::Pin).contains("core 7"), "{log}");
 }
 
 #[test]
-fn a_pool_needs_an_engine_that_lends() {
+fn a_pool_needs_an_engine_that_shares_stacks() {
+    for mode in [Mode::Pool { workers: 1 }, Mode::Cooperative] {
+        let log = run_all(Config { mode, ..CONFIG }, Script::default(), &[GUEST]);
+        refused(&log, Knob::Mode);
+    }
+}
+
+#[test]
+fn a_budget_needs_an_engine_that_meters() {
+    let config = Config { budget: Some(1_000_000), ..CONFIG };
+    let log = run_all(config, Script::default(), &[GUEST]);
+    assert!(refused(&log, Knob::Budget).contains("does not meter"), "{log}");
+    let log = run_on::<true, false>(config, Script::default(), &[GUEST]);
+    assert_eq!((log.end().peak, log.end().over_budget, log.summary.exit()), (4, Some(0), 0));
+}
+
+#[test]
+fn what_the_machine_cannot_run_names_its_knob() {
+    let few = Config { mode: Mode::Pool { workers: 5 }, ..CONFIG };
+    let log = run_on::<false, true>(few, Script::default(), &[GUEST]);
+    assert!(refused(&log, Knob::Workers).contains("there are 4"), "{log}");
+    let mixed = Config { scenario: Scenario::Mixed, mode: Mode::Pool { workers: 1 }, ..CONFIG };
+    let log = run_on::<false, true>(mixed, Script::default(), &[GUEST, GUEST]);
+    assert!(refused(&log, Knob::Mode).contains("mixed"), "{log}");
+    let small = Config { slot_stack: Bytes(2047), ..CONFIG };
+    let log = run_all(small, Script::default(), &[GUEST]);
+    assert!(refused(&log, Knob::SlotStack).contains("below 2048"), "{log}");
+    let log = run_all(Config { slots: 0, ..CONFIG }, Script::default(), &[GUEST]);
+    refused(&log, Knob::Slots);
+    let log = run_all(CONFIG, Script::default(), &[]);
+    refused(&log, Knob::Workload);
+}
+
+/// An engine fails for many reasons, and only one of them is mended by a larger arena.
+#[test]
+fn an_engine_that_does_not_start_says_why() {
+    let fails = |kind| {
+        let error = Error::new(kind, "it is in use");
+        let fake = Fake::new(&CONFIG, Script::default());
+        let ran = fake.run_with::<false, false>(&CONFIG, &[GUEST], Err(error));
+        Log { lines: ran.lines, summary: ran.summary.unwrap() }
+    };
+    let log = fails(ErrorKind::Engine);
+    let [fault] = log.faults()[..] else { panic!("{log}") };
+    assert_eq!((fault.error.0, fault.knob), ("engine", None), "{log}");
+    let message = fault.message.readable().to_string();
+    assert!(message.contains("it is in use") && !message.contains("arena"), "{log}");
+    assert_eq!((log.summary.exit(), log.done().faults), (2, Some(1)), "{log}");
+
+    let log = fails(ErrorKind::OutOfMemory);
+    let message = refused(&log, Knob::Arena);
+    assert!(message.contains("arena too small for the engine itself"), "{log}");
+}
+
+#[test]
+fn faults_are_counted_and_set_the_status() {
+    let config = Config { arena: Bytes(300), ..CONFIG };
+    let log = run_all(config, Script::default(), &[GUEST; 3]);
+    assert_eq!(log.faults().len(), 3, "{log}");
+    let done = log.done();
+    assert_eq!((done.workloads, done.errors), (0, 0), "{log}");
+    assert_eq!((done.faults, done.exit), (Some(3), 2), "{log}");
+}
+
+// Times. ----------------------------------------------------------------------------
+
+/// One slot, on a clock that only calls move.
+fn timed(each: u64, from: u64, config: Config) -> Log {
+    let script = Script { clock: Clock::Calls { from, each }, ..Script::default() };
+    run_on::<false, true>(Config { slots: 1, stuck_ms: None, ..config }, script, &[GUEST])
+}
+
+/// What a machine counts in 32 bits may wrap within a call, or more than once.
+#[test]
+fn a_latency_is_right_however_long_the_call_takes() {
+    for each in [1_000_000, 3_000_000_000, 5_300_000_000, 20_000_000_000] {
+        for from in [0, u64::from(u32::MAX) - 500_000, (7 << 32) - 1] {
+            let log = timed(each, from, CONFIG);
+            let one = log.instances()[0];
+            let exact = Some(Nanos(each));
+            assert_eq!((one.latency_min_us, one.latency_max_us), (exact, exact), "{log}");
+            assert_eq!(one.latency_mean_us, exact, "{log}");
+            let p50 = one.latency_p50_us.unwrap().0;
+            assert!(p50.abs_diff(each) * 50 <= each, "{log}");
+        }
+    }
+}
+
+/// A promise of 4.5 s and calls of 5.3 s: both beyond 2^32 ns.
+#[test]
+fn a_promise_of_seconds_can_be_broken() {
+    let slo = Some(Nanos(4_500_000_000));
+    let log = timed(5_300_000_000, 0, Config { slo, ..CONFIG });
+    assert_eq!((log.end().peak, log.end().limit), (0, Limit::Slo), "{log}");
+    let log = timed(4_300_000_000, 0, Config { slo, ..CONFIG });
+    assert_eq!((log.end().peak, log.end().limit), (1, Limit::Slots), "{log}");
+}
+
+/// An instance lives from its first call's return: until then it is being started.
+#[test]
+fn the_time_of_an_instance_begins_when_its_first_call_returned() {
+    let pool = Mode::Pool { workers: 1 };
+    for mode in [Mode::Threads, pool, Mode::Cooperative] {
+        // One resident, so that all calls are its own.
+        let arena = Bytes(MODULE + COST + INSTANCE - 1);
+        let log = timed(5_300_000_000, 0, Config { mode, arena, ..CONFIG });
+        let [one] = log.instances()[..] else { panic!("{log}") };
+        assert!(one.calls > 1, "{log}");
+        assert_eq!(one.alive_ms, 5_300 * u64::from(one.calls - 1), "{mode:?} {log}");
+    }
+}
+
+// Pools. ----------------------------------------------------------------------------
+
+#[test]
+fn a_machine_without_threads_holds_as_many_as_a_pool_of_one() {
+    for (arena, most) in [(10_000, None), (100_000, Some(RESIDENTS))] {
+        let config = Config { arena: Bytes(arena), step: 7, ..CONFIG };
+        let pool = Config { mode: Mode::Pool { workers: 1 }, slots: 1, ..config };
+        let pool = run_on::<false, true>(pool, Script::default(), &[GUEST]);
+        let alone = Config { mode: Mode::Cooperative, slots: 0, slot_stack: Bytes(0), ..config };
+        let alone = run_on::<false, true>(alone, Script::default(), &[GUEST]);
+        for log in [&pool, &alone] {
+            let end = log.end();
+            let fit = (arena - MODULE - STACK) / INSTANCE;
+            let expected = match most {
+                None => (fit, Limit::Arena),
+                Some(most) => (most as u32, Limit::Slots),
+            };
+            assert_eq!((end.peak, end.limit), expected, "{log}");
+            assert_eq!(
+                (end.predicted_peak, end.predicted_limit),
+                (Some(end.peak), Some(end.limit))
+            );
+            assert_eq!(
+                (end.leaked_bytes, end.errors, log.summary.exit()),
+                (Some(0), 0, 0),
+                "{log}"
+            );
+            assert_eq!(log.instances().len(), end.peak as usize, "{log}");
+            assert!(
+                log.instances().iter().all(|one| one.calls > 0 && one.result.0 == "ok"),
+                "{log}"
+            );
+            let last = log.steps().pop().unwrap();
+            assert!(last.dwell_calls > 0 && last.turnaround_p50_us.is_some(), "{log}");
+        }
+        let Record::Run(run) = alone.records()[0] else { panic!("{alone}") };
+        assert_eq!((run.mode.0, run.workers, run.residents), ("cooperative", Some(0), Some(64)));
+    }
+}
+
+#[test]
+fn a_machine_without_threads_judges_results() {
+    let config = Config { mode: Mode::Cooperative, slots: 0, arena: Bytes(3_000), ..CONFIG };
     let log =
-        run_all(Config { mode: Mode::Pool { workers: 1 }, ..CONFIG }, Script::default(), &[GUEST]);
-    assert_eq!((log.summary.exit(), log.faults().len()), (2, 1), "{log}");
-    assert!(log.ends().is_empty(), "{log}");
+        run_on::<false, true>(config, Script { liar: Some(2), ..Script::default() }, &[GUEST]);
+    assert_eq!(log.summary.exit(), 1, "{log}");
+    for one in log.instances() {
+        assert_eq!(one.result.0, if one.id == 2 { "bad" } else { "ok" }, "{log}");
+    }
+    // A stack that is too small is found at the first call, here as elsewhere.
+    let script = Script { call: Some((1, ErrorKind::WasmStack)), ..Script::default() };
+    let log = run_on::<false, true>(config, script, &[GUEST]);
+    assert_eq!((log.summary.exit(), log.faults()[0].error.0), (2, "wasm-stack"), "{log}");
+    let script = Script { load: Some(ErrorKind::Import), ..Script::default() };
+    assert_eq!(run_on::<false, true>(config, script, &[GUEST]).summary.exit(), 2);
+}
+
+// Calls that do not return. ---------------------------------------------------------
+
+/// So fast is the clock that nobody waits ten seconds, and so slow that a call on a busy
+/// machine does not seem to hang.
+const FAST: Clock = Clock::Fast(20);
+const HANGS: Config = Config { dwell_ms: 200, stuck_ms: Some(4_000), ..CONFIG };
+
+fn hang(call: u32, instance: Option<u32>) -> Script {
+    let hang = Some(Hang { instance, call, interrupts: false });
+    Script { hang, clock: FAST, aborts: true, ..Script::default() }
+}
+
+/// What a log with a stuck instance says, whether or not its thread could be ended.
+#[track_caller]
+fn is_stuck(log: &Log, id: u32, others: &[u32]) {
+    let end = log.end();
+    assert_eq!((end.limit, end.error.map(|word| word.0)), (Limit::Error, Some("stuck")), "{log}");
+    let [fault] = log.faults()[..] else { panic!("{log}") };
+    assert_eq!((fault.error.0, fault.workload.unwrap().0), ("stuck", "count"), "{log}");
+    assert_eq!(fault.knob.map(|knob| knob.0), Knob::Stuck.symbol(), "{log}");
+    let message = fault.message.readable().to_string();
+    assert!(message.contains(&format!("instance {id} ")), "{log}");
+    let done = log.done();
+    assert_eq!((done.workloads, done.faults, done.exit), (1, Some(1), 2), "{log}");
+    for one in log.instances() {
+        if one.id == id {
+            assert_eq!((one.result.0, one.error.unwrap().0), ("bad", "stuck"), "{log}");
+        } else {
+            assert!(others.contains(&one.id), "{log}");
+            assert_eq!((one.result.0, one.error), ("ok", None), "{log}");
+            assert!(one.calls > 0, "{log}");
+        }
+    }
+    let trial = end.peak == 0 && log.instances().is_empty() && others.is_empty();
+    assert!(trial || log.instances().len() == others.len() + 1, "{log}");
+}
+
+/// The same run where the machine cannot end a thread: all is said, and the program ends.
+#[track_caller]
+fn gives_up<const SHARES: bool>(config: Config, script: Script) -> Log {
+    let script = Script { aborts: false, ..script };
+    let fake = Fake::new(&config, script);
+    let ran = fake.run_with::<false, SHARES>(&config, &[GUEST, GUEST], Ok(()));
+    let log = Log { lines: ran.lines, summary: Summary::default() };
+    assert_eq!(ran.gave_up, Some(2), "{log}");
+    assert_eq!(log.done().exit, 2, "{log}");
+    let end = log.end();
+    assert_eq!((end.leaked_bytes, end.arena_free_bytes), (None, None), "not measured: {log}");
+    log
+}
+
+#[test]
+fn an_instance_whose_first_call_does_not_return() {
+    let script = hang(1, Some(2));
+    let log = run_all(HANGS, script, &[GUEST, GUEST]);
+    is_stuck(&log, 2, &[0, 1]);
+    assert_eq!((log.end().peak, log.ends().len()), (2, 1), "nothing is ramped after it: {log}");
+    // What the thread had is not given back, and that is said.
+    assert_eq!(log.end().leaked_bytes, Some(i64::from(COST)), "{log}");
+    assert!(log.steps().iter().all(|step| step.dwell_calls > 0), "{log}");
+
+    let log = gives_up::<false>(HANGS, script);
+    is_stuck(&log, 2, &[0, 1]);
+}
+
+#[test]
+fn an_instance_whose_third_call_does_not_return() {
+    let script = hang(3, Some(1));
+    let log = run_all(HANGS, script, &[GUEST, GUEST]);
+    is_stuck(&log, 1, &[0, 2, 3]);
+    assert_eq!((log.end().peak, log.instances()[1].calls), (4, 2), "{log}");
+    let log = gives_up::<false>(HANGS, script);
+    is_stuck(&log, 1, &[0, 2, 3]);
+}
+
+#[test]
+fn no_instance_returns_from_its_third_call() {
+    for aborts in [true, false] {
+        let began = Instant::now();
+        let script = hang(3, None);
+        let log = if aborts {
+            run_all(HANGS, script, &[GUEST])
+        } else {
+            gives_up::<false>(HANGS, script)
+        };
+        // All of them hang, and none of them is called right.
+        for one in log.instances() {
+            assert_eq!((one.calls, one.result.0), (2, "bad"), "{log}");
+            assert_eq!(one.error.unwrap().0, "stuck", "{log}");
+        }
+        assert_eq!((log.end().peak, log.end().errors), (4, 4), "{log}");
+        assert_eq!(log.end().error.unwrap().0, "stuck", "{log}");
+        // One wait for all of them: four calls that share a core, four seconds each.
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn a_resident_whose_first_call_does_not_return() {
+    let config = Config { mode: Mode::Pool { workers: 2 }, arena: Bytes(3_000), ..HANGS };
+    let script = hang(1, Some(2));
+    let log = run_on::<false, true>(config, script, &[GUEST, GUEST]);
+    is_stuck(&log, 2, &[0, 1]);
+    assert_eq!(log.end().leaked_bytes, Some(i64::from(COST)), "its worker's stack too: {log}");
+    let log = gives_up::<true>(config, script);
+    is_stuck(&log, 2, &[0, 1]);
+}
+
+#[test]
+fn a_resident_whose_third_call_does_not_return() {
+    let config = Config { mode: Mode::Pool { workers: 2 }, arena: Bytes(3_000), ..HANGS };
+    // The other worker goes on with the rest.
+    let script = hang(3, Some(1));
+    let log = run_on::<false, true>(config, script, &[GUEST, GUEST]);
+    is_stuck(&log, 1, &[0, 2, 3, 4]);
+    assert_eq!((log.end().peak, log.instances()[1].calls), (5, 2), "{log}");
+    let log = gives_up::<true>(config, script);
+    is_stuck(&log, 1, &[0, 2, 3, 4]);
+}
+
+/// The stack is fitted by calls before there is an instance of the ramp.
+#[test]
+fn a_trial_call_that_does_not_return() {
+    for (call, mode) in [(1, Mode::Threads), (3, Mode::Pool { workers: 2 })] {
+        let config = Config { fit_wasm_stack: true, mode, ..HANGS };
+        let script = hang(call, None);
+        let log = run_on::<false, true>(config, script, &[GUEST, GUEST]);
+        is_stuck(&log, 0, &[]);
+        assert_eq!((log.end().peak, log.end().leaked_bytes), (0, Some(i64::from(COST))), "{log}");
+        let log = gives_up::<true>(config, script);
+        is_stuck(&log, 0, &[]);
+    }
+}
+
+#[test]
+fn a_stack_is_fitted_with_and_without_threads() {
+    let config = Config { fit_wasm_stack: true, arena: Bytes(3_000), ..CONFIG };
+    for (mode, slots) in
+        [(Mode::Threads, 4), (Mode::Pool { workers: 1 }, 1), (Mode::Cooperative, 0)]
+    {
+        let config = Config { mode, slots, ..config };
+        let log = run_on::<false, true>(config, Script::default(), &[GUEST]);
+        assert_eq!(log.summary.exit(), 0, "{log}");
+        assert_eq!(log.records()[2].kind(), "fit", "{log}");
+        assert!(log.end().peak > 1 && log.end().leaked_bytes == Some(0), "{log}");
+        // What keeps the trial from its call is said.
+        let script = Script { stack: Some((0, ErrorKind::OutOfMemory)), ..Script::default() };
+        let log = run_on::<false, true>(config, script, &[GUEST]);
+        assert_eq!((log.summary.exit(), log.faults()[0].error.0), (2, "out-of-memory"), "{log}");
+    }
+}
+
+#[test]
+fn an_engine_that_meters_ends_the_call_itself() {
+    let config = Config { budget: Some(1_000), ..HANGS };
+    let log = run_on::<true, false>(config, hang(3, Some(1)), &[GUEST]);
+    let end = log.end();
+    assert_eq!((end.peak, end.over_budget, end.errors), (4, Some(1), 1), "{log}");
+    // Without a budget it hangs there too, and that is the knob to turn.
+    let log = run_on::<true, false>(HANGS, hang(3, Some(1)), &[GUEST]);
+    assert_eq!(log.faults()[0].knob.map(|knob| knob.0), Knob::Budget.symbol(), "{log}");
+}
+
+/// Ctrl-C while an endless guest is waited for: it is heard, whatever the knob says.
+#[test]
+fn an_interrupt_ends_the_wait_for_a_call_that_does_not_return() {
+    for (call, stuck_ms) in [(1, None), (1, Some(3_600_000)), (3, None), (3, Some(3_600_000))] {
+        for mode in [Mode::Threads, Mode::Pool { workers: 2 }] {
+            let began = Instant::now();
+            let hang = Some(Hang { instance: Some(1), call, interrupts: true });
+            let script = Script { hang, clock: FAST, aborts: true, ..Script::default() };
+            let config = Config { stuck_ms, mode, arena: Bytes(3_000), ..HANGS };
+            let log = run_on::<false, true>(config, script, &[GUEST]);
+            assert!(began.elapsed() < Duration::from_secs(2), "40 s by the clock: {log}");
+            let end = log.end();
+            assert_eq!((end.limit, end.error.unwrap().0), (Limit::Error, "stuck"), "{log}");
+            assert_eq!(log.summary.exit(), 2, "{log}");
+        }
+    }
+}
+
+static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+    fn log(&self, record: &log::Record<'_>) {
+        SAID.lock().unwrap().push(record.args().to_string());
+    }
+    fn flush(&self) {}
+}
+
+#[test]
+fn a_long_wait_says_what_it_waits_for_and_which_knob_ends_it() {
+    log::set_logger(&Logger).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
+    run_all(HANGS, hang(1, Some(3)), &[GUEST]);
+    let said = SAID.lock().unwrap();
+    let wanted = "the first call of instance 3";
+    let line = said.iter().find(|line| line.contains(wanted)).expect("nothing was said");
+    assert!(line.contains("CONFIG_WRAMP_STUCK_MS"), "{line}");
 }

@@ -1,20 +1,20 @@
 //! How fast a log of a million lines is read, and how much memory it takes.
 //!
-//! `cargo bench -p wramp --bench log` times with divan, then prints one line a log that a
-//! script can read: `bench log=... lines=1000000 seconds=... peak_mib=...`. `soak` is
-//! a board's console with a record every hundred lines, `records` nothing but steps.
+//! `cargo bench -p wramp --bench log` measures times with divan. Then it prints a line for each log
+//! that a script can read: `bench log=... lines=1000000 seconds=... peak_mib=...`. `soak` is a
+//! board's console with a record every hundred lines, `records` holds only steps.
 
 use std::io::Read;
 use std::time::Instant;
 
-use wramp_cli::log::Log;
+use wramp_cli::model::log::Log;
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 const LINES: usize = 1_000_000;
 
-/// A log that is made as it is read: it takes no memory of its own.
+/// A log that is made while it is read, so it takes no memory of its own.
 struct Endless {
     block: Vec<u8>,
     at: usize,
@@ -49,7 +49,7 @@ fn endless(name: &str) -> Endless {
             }
         }
     }
-    // The header must come first, or nothing knows the geometry; once is one line too many.
+    // It has no run record, so its geometry is unknown. Reading it does not need one.
     Endless { block: block.into_bytes(), at: 0, lines_left: LINES, block_lines: 1000 }
 }
 
@@ -62,7 +62,7 @@ fn million_lines(name: &str) -> u64 {
     read(name).lines
 }
 
-/// The most memory this process ever had, in MiB.
+/// The most memory that this process has had, in MiB.
 fn peak_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status

@@ -1,4 +1,4 @@
-//! The binary `wramp`; everything is in the library beside it.
+//! The binary `wramp`; the library beside it does everything.
 
 fn main() -> std::process::ExitCode {
     wramp_cli::main()

@@ -58,7 +58,7 @@ impl Capture {
     }
 }
 
-/// A PTY whose other end behaves as a board's cable: no echo, no line editing.
+/// A PTY whose other end behaves like a board's cable: no echo, no line editing.
 struct Cable {
     board: File,
     _held: File,
@@ -122,22 +122,62 @@ fn a_socket_that_closes_early_leaves_what_came() {
     assert!(again.status.success() && stdout(&again).contains("cpu"), "{}", stderr(&again));
 }
 
+/// Captures these bytes from a pipe to the end.
+fn piped(name: &str, bytes: &[u8]) -> Ended {
+    let mut capture = Capture::start(scratch(name), &["-"]);
+    let mut board = capture.child.stdin.take().unwrap();
+    board.write_all(bytes).unwrap();
+    drop(board);
+    capture.end()
+}
+
 #[test]
 fn a_reset_is_told_when_it_happens_and_the_second_run_counts() {
-    let mut capture = Capture::start(scratch("reset"), &["-"]);
-    let mut board = capture.child.stdin.take().unwrap();
-    board.write_all(&read_golden("interleaved-reset.log")).unwrap();
-    let ended = capture.end();
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let log = read_golden("interleaved-reset.log");
+    let ended = piped("reset", &log);
     assert!(ended.stderr.contains("the board began again"), "{}", ended.stderr);
     assert!(ended.stderr.contains("garbled"), "{}", ended.stderr);
+    // The second run lost a digit.
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("incomplete: 1 record could not be read"), "{}", ended.stderr);
+    // The record that the reset cut short belongs to the first run.
+    let cut = support::board("mps2/an385", 32);
+    let whole = format!("{}{cut}", &cut[..cut.find("wramp step").unwrap() + 60]);
+    let ended = piped("reset-whole", whole.as_bytes());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// Where the board says that all is well but some of its records never came, that is no success.
+#[test]
+fn a_capture_that_lost_records_does_not_end_with_0() {
+    let whole = support::board("mps2/an385", 32);
+    let without = |what: &str| {
+        whole
+            .lines()
+            .filter(|line| !line.contains(what))
+            .map(|line| line.to_owned() + "\n")
+            .collect::<String>()
+    };
+    assert_eq!(piped("lost-none", whole.as_bytes()).code, Some(0));
+    let ended = piped("lost-end", without("wramp end workload=mem").as_bytes());
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the ramp of mem has no end"), "{}", ended.stderr);
+    let ended = piped("lost-ramp", without("workload=mem").as_bytes());
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("3 ramps ended, and only 2 are here"), "{}", ended.stderr);
+    let garbled = whole.replacen("wramp part workload=cpu", "wramp part workload=cp", 1);
+    let ended = piped("lost-digit", garbled.as_bytes());
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    // A ramp that could not begin has a fault and no end; the board's own status counts.
+    let ended = piped("nothing-ran", &read_golden("nothing-ran.log"));
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
 }
 
 #[test]
 fn the_exit_status_is_what_the_board_says() {
     let mut capture = Capture::start(scratch("status"), &["-"]);
     let mut board = capture.child.stdin.take().unwrap();
-    let done = wramp_core::report::Done { workloads: 0, errors: 3, exit: 1 };
+    let done = wramp_core::report::Done { workloads: 0, errors: 3, faults: None, exit: 1 };
     let text = support::header("mps2/an385", 32)
         + &format!("{}\n", wramp_core::report::Record::from(done));
     board.write_all(text.as_bytes()).unwrap();
@@ -183,7 +223,7 @@ fn another_program_on_the_port_is_told_so() {
     let ended = capture.end();
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     assert!(ended.stderr.contains("does the board run wramp?"), "{}", ended.stderr);
-    // What is not ours passes through.
+    // Lines of others pass through.
     assert_eq!(ended.stdout, read_golden("other.log"));
 }
 
@@ -205,7 +245,7 @@ fn ctrl_c_ends_it_with_what_came() {
 fn what_cannot_be_opened_says_what_to_do() {
     for (port, words) in [
         ("/dev/ttyNOWHERE", "no port /dev/ttyNOWHERE; th"),
-        ("/dev/null", "is no serial port"),
+        ("/dev/null", "is not a serial port"),
         ("tcp:127.0.0.1:1", "start the other end first"),
         ("tcp:nowhere", "tcp:HOST:PORT"),
         (&support::golden("host.log"), "wramp table"),

@@ -43,7 +43,7 @@ fn what_cannot_be_read_ends_with_2() {
     refused(&["table", &host, "--format", "csv", "--show", "steps,parts"], &["--show"]);
 }
 
-/// Wrong knobs of a run are refused by their name before anything runs.
+/// A run with a wrong knob is refused before it starts, and the message names the knob.
 #[test]
 fn knobs_that_no_board_runs_with_are_named() {
     for bytes in ["0", "100", "2047"] {
@@ -54,25 +54,66 @@ fn knobs_that_no_board_runs_with_are_named() {
     refused(&["run", "--budget-instructions", "0"], &["--budget-instructions"]);
 }
 
-/// A budget that this engine cannot keep is said so, in the first record and to a person.
+/// A budget that the engine cannot keep is refused before anything runs.
 #[test]
-fn a_budget_without_metering_is_said_to_be_none() {
+fn a_budget_without_metering_is_refused() {
     let fast = "run --workload add --slots 1 --settle-ms 0 --dwell-ms 1 --slot-stack-bytes 2K";
-    let fast: Vec<&str> = fast.split(' ').chain(["--budget-instructions", "1000000"]).collect();
-    let output = wramp(&[&fast[..], &["--format", "records"]].concat());
-    assert!(output.status.success(), "{}", stderr(&output));
-    let text = stdout(&output);
-    let first = text.lines().next().unwrap();
-    let metered = first.contains(" budget=1000000 ");
-    assert!(metered || first.contains(" budget=unsupported "), "{first}");
-    let said = stdout(&wramp(&fast));
-    let words = if metered { "1000000 instructions" } else { "without effect" };
-    assert!(said.contains(words), "{said}");
+    let fast: Vec<&str> = fast.split(' ').collect();
+    let budget = ["--budget-instructions", "1000000"];
+    let plain = stdout(&wramp(&[&fast[..], &["--format", "records"]].concat()));
+    if plain.lines().next().unwrap().contains(" budget=unsupported ") {
+        refused(&[&fast[..], &budget].concat(), &["--budget-instructions", "WRAMP_METERING=1"]);
+        let records = wramp(&[&fast[..], &budget, &["--format", "records"]].concat());
+        assert_eq!(stdout(&records), "", "a refused run prints no record");
+    } else {
+        let text = stdout(&wramp(&[&fast[..], &budget].concat()));
+        assert!(text.contains("1000000 instructions"), "{text}");
+    }
+}
+
+/// Options that contradict each other, or that would have no effect, are refused.
+#[test]
+fn options_that_do_not_go_together_are_refused() {
+    refused(&["run", "--export", "tick"], &["--module"]);
+    refused(&["run", "--module", "a.wat"], &["--export"]);
+    refused(&["run", "--module", "a.wat", "--export", "f", "--workload", "cpu"], &["--workload"]);
+    refused(&["run", "--scenario", "mixed", "--workload", "cpu"], &["--scenario mixed", "two"]);
+    refused(&["run", "--scenario", "pinned", "--pin", "0"], &["--pin"]);
+    refused(&["run", "--pin", "left"], &["--pin", "core"]);
+    refused(&["run", "--module", "/dev/zero", "--export", "f"], &["/dev/zero", "longer than"]);
+}
+
+#[test]
+fn how_long_a_call_may_take_is_an_option() {
+    let fast = "run --workload add --slots 1 --settle-ms 0 --dwell-ms 1 --format records";
+    let header = |more: &[&str]| {
+        let output = wramp(&[&fast.split(' ').collect::<Vec<_>>()[..], more].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output).lines().next().unwrap().to_owned()
+    };
+    assert!(header(&[]).contains(" stuck_ms=10000 "));
+    assert!(header(&["--stuck-ms", "700"]).contains(" stuck_ms=700 "));
+    assert!(!header(&["--stuck-ms", "0"]).contains("stuck_ms"), "it waits for ever");
+}
+
+#[test]
+fn a_run_can_be_pinned() {
+    let fast = "run --workload add --slots 1 --settle-ms 0 --dwell-ms 1 --format records";
+    let run = |pin: &str| {
+        let words: Vec<&str> = fast.split(' ').chain(["--pin", pin]).collect();
+        let output = wramp(&words);
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    assert!(run("0").lines().next().unwrap().contains(" pin=core0 "));
+    assert!(run("free").lines().next().unwrap().contains(" pin=free "));
 }
 
 #[test]
 fn every_subcommand_shows_an_example() {
-    for command in ["run", "capture", "table", "plot", "compare", "plan", "shrink", "workloads"] {
+    for command in
+        ["run", "capture", "table", "plot", "compare", "check", "plan", "shrink", "workloads"]
+    {
         let output = wramp(&[command, "--help"]);
         assert!(output.status.success());
         let text = stdout(&output);
@@ -88,7 +129,7 @@ fn table_sets_builds_side_by_side() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let rows = json["costs"].as_array().unwrap();
     assert_eq!(rows.len(), 2, "{json}");
-    // As its records say: 1 + 1 + (188,240 - 7,712) / 7,712, and the same of mem.
+    // From its records: 1 + 1 + (188,240 - 7,712) / 7,712, and likewise for mem.
     assert_eq!(rows[0]["cpu_cost_bytes"], 7_712, "{json}");
     assert_eq!(rows[0]["cpu_peak"], 24, "{json}");
     assert_eq!(rows[0]["cpu_module_arena_bytes"], 608, "{json}");
@@ -120,6 +161,19 @@ fn table_writes_four_formats() {
     assert_eq!(json["summary"][0]["peak"], 24);
     assert_eq!(json["summary"][1]["limit"], "arena");
     assert_eq!(json["steps"][0]["turnaround_p99_us"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_table_of_several_logs_is_their_summary() {
+    let (host, esp) = (golden("host.log"), golden("esp32s3.log"));
+    let output = wramp(&["table", &host, &esp]);
+    let (text, said) = (stdout(&output), stderr(&output));
+    assert!(text.starts_with("Summary\n") && text.lines().count() == 8, "{text}");
+    assert!(said.contains("--show"), "{said}");
+    let all = stdout(&wramp(&["table", &host, &esp, "--format", "json"]));
+    let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+    assert!(all["steps"].is_array() && all["parts"].is_array());
+    assert!(stdout(&wramp(&["table", &host, &esp, "--show", "steps"])).starts_with("Steps\n"));
 }
 
 #[test]
@@ -168,7 +222,7 @@ fn the_bytes_of_an_instance_are_one_picture_and_add_up() {
         let own = rows().filter(|row| row[0] == workload);
         let bytes: u32 = own.map(|row| row[2].parse::<u32>().unwrap()).sum();
         assert_eq!(
-            wramp_cli::table::grouped(&bytes.to_string()),
+            wramp_cli::show::number::grouped(&bytes.to_string()),
             sum,
             "who adds up the rows adds no sum to them"
         );
@@ -188,20 +242,20 @@ fn the_bytes_of_an_instance_are_one_picture_and_add_up() {
     refused(&["plot", &golden("nothing-ran.log"), "--parts", "-o", "-"], &["bytes are for"]);
 }
 
-/// What a pool reports on top: environments are the workers', turnaround is shown.
-#[test]
-fn a_pool_is_shown_as_one() {
+/// The log of a board whose four workers serve the `cpu` workload.
+fn pool_log() -> String {
     use wramp_core::measure::{Bytes, Nanos};
-    use wramp_core::report::{Fit, Record, Word};
+    use wramp_core::report::{Fit, Record, Word, Worker};
 
     let mut log = String::new();
     let whole = support::header("mps2/an385", 32)
         + &support::ramp(&support::PUBLISHED[0]).concat()
-        + &support::done();
+        + &support::done_after(1);
     for line in whole.lines() {
         let record = match Record::parse(line).unwrap().unwrap() {
             Record::Run(mut run) => {
                 (run.mode, run.workers, run.slots) = (Word("pool"), Some(4), 4);
+                run.residents = Some(720);
                 run.into()
             }
             Record::Step(mut step) => {
@@ -211,8 +265,24 @@ fn a_pool_is_shown_as_one() {
                 step.turnaround_max_us = Some(Nanos(7_000_000));
                 step.into()
             }
+            // A resident has no stack of its own.
+            Record::Instance(mut instance) => {
+                instance.stack_used_bytes = None;
+                instance.into()
+            }
+            Record::End(mut end) => {
+                end.stack_used_bytes = None;
+                end.into()
+            }
             other => other,
         };
+        if let Record::End(_) = record {
+            for slot in 0..4 {
+                let stack_used_bytes = Some(Bytes(1764));
+                let worker = Worker { workload: Word("cpu"), slot, calls: 7, stack_used_bytes };
+                log += &format!("{}\n", Record::from(worker));
+            }
+        }
         log += &format!("{record}\n");
         if record.kind() == "load" {
             let fit = Fit {
@@ -223,6 +293,13 @@ fn a_pool_is_shown_as_one() {
             log += &format!("{}\n", Record::from(fit));
         }
     }
+    log
+}
+
+/// A pool's environments are its workers', and its turnarounds are shown.
+#[test]
+fn a_pool_is_shown_as_one() {
+    let log = pool_log();
     let file = scratch("pool").join("pool.log");
     std::fs::write(&file, log).unwrap();
     let file = file.to_string_lossy();
@@ -250,7 +327,7 @@ fn compare_gates_on_what_got_worse() {
     assert_eq!(published.status.code(), Some(0), "{text}");
     assert!(text.contains("absmach/propeller") && text.contains("instance_0_calls"), "{text}");
 
-    // A dearer instance: worse, and first.
+    // An instance that costs more is worse, and comes first.
     let shape = support::Shape { cost: 6464, ..support::PUBLISHED[0] };
     let mut log = support::header("esp32s3_devkitc/esp32s3/procpu", 32);
     log.extend(support::ramp(&shape));
@@ -270,13 +347,193 @@ fn compare_gates_on_what_got_worse() {
     let better = wramp(&["compare", &new, &esp]);
     assert_eq!(better.status.code(), Some(0), "{}", stdout(&better));
     assert!(stdout(&better).contains("better"));
-    // Half a run is a regression, whatever its figures.
+    // Half a run is a regression, whatever its figures are.
     let half = wramp(&["compare", &host, &golden("truncated.log")]);
     assert_eq!(half.status.code(), Some(1), "{}", stdout(&half));
-    // Neither bytes nor times of another machine are held against it.
+    // Bytes and times of another machine are not judged.
     let other = wramp(&["compare", "published", &host]);
     assert_eq!(other.status.code(), Some(0), "{}", stdout(&other));
     assert!(stdout(&other).contains("64-bit pointers"));
+}
+
+/// A log whose lines `change` changes, or drops where it returns `None`.
+fn edited(log: &str, change: impl Fn(&str) -> Option<String>) -> String {
+    log.lines().filter_map(|line| change(line).map(|line| support::rewritten(&line))).collect()
+}
+
+/// A figure that the base has and the new run lacks is a regression, whatever it is.
+#[test]
+fn a_figure_that_vanished_does_not_pass() {
+    let directory = scratch("vanished");
+    let base = pool_log();
+    let compare = |new: &str| {
+        std::fs::write(directory.join("base.log"), &base).unwrap();
+        std::fs::write(directory.join("new.log"), new).unwrap();
+        let output = support::wramp_in(directory.clone(), &["compare", "base.log", "new.log"]);
+        (output.status.code(), stdout(&output) + &stderr(&output))
+    };
+    assert_eq!(compare(&base).0, Some(0));
+    for key in ["latency_mean_us", "latency_p99_us", "turnaround_p99_us", "cpu_permille"] {
+        let (code, said) = compare(&support::without(&base, &[key]));
+        assert!(code == Some(1) && said.contains("MISSING"), "{key}: {said}");
+        assert!(said.contains("REGRESSION") && said.contains("missing from new.log"), "{said}");
+    }
+    // Without the workers nobody knows what a pool's stacks held.
+    let (code, said) = compare(&support::without(
+        &edited(&base, |line| (!line.contains("wramp worker ")).then(|| line.to_owned())),
+        &["stack_used_bytes"],
+    ));
+    assert!(code == Some(1) && said.contains("stack_used_bytes"), "{said}");
+}
+
+/// A pool is judged by its turnarounds and by its workers' stacks.
+#[test]
+fn compare_judges_a_pool() {
+    let directory = scratch("compare-pool");
+    let base = pool_log();
+    std::fs::write(directory.join("base.log"), &base).unwrap();
+    for (from, to, figure) in [
+        ("turnaround_p99_us=6000.000", "turnaround_p99_us=7000.000", "turnaround_first_p99_us"),
+        (
+            "slot=2 calls=7 stack_used_bytes=1764",
+            "slot=2 calls=7 stack_used_bytes=1900",
+            "stack_used_bytes",
+        ),
+    ] {
+        let new = edited(&base, |line| Some(line.replace(from, to)));
+        assert_ne!(new, base, "{from}");
+        std::fs::write(directory.join("new.log"), new).unwrap();
+        let output = support::wramp_in(directory.clone(), &["compare", "base.log", "new.log"]);
+        let said = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let row = said.lines().find(|line| line.contains(figure)).unwrap();
+        assert!(row.contains("WORSE"), "{row}");
+    }
+}
+
+/// A higher peak moves the last rung. Then a rung that both runs sampled is compared.
+#[test]
+fn a_higher_peak_is_no_regression() {
+    let directory = scratch("higher-peak");
+    let log = |peak| {
+        let shape = support::Shape { peak, ..support::PUBLISHED[0] };
+        support::header("mps2/an385", 32) + &support::ramp(&shape).concat() + &support::done()
+    };
+    // Rungs of the new run: 1, 3, 5, ... 25, so none at the base's peak of 24.
+    let new = edited(&log(25), |line| {
+        let even = (1..13).any(|half| line.contains(&format!(" instances={} ", 2 * half)));
+        (!even).then(|| line.to_owned())
+    });
+    std::fs::write(directory.join("base.log"), log(24)).unwrap();
+    std::fs::write(directory.join("new.log"), new).unwrap();
+    let output = support::wramp_in(
+        directory,
+        &["compare", "base.log", "new.log", "--tolerance", "fairness=1,errors=0"],
+    );
+    let said = stdout(&output);
+    assert!(!said.contains("MISSING"), "{said}");
+}
+
+/// The time of a call is the mean where a log has it. An older log shows its median, marked.
+#[test]
+fn a_call_takes_its_mean_time() {
+    let directory = scratch("mean");
+    let new = support::board("mps2/an385", 32);
+    std::fs::write(directory.join("new.log"), &new).unwrap();
+    let older = support::without(&new, &["latency_mean_us", "latency_min_us"]);
+    std::fs::write(directory.join("old.log"), older).unwrap();
+    let costs = |more: &[&str]| {
+        let args = [&["table", "new.log", "old.log", "--show", "costs"], more].concat();
+        stdout(&support::wramp_in(directory.clone(), &args))
+    };
+    let text = costs(&[]);
+    let row = |name| text.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+    assert!(row("new.log").contains("26,900") && !row("new.log").contains('*'), "{text}");
+    assert!(row("old.log").contains("26,362*"), "{text}");
+    assert!(text.contains("* an older log without the mean"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&costs(&["--format", "json"])).unwrap();
+    assert_eq!(json["costs"][0]["cpu_call_us"], 26_900.0);
+    assert_eq!(json["costs"][0]["cpu_call_us_is"], "mean");
+    assert_eq!(json["costs"][1]["cpu_call_us_is"], "p50");
+}
+
+/// A person reads names and sentences decoded, a program as they stand in the record.
+#[test]
+fn a_person_reads_names_decoded() {
+    let directory = scratch("names");
+    let log = support::board("mps2/an385", 32);
+    let log = edited(&log, |line| Some(line.replace("workload=cpu ", "workload=my%20gu%1best ")));
+    std::fs::write(directory.join("run.log"), log).unwrap();
+    let run = |args: &[&str]| {
+        let output = support::wramp_in(directory.clone(), args);
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let readable = "my gu\u{FFFD}est";
+    for args in [
+        &["table", "run.log"][..],
+        &["plot", "run.log", "-o", "-"],
+        &["compare", "run.log", "run.log"],
+        &["plan", "--from", "run.log"],
+        &["table", "run.log", "--workload", readable],
+    ] {
+        let text = run(args);
+        assert!(text.contains(readable) && !text.contains("my%20"), "{args:?}: {text}");
+    }
+    for args in [
+        &["table", "run.log", "--format", "json"][..],
+        &["table", "run.log", "--format", "csv", "--workload", "my%20gu%1best"],
+        &["plan", "--from", "run.log", "--format", "records"],
+    ] {
+        let text = run(args);
+        assert!(text.contains("my%20gu%1best") && !text.contains(readable), "{args:?}: {text}");
+    }
+}
+
+/// A run whose output cannot be written does not succeed.
+#[test]
+fn a_full_disk_under_stdout_is_told() {
+    use std::process::{Command, Stdio};
+    let fast = "--workload add --slots 1 --settle-ms 0 --dwell-ms 1";
+    for format in ["records", "table", "csv", "jsonl"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_wramp"))
+            .arg("run")
+            .args(fast.split(' '))
+            .args(["--format", format])
+            .stdout(Stdio::from(full))
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{format}");
+        assert!(stderr(&output).contains("stdout"), "{format}: {}", stderr(&output));
+    }
+}
+
+/// A run ends with its answer in a sentence, and its rows fit a terminal of 80 columns.
+#[test]
+fn a_run_ends_with_its_answer() {
+    let fast = "run --workload cpu --slots 3 --settle-ms 0 --dwell-ms 5 --pause-ms 0";
+    let output = wramp(&fast.split(' ').collect::<Vec<_>>());
+    let text = stdout(&output);
+    let last = text.lines().last().unwrap();
+    assert!(
+        last.starts_with("cpu: 3 fit; the 4th is stopped by the slots; the arena alone holds "),
+        "{text}"
+    );
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+}
+
+/// A run that cannot be saved does not start.
+#[test]
+fn a_directory_that_takes_no_run_is_told_first() {
+    let directory = scratch("unwritable");
+    std::fs::write(directory.join("results"), "a file, not a directory").unwrap();
+    let output = support::wramp_in(directory, &["run", "--save", "--format", "records"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("results") && stdout(&output).is_empty());
 }
 
 #[test]
@@ -340,7 +597,7 @@ fn a_budget_is_split_for_the_highest_peak() {
     };
     let split = plan(&["--budget-bytes", "288K"]);
     let best = split["peak"].as_u64().unwrap();
-    // No other split does better.
+    // No other split is better.
     for slots in 1..72_u32 {
         let arena = (294_912 - slots * 4096).to_string();
         let other = plan(&["--slots", &slots.to_string(), "--arena-bytes", &arena]);

@@ -1,4 +1,4 @@
-//! What `table --show slo` derives from a log is what a run under that promise ends with.
+//! `table --show slo` derives from a log how a run under that promise would have ended.
 
 #[path = "../../bench/tests/fake/mod.rs"]
 #[allow(dead_code, reason = "its scripts of failures are for the bench's own tests")]
@@ -8,11 +8,11 @@ mod support;
 use fake::{Fake, GUEST, Script, TICKS_EACH};
 use proptest::prelude::*;
 use support::{golden, scratch, stderr, stdout, wramp};
-use wramp_cli::log::Log;
-use wramp_cli::promise::{Kept, kept, ladder};
+use wramp_cli::model::log::Log;
+use wramp_cli::model::promise::{Kept, kept, ladder};
 use wramp_core::config::Config;
 use wramp_core::measure::{Bytes, Nanos};
-use wramp_core::ramp::{Action, Event, Failure, Limit, Outcome, Plan, Ramp};
+use wramp_core::ramp::{Action, Event, Failure, Limit, Outcome, Ramp, Shape};
 use wramp_core::report::{End, Record, Step, Word};
 
 fn step(instances: u32, pool: bool, p99: Option<Nanos>) -> String {
@@ -32,6 +32,8 @@ fn step(instances: u32, pool: bool, p99: Option<Nanos>) -> String {
         dwell_calls: 0,
         calls: 0,
         errors: 0,
+        latency_mean_us: None,
+        latency_min_us: None,
         latency_p50_us: None,
         latency_p99_us: call,
         latency_max_us: None,
@@ -50,8 +52,8 @@ fn end(outcome: Outcome) -> String {
         predicted_peak: None,
         predicted_limit: None,
         cost_bytes: None,
-        arena_free_bytes: Bytes(0),
-        leaked_bytes: 0,
+        arena_free_bytes: Some(Bytes(0)),
+        leaked_bytes: Some(0),
         calls: 0,
         errors: 0,
         over_budget: None,
@@ -63,10 +65,10 @@ fn end(outcome: Outcome) -> String {
     format!("{record}\n")
 }
 
-/// A machine whose n-th sample of a rung has the n-th of its p99s.
+/// A machine whose n-th sample has the n-th of these p99s.
 #[derive(Clone, Debug)]
 struct Machine {
-    plan: Plan,
+    shape: Shape,
     /// The instance that does not start, and why.
     fails: Option<(u32, Failure)>,
     /// The sample that is interrupted.
@@ -76,9 +78,9 @@ struct Machine {
 }
 
 impl Machine {
-    /// Climbs under a promise; what a log of it says, and how it ended.
+    /// Climbs under a promise. Returns the log, and how the ramp ended.
     fn climb(&self, slo: Option<Nanos>) -> (String, Outcome) {
-        let mut ramp = Ramp::new(Plan { slo, ..self.plan });
+        let mut ramp = Ramp::new(Shape { slo, ..self.shape });
         let (mut log, mut samples, mut told) = (String::new(), 0, false);
         let mut event = Event::Begin;
         loop {
@@ -113,7 +115,7 @@ fn machine() -> impl Strategy<Value = Machine> {
     let interrupted = prop::option::weighted(0.2, 0_usize..20);
     (1_u32..24, 1_u32..6, fails, interrupted, p99, any::<bool>()).prop_map(
         |(slots, step, fails, interrupted, p99, pool)| Machine {
-            plan: Plan { slots, step, slo: None },
+            shape: Shape { slots, step, slo: None },
             fails,
             interrupted,
             p99,
@@ -137,7 +139,7 @@ proptest! {
         let log = read(&log);
         let derived = kept(&log.runs[0].ramps[0], promise);
         prop_assert_eq!((derived.peak, derived.limit), (outcome.peak, Some(outcome.limit)));
-        // The log of that very run says the same of its own promise, and of a stricter one.
+        // That run's own log says the same about its promise, and about a stricter one.
         let own = read(&own);
         for stricter in 0..=promise.0 / 1000 {
             let stricter = Nanos(stricter * 1000);
@@ -150,7 +152,7 @@ proptest! {
     }
 }
 
-/// The one loop on a machine whose calls take a tenth of a millisecond for each instance.
+/// The bench's loop on a machine whose calls take a tenth of a millisecond for each instance.
 #[test]
 fn derived_is_what_a_run_under_the_promise_reports() {
     let config = Config {
@@ -162,10 +164,11 @@ fn derived_is_what_a_run_under_the_promise_reports() {
         ..Config::PUBLISHED
     };
     let run = |config: Config| {
-        let (lines, _) = Fake::new(&config, Script::default()).run(&config, &[GUEST]);
+        let fake = Fake::new(&config, Script::default());
+        let lines = fake.run_with::<false, false>(&config, &[GUEST], Ok(())).lines;
         read(&(lines.join("\n") + "\n"))
     };
-    // Slots end the one, the arena the other: room for four instances.
+    // The slots end the first ramp. The arena, with room for four instances, ends the second.
     for config in [config, Config { arena: Bytes(1_000 + 4 * 500 + 499), step: 3, ..config }] {
         let free = run(config);
         for halves in 1..14 {
@@ -181,14 +184,14 @@ fn derived_is_what_a_run_under_the_promise_reports() {
 #[test]
 fn a_promise_that_the_log_cannot_answer_is_left_open() {
     let machine = |p99: &[u64]| Machine {
-        plan: Plan { slots: 9, step: 1, slo: None },
+        shape: Shape { slots: 9, step: 1, slo: None },
         fails: None,
         interrupted: None,
         p99: p99.iter().map(|&us| Some(Nanos(us * 1000))).collect(),
         pool: true,
     };
-    // Stopped by its own promise of 3 us at the third rung: what 9 us would have come to is
-    // more than that, and unknown.
+    // Its own promise of 3 us stopped it at the third rung. A promise of 9 us would have gone
+    // further, and nobody knows how far.
     let (log, _) = machine(&[1, 2, 4, 8]).climb(Some(Nanos(3_000)));
     let log = read(&log);
     let under = |us: u64| kept(&log.runs[0].ramps[0], Nanos(us * 1000));
@@ -211,7 +214,7 @@ fn the_ladder_goes_from_what_one_rung_keeps_to_what_all_keep() {
     assert_eq!(of(&[20_000_000, 10_000_001]), [20_000]);
     assert_eq!(of(&[3]), [1]);
     assert_eq!(ladder(&read(&step(1, true, None)).runs[0].ramps[0]), []);
-    // No promise is beyond any measure, and it ends.
+    // The ladder ends even where a p99 is the largest number.
     assert!(of(&[1, u64::MAX]).len() > 40);
 }
 
@@ -223,7 +226,7 @@ fn the_table_writes_promises_in_four_formats() {
         assert!(output.status.success(), "{}", stderr(&output));
         stdout(&output)
     };
-    // Calls of 26.9 ms, once around: 3 x 26.9 x 1.05 is 84.7.
+    // With three instances a call takes 3 x 26.9 ms, and its p99 5 % more: 84.7 ms.
     let text = shown(&[]);
     assert!(text.contains("Promises of esp32s3.log") && text.contains("call"), "{text}");
     let csv = shown(&["--format", "csv", "--slo-us", "100000,1,10000000"]);

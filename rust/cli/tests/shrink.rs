@@ -7,7 +7,7 @@ use std::path::Path;
 
 use support::{scratch, stderr, stdout, wramp, wramp_in};
 use wasmparser::{ExternalKind, Operator, Parser, Payload, ValType};
-use wramp_cli::shrink::shrink;
+use wramp_cli::cmd::shrink::shrink;
 use wramp_core::report::Record;
 
 const PAGE: u32 = 65_536;
@@ -16,13 +16,13 @@ fn compile(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("valid text")
 }
 
-/// What the rule looks at.
+/// The parts of a module that the loader's rule looks at.
 #[derive(Debug, Default)]
 struct Shape {
     /// Type, mutable, initial value where it is an `i32.const`.
     globals: Vec<(ValType, bool, Option<i32>)>,
     exports: BTreeMap<String, (ExternalKind, u32)>,
-    /// Indices of every `global.get` and `global.set`, those of initial values among them.
+    /// Indices of every `global.get` and `global.set`, also in initial values.
     used: Vec<u32>,
 }
 
@@ -93,7 +93,7 @@ fn truncated_to(wasm: &[u8], imported_globals: u32) -> Option<u32> {
             && *mutable
             && start.is_some_and(|start| start.cast_unsigned() <= heap_base)
     });
-    // Writes to it are checked against a stack: the module must not use it.
+    // The loader checks writes to it against a stack, so the module must not use it.
     let stack_pointer = imported_globals + u32::try_from(stack_pointer?).unwrap();
     assert!(!shape.used.contains(&stack_pointer), "{shape:?}");
     assert!(!shape.exports.values().any(|e| *e == (ExternalKind::Global, stack_pointer)));
@@ -125,14 +125,14 @@ fn every_reference_to_a_global_still_means_the_same_one() {
         assert_eq!(after.declared_bytes, u64::from(PAGE));
         assert_eq!(truncated_to(&after.wasm, 1), Some(bytes));
         let (old, new) = (shape(&before), shape(&after.wasm));
-        // The module's own lie one further; the imported one stays.
+        // The module's own globals move by one; the imported one stays.
         let moved = |index: u32| index + u32::from(index >= 1);
         let expected: Vec<u32> = old.used.iter().map(|&index| moved(index)).collect();
         assert_eq!(new.used, expected);
         assert_eq!(new.globals[1..=3], old.globals[..]);
         assert_eq!(new.exports["count"], (ExternalKind::Global, 2));
         assert_eq!(new.exports["tick"], old.exports["tick"]);
-        // One global does for both names where the size allows it.
+        // One global serves under both names where the size allows it.
         let shared = new.exports["__heap_base"] == new.exports["__data_end"];
         assert_eq!(shared, bytes.is_multiple_of(16), "{bytes}");
     }
@@ -157,7 +157,7 @@ fn sections_that_were_not_there_come_in_their_order() {
     }
 }
 
-/// Places of the sections in the order that the standard demands.
+/// Places of the sections in the order of the standard.
 fn section_order(wasm: &[u8]) -> Vec<usize> {
     const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
     let payloads = Parser::new(0).parse_all(wasm);
@@ -212,7 +212,7 @@ fn a_stack_beyond_is_remarked_upon() {
 }
 
 /// Sums what it stored into every word below 2,048, and counts its calls in its own mutable
-/// global, which at 0 would itself pass for a stack pointer.
+/// global. That global starts at 0, so the loader could take it for a stack pointer.
 const GUEST: &str = r#"(module
     (global $calls (mut i32) (i32.const 0))
     (memory (export "memory") 1 1)
@@ -286,12 +286,12 @@ fn the_engine_gives_an_instance_what_was_asked_for() {
     let ((peak, cost, errors), (small_peak, small_cost, small_errors)) =
         (end(&before), end(&after));
     assert_eq!((peak, errors, small_peak, small_errors), (2, 0, 2, 0), "{before}{after}");
-    // Two globals more, and what the allocator rounds.
+    // Two more globals, and the allocator's rounding.
     let saved = cost - small_cost;
     let most = PAGE - 2048;
     assert!((most - 128..=most).contains(&saved), "{cost} -> {small_cost}");
 
-    // The last word is there; nothing behind it is, and whole pages had all of it.
+    // The last word can be read and what follows cannot. With whole pages all of it can.
     assert_eq!(end(&run(&directory, "small.wasm", "last")).2, 0);
     for export in ["beyond", "across", "store"] {
         assert_eq!(end(&run(&directory, "guest.wat", export)).2, 0, "{export}");

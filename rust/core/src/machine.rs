@@ -77,6 +77,8 @@ pub trait Machine: Sync {
     type Lock<T: Send>: Lock<T>;
     /// What this machine counts a thread's calls with: as fine as its memory allows.
     type Tally: Tally;
+    /// Whether this build can have residents. Where it cannot, it carries no code for pools.
+    const POOLS: bool;
 
     /// What does not change during a run.
     fn facts(&self) -> Facts<'_>;

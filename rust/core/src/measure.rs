@@ -164,7 +164,6 @@ fn middle_of(bucket: usize) -> Ticks {
 /// (riscv32i has none): [`AtomicU32`] where memory is plenty, [`AtomicU16`] where not.
 pub trait Counter: Sync {
     /// Zero.
-    #[expect(clippy::declare_interior_mutable_const, reason = "each use is a counter of its own")]
     const ZERO: Self;
     /// Adds one, stopping at the largest value. Called by one thread only.
     fn increment(&self);
@@ -235,7 +234,6 @@ impl Latency {
 /// What one thread did and how long it took. One thread writes; any may read, at any time.
 pub trait Tally: Sync {
     /// Nothing done yet.
-    #[expect(clippy::declare_interior_mutable_const, reason = "each use is a tally of its own")]
     const NEW: Self;
     /// The sum of several tallies at one moment.
     type Spread: Spread<Self>;
@@ -317,8 +315,10 @@ impl Sums {
             self.calls,
             low(self.sum),
             high(self.sum),
-            low(self.min),
-            high(self.min),
+            // Inverted, so that nothing recorded is all zeros: a tally in a static then costs no
+            // flash for its initial value.
+            low(!self.min),
+            high(!self.min),
             low(self.max),
             high(self.max),
             self.dwell,
@@ -334,7 +334,7 @@ impl Sums {
         Self {
             calls,
             sum: wide(sum, sum_high),
-            min: wide(min, min_high),
+            min: !wide(min, min_high),
             max: wide(max, max_high),
             dwell,
             dwell_max: wide(longest, longest_high),
@@ -385,11 +385,16 @@ impl Shared {
 
     /// Replaces the sums. Called by one thread only.
     fn set(&self, sums: Sums) {
+        self.write(sums.to_words());
+    }
+
+    /// Writes word by word, as they come: a test reads between two words.
+    fn write(&self, words: impl IntoIterator<Item = u32>) {
         let next = self.writes.load(Relaxed).wrapping_add(1);
         // A reader that sees a word of this write also sees that the readers were turned away
         // from this copy before (its fence comes after it has read the words).
         fence(Release);
-        for (to, from) in self.copy(next).iter().zip(sums.to_words()) {
+        for (to, from) in self.copy(next).iter().zip(words) {
             to.store(from, Relaxed);
         }
         self.writes.store(next, Release);
@@ -397,10 +402,18 @@ impl Shared {
 
     /// The sums as some write left them. Called by any thread.
     fn read(&self) -> Sums {
+        self.read_while(|| ())
+    }
+
+    /// Does `meanwhile` before each word, for a test that writes between two of them.
+    fn read_while(&self, mut meanwhile: impl FnMut()) -> Sums {
         loop {
             let writes = self.writes.load(Acquire);
             let copy = self.copy(writes);
-            let words = core::array::from_fn(|word| copy[word].load(Relaxed));
+            let words = core::array::from_fn(|word| {
+                meanwhile();
+                copy[word].load(Relaxed)
+            });
             fence(Acquire);
             // One more write went to the other copy and begins nothing in this one before it
             // is counted, but the next may have: then read again.
@@ -428,7 +441,6 @@ pub struct Counts<C, const N: usize> {
 }
 
 impl<C: Counter, const N: usize> Tally for Counts<C, N> {
-    #[expect(clippy::declare_interior_mutable_const, reason = "each use is a tally of its own")]
     const NEW: Self =
         Self { errors: AtomicU32::new(0), sums: Shared::new(), histogram: [const { C::ZERO }; N] };
     type Spread = CountsSpread<N>;
@@ -558,5 +570,82 @@ impl<const N: usize> CountsSpread<N> {
         }
         // The last bucket has no upper end.
         Ticks(self.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    const fn sums(number: u32) -> Sums {
+        let wide = number as u64 * 0x1_0000_0001;
+        Sums { calls: number, sum: wide, min: wide, max: wide, dwell: number, dwell_max: wide }
+    }
+
+    /// A reader of higher priority comes between any two words that the writer stores, and the
+    /// writer does not go on until it is done: a reader that waited for it would wait for ever.
+    #[test]
+    fn a_reader_that_preempts_the_writer_reads_what_was_there_before() {
+        let (done, wait) = mpsc::channel();
+        std::thread::spawn(move || {
+            let shared = Shared::new();
+            shared.set(sums(0));
+            for number in 1..100 {
+                let words = sums(number).to_words().into_iter().inspect(|_| {
+                    assert_eq!(shared.read(), sums(number - 1));
+                });
+                shared.write(words);
+                assert_eq!((shared.read(), shared.get()), (sums(number), sums(number)));
+            }
+            done.send(()).unwrap();
+        });
+        let over = wait.recv_timeout(Duration::from_secs(if cfg!(miri) { 600 } else { 20 }));
+        assert_eq!(over, Ok(()), "a reader waits for the writer, or reads half of a write");
+    }
+
+    /// The writer writes once, twice or three times before some word: the reader gets what one
+    /// of the writes left, and reads again only if it was overtaken.
+    #[test]
+    fn a_reader_that_is_overtaken_reads_again() {
+        for writes in 0..4 {
+            for at in 0..WORDS {
+                let shared = Shared::new();
+                shared.set(sums(0));
+                let mut looks = 0;
+                let read = shared.read_while(|| {
+                    if looks == at {
+                        (1..=writes).for_each(|number| shared.set(sums(number)));
+                    }
+                    looks += 1;
+                });
+                assert!((0..=writes).any(|number| read == sums(number)), "{read:?}");
+                let rounds = if writes == 0 { 1 } else { 2 };
+                assert_eq!(looks, rounds * WORDS, "{writes} writes before word {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_keep_their_places() {
+        let all = Sums {
+            calls: 1,
+            sum: 2 << 32 | 3,
+            min: 4 << 32 | 5,
+            max: 6 << 32 | 7,
+            dwell: 8,
+            dwell_max: 9 << 32 | 10,
+        };
+        assert_eq!(Sums::from_words(all.to_words()), all);
+        let shared = Shared::new();
+        assert_eq!(shared.read(), Sums::NONE);
+        // The number of writes wraps.
+        shared.writes.store(u32::MAX, Relaxed);
+        shared.set(all);
+        assert_eq!((shared.read(), shared.writes.load(Relaxed)), (all, 0));
     }
 }

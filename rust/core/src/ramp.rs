@@ -257,13 +257,12 @@ pub struct Demand {
 ///
 /// `limit` is `arena` where the arena ends it before the slots do.
 ///
-/// It assumes that the `free` bytes are usable wherever they lie. The caller leaves out what
-/// lies in holes that the first instance passed by. It can still be one too many where the
-/// first instance used up a hole, for the load leaves holes that an instance's largest block
-/// does not fit. Measured on 64 bits, in 3,314 geometries that went through every remainder,
-/// peaks of 1 to 4: in none with the WAMR of 2020, in 2 with 2.4.5 classic, and in 30 with
-/// 2.4.5 fast, whose loader leaves a hole of a thousand bytes; never too few. The end record
-/// sets the measured peak beside the prediction.
+/// It assumes that the `free` bytes are usable wherever they lie, so it can be too high by one
+/// where holes are too small for an instance's largest block. A run does better: it repeats the
+/// first instance's allocations on the arena itself
+/// ([`how_many_more`](crate::runtime::Runtime::how_many_more)). This formula is for geometries
+/// that are not run, and for engines that do not say what they allocate. The end record sets
+/// the measured peak beside the prediction.
 #[must_use]
 pub fn predict(free: Bytes, demand: Demand, slots: u32) -> Outcome {
     let more = if free.0 < demand.need.0 {

@@ -82,7 +82,7 @@ impl<'a> Word<'a> {
     /// The name as a person reads it; see [`Readable`].
     #[must_use]
     pub const fn readable(self) -> Readable<'a> {
-        Readable { text: self.0, underscores: '_' }
+        Readable { text: self.0, escaped: true, underscores: b'_' }
     }
 }
 
@@ -119,7 +119,8 @@ impl<'a> Text<'a> {
     /// The sentence as a person reads it; see [`Readable`].
     #[must_use]
     pub const fn readable(self) -> Readable<'a> {
-        Readable { text: self.text, underscores: if self.encoded { ' ' } else { '_' } }
+        let underscores = if self.encoded { b' ' } else { b'_' };
+        Readable { text: self.text, escaped: self.encoded, underscores }
     }
 }
 
@@ -162,8 +163,21 @@ fn escape_at(bytes: &[u8]) -> Option<u8> {
 #[derive(Clone, Copy, Debug)]
 pub struct Readable<'a> {
     text: &'a str,
+    /// Whether a `%` and two digits stand for a byte.
+    escaped: bool,
     /// What an underscore stands for.
-    underscores: char,
+    underscores: u8,
+}
+
+impl Readable<'_> {
+    /// The next byte and what follows it.
+    fn next<'b>(&self, text: &'b [u8]) -> Option<(u8, &'b [u8])> {
+        if let Some(byte) = escape_at(text).filter(|_| self.escaped) {
+            return Some((byte, &text[3..]));
+        }
+        let (&byte, rest) = text.split_first()?;
+        Some((if byte == b'_' { self.underscores } else { byte }, rest))
+    }
 }
 
 impl fmt::Display for Readable<'_> {
@@ -172,26 +186,23 @@ impl fmt::Display for Readable<'_> {
         while !rest.is_empty() {
             // One character: as it stands, or in as many escapes as its UTF-8 has bytes.
             let (mut bytes, mut length) = ([0; 4], 0);
-            let character = loop {
-                let (byte, width) = match (escape_at(rest), rest) {
-                    (Some(byte), _) => (byte, 3),
-                    (None, [byte, ..]) => (*byte, 1),
-                    (None, []) => break None,
-                };
-                rest = &rest[width..];
-                if byte == b'_' && width == 1 {
-                    break Some(self.underscores);
-                }
+            let mut character = None;
+            while let Some((byte, after)) = self.next(rest) {
                 bytes[length] = byte;
-                length += 1;
-                match core::str::from_utf8(&bytes[..length]) {
-                    Ok(text) => break text.chars().next(),
-                    Err(error) if error.error_len().is_some() || length == bytes.len() => {
-                        break None;
+                match core::str::from_utf8(&bytes[..=length]) {
+                    Ok(text) => character = text.chars().next(),
+                    // There is more to come.
+                    Err(error) if error.error_len().is_none() => {
+                        (rest, length) = (after, length + 1);
+                        continue;
                     }
+                    // A byte that does not go on begins the next character.
+                    Err(_) if length > 0 => break,
                     Err(_) => {}
                 }
-            };
+                rest = after;
+                break;
+            }
             f.write_char(character.filter(|c| !steers(*c)).unwrap_or(char::REPLACEMENT_CHARACTER))?;
         }
         Ok(())
@@ -460,7 +471,7 @@ macro_rules! records {
 }
 
 records! {
-    /// First record: format, machine, versions and every knob.
+    /// The first record: format, machine, versions and every knob.
     Run<'a> = "run" {
         /// [`FORMAT_VERSION`] of the writer.
         format: u32,
@@ -470,7 +481,7 @@ records! {
         board: Word<'a>,
         /// Operating system and version: `zephyr-4.1.0`, `linux-6.1.0`.
         os: Word<'a>,
-        /// Bits of a pointer; byte figures are comparable among equals only.
+        /// Bits of a pointer. Byte figures compare only between equal ones.
         pointer_bits: u32,
         /// Ticks a second of the clock that latencies come from.
         clock_hz: u64,
@@ -482,74 +493,74 @@ records! {
         runtime_version: Word<'a>,
         /// `classic` or `fast`.
         interpreter: Word<'a>,
-        /// How the compiler optimised its file: `O2` or `Os`, where it is a knob.
+        /// How the compiler optimised the interpreter's file, where that is a knob: `O2` or `Os`.
         interpreter_opt: Option<Word<'a>>,
-        /// Blocks whose ends an environment of the classic interpreter remembers, where it is
-        /// a knob.
+        /// Blocks whose ends the classic interpreter remembers for each stack, where that is a
+        /// knob.
         block_cache: Option<u32>,
-        /// Support of compiled modules: `on` or `off`, where it is a knob.
+        /// Support for compiled modules, where that is a knob: `on` or `off`.
         aot: Option<Word<'a>>,
         /// Whether a loaded module's bytes are copied into the arena (`on`) or read where they
         /// lie (`off`).
         module_copy: Option<Word<'a>>,
-        /// What the engine loads: `wasm`, or a compiled form of it.
+        /// What the engine loads: `wasm`, or `native` for code compiled from it.
         artefact: Option<Word<'a>>,
-        /// Whether one interpreter stack serves many instances: `on` or `off`. A pool needs it.
+        /// Whether one interpreter stack can serve many instances: `on` or `off`. A pool needs it.
         shares_stack: Option<Word<'a>>,
         /// The Rust compiler's version.
         rustc: Word<'a>,
         /// The C compiler's version, where known.
         cc: Option<Word<'a>>,
-        /// `all`, `mixed`, `private`, `pinned` or `one`.
+        /// `all`, `mixed`, `private` or `pinned`.
         scenario: Word<'a>,
-        /// `threads` (one an instance) or `pool`.
+        /// `threads` (one an instance), `pool`, or `cooperative` (the controller calls all).
         mode: Word<'a>,
-        /// Workers of a pool.
+        /// Worker threads of a pool.
         workers: Option<u32>,
-        /// Most residents of a pool.
+        /// The most residents that a pool can have.
         residents: Option<u32>,
-        /// Region that the engine allocates from.
+        /// Size of the region that the engine allocates from.
         arena_bytes: Bytes,
-        /// What the arena rounds a block to, its header included.
+        /// What the arena rounds a block to, with its header.
         arena_unit_bytes: Option<Bytes>,
         /// What the arena keeps beside each block.
         arena_header_bytes: Option<Bytes>,
-        /// Start and end address of the arena, where the machine tells.
+        /// Start and end address of the arena, where the machine says so.
         arena_at: Option<Word<'a>>,
-        /// Start and end address of libc's heap, where the machine tells.
+        /// What libc's own heap is, where the machine says so: `none` or `host`.
         heap_at: Option<Word<'a>>,
         /// Thread stacks reserved.
         slots: u32,
-        /// Bytes of one of them as asked for: the board's geometry.
+        /// Bytes of each of them, as the knob asks for.
         slot_stack_bytes: Bytes,
-        /// Bytes of one of them as reserved here, where that is more.
+        /// Bytes of each of them, as this machine reserves them.
         slot_stack_real_bytes: Option<Bytes>,
         /// The least stack with which this machine starts a run.
         slot_stack_least_bytes: Option<Bytes>,
-        /// What the engine wants free at the end of a slot's stack; it is not used by a guest.
+        /// Bytes that the engine keeps free at the end of a slot's stack.
         stack_guard_bytes: Option<Bytes>,
-        /// Interpreter stack of one environment, or the most of it where it is fitted.
+        /// Bytes of one interpreter stack. Where stacks are fitted, the most that one may get.
         wasm_stack_bytes: Bytes,
-        /// Whether interpreter stacks are fitted to what a first call needs: `on` or `off`.
+        /// Whether each interpreter stack is fitted to what the first call needs: `on` or `off`.
         fit: Option<Word<'a>>,
-        /// Instances added a rung.
+        /// Instances added at each step.
         step: u32,
         /// Time for the newest instances to settle.
         settle_ms: u32,
-        /// Time that a rung is held and measured.
+        /// Time for which a step is held and measured.
         dwell_ms: u32,
-        /// Pause of an instance between two calls.
+        /// Time for which an instance pauses between two calls.
         pause_ms: u32,
         /// `free`, or the core that all threads are pinned to.
         pin: Word<'a>,
-        /// Time slice of equal threads, where it is a knob.
+        /// Time slice among threads of equal priority, where that is a knob.
         slice_ms: Option<u32>,
-        /// Instructions a call may take: a number, `off`, or `unsupported` by this runtime.
+        /// Instructions that a call may take: a number, `off`, or `unsupported` by this engine.
         budget: Word<'a>,
-        /// How long a call may take for each instance that shares the CPU before it counts as
-        /// stuck; absent where the run waits for ever.
+        /// How long a call may take, for each instance that shares the CPU with it, before it
+        /// counts as stuck. Absent where the run waits for ever.
         stuck_ms: Option<u32>,
-        /// Promised p99 turnaround.
+        /// The promised 99th percentile: of a turnaround in a pool, else of a call.
         slo_us: Option<Nanos>,
     }
     /// A module was loaded.
@@ -558,21 +569,21 @@ records! {
         workload: Word<'a>,
         /// Size of the module.
         module_bytes: Bytes,
-        /// Arena bytes that the loaded module took, its copy included.
+        /// Arena bytes that the loaded module took, with its copy.
         arena_bytes: Bytes,
-        /// Arena bytes free afterwards.
+        /// Arena bytes free after that.
         arena_free_bytes: Bytes,
     }
     /// The interpreter stack that a workload was given.
     Fit<'a> = "fit" {
         /// The workload.
         workload: Word<'a>,
-        /// Least stack that its first call ran in, to 8 bytes.
+        /// The smallest stack that its first call ran in, to 8 bytes.
         needed_bytes: Bytes,
-        /// Stack that its instances get: that and a margin.
+        /// The stack that its instances get: that and a margin.
         wasm_stack_bytes: Bytes,
     }
-    /// What the first instance says about the rest.
+    /// What the first instance says about all the others.
     Predict<'a> = "predict" {
         /// The workload.
         workload: Word<'a>,
@@ -582,12 +593,12 @@ records! {
         limit: Limit,
         /// Arena bytes that one more instance takes.
         cost_bytes: Bytes,
-        /// Arena bytes that it needs while it starts.
+        /// Arena bytes that it needs while it starts, which may be more.
         need_bytes: Bytes,
         /// Arena bytes free after the first instance.
         arena_free_bytes: Bytes,
     }
-    /// One part of an instance's cost; all parts of a workload add up to it.
+    /// One part of an instance's cost. All parts of a workload add up to it.
     Part<'a> = "part" {
         /// The workload.
         workload: Word<'a>,
@@ -596,35 +607,35 @@ records! {
         /// Bytes of one instance.
         bytes: Bytes,
     }
-    /// One rung of the ramp, sampled.
+    /// One step of the ramp, sampled.
     Step<'a> = "step" {
         /// The workload.
         workload: Word<'a>,
         /// Instances that exist.
         instances: u32,
-        /// Instances on a thread, where that is less.
+        /// Instances that are on a thread, where those are fewer.
         running: Option<u32>,
         /// Arena bytes free now.
         arena_free_bytes: Bytes,
-        /// Least arena bytes free since this workload's load.
+        /// The least arena bytes that were free since this workload's load.
         arena_low_bytes: Bytes,
-        /// Largest block that the arena could still serve.
+        /// The largest block that the arena could still serve.
         arena_largest_bytes: Bytes,
         /// Blocks allocated.
         arena_blocks: u32,
         /// Arena bytes that the newest instance took.
         cost_bytes: Bytes,
-        /// CPU use over the dwell, of all cores together.
+        /// CPU time used in the dwell, of all cores together, where the machine accounts for it.
         cpu_permille: Option<u32>,
-        /// Since the run began.
+        /// Time since the run began.
         uptime_ms: u64,
-        /// How long the dwell really took.
+        /// How long the step was really held.
         dwell_us: Nanos,
-        /// Calls that ended in the dwell, all instances together.
+        /// Calls of all instances that ended in the dwell.
         dwell_calls: u64,
         /// Calls since the workload's load.
         calls: u64,
-        /// Calls that failed or returned a wrong result, likewise.
+        /// Calls that failed or returned a wrong result, since the workload's load.
         errors: u64,
         /// The mean of the dwell's calls, from an exact sum.
         latency_mean_us: Option<Nanos>,
@@ -632,26 +643,27 @@ records! {
         latency_min_us: Option<Nanos>,
         /// Half of the dwell's calls took at most this long.
         latency_p50_us: Option<Nanos>,
-        /// 99 of a hundred took at most this long.
+        /// 99 of a hundred of the dwell's calls took at most this long.
         latency_p99_us: Option<Nanos>,
         /// The longest call of the dwell.
         latency_max_us: Option<Nanos>,
-        /// From one call's end to the next one's end of the same instance (pool).
+        /// In a pool, the time from the end of one call to the end of the next call of the same
+        /// instance: half were at most this long.
         turnaround_p50_us: Option<Nanos>,
-        /// The same, 99 of a hundred.
+        /// 99 of a hundred of these times were at most this long.
         turnaround_p99_us: Option<Nanos>,
-        /// The same, the longest.
+        /// The longest of these times.
         turnaround_max_us: Option<Nanos>,
     }
     /// One instance's life, after it ended.
     Instance<'a> = "instance" {
-        /// The workload (of a mixed ramp: its own).
+        /// The workload. In a mixed ramp, that of this instance.
         workload: Word<'a>,
-        /// From 0, in the order of their start.
+        /// Its number, from 0 in the order of the starts.
         id: u32,
         /// Its slot, where it has one of its own.
         slot: Option<u32>,
-        /// From its first call's return to the stop.
+        /// Time from the return of its first call to the stop.
         alive_ms: u64,
         /// Calls it made.
         calls: u32,
@@ -663,20 +675,20 @@ records! {
         latency_min_us: Option<Nanos>,
         /// Half of its calls took at most this long.
         latency_p50_us: Option<Nanos>,
-        /// 99 of a hundred took at most this long.
+        /// 99 of a hundred of its calls took at most this long.
         latency_p99_us: Option<Nanos>,
         /// Its longest call.
         latency_max_us: Option<Nanos>,
-        /// Most bytes of its slot's stack ever used, where the machine can tell.
+        /// The most bytes of its slot's stack that were ever used, where the machine can tell.
         stack_used_bytes: Option<Bytes>,
         /// `ok`, or `bad` after any error.
         result: Word<'a>,
-        /// Kind of its first error.
+        /// The kind of its first error.
         error: Option<Word<'a>>,
         /// The engine's words for it.
         message: Option<Text<'a>>,
     }
-    /// A worker of a pool, after the ramp: what [`Instance`] says of a thread of its own.
+    /// A worker of a pool, after the ramp.
     Worker<'a> = "worker" {
         /// The workload.
         workload: Word<'a>,
@@ -684,55 +696,55 @@ records! {
         slot: u32,
         /// Calls it made.
         calls: u32,
-        /// Most bytes of the slot's stack ever used, where the machine can tell.
+        /// The most bytes of the slot's stack that were ever used, where the machine can tell.
         stack_used_bytes: Option<Bytes>,
     }
     /// The end of a workload's ramp.
     End<'a> = "end" {
         /// The workload.
         workload: Word<'a>,
-        /// Most instances that ran together.
+        /// The most instances that ran together.
         peak: u32,
         /// What stopped the next one.
         limit: Limit,
-        /// What the first instance predicted.
+        /// The peak that was predicted after the first instance.
         predicted_peak: Option<u32>,
-        /// What the first instance predicted.
+        /// The limit that was predicted after the first instance.
         predicted_limit: Option<Limit>,
         /// Arena bytes of one instance.
         cost_bytes: Option<Bytes>,
-        /// Arena bytes free after everything was given back; absent where a thread that does
-        /// not return keeps that from happening.
+        /// Arena bytes free after everything was given back. Absent where a thread that does not
+        /// return prevents that.
         arena_free_bytes: Option<Bytes>,
-        /// Arena bytes that did not come back; 0 is right.
+        /// Arena bytes that did not come back. 0 is right. Absent where `arena_free_bytes` is.
         leaked_bytes: Option<i64>,
         /// Calls of all instances.
         calls: u64,
         /// Calls that failed or returned a wrong result.
         errors: u64,
-        /// Calls that the instruction budget ended.
+        /// Calls that the instruction budget ended, where there is a budget.
         over_budget: Option<u64>,
-        /// Most bytes that any slot's stack held, where the machine can tell.
+        /// The most bytes that any slot's stack ever held, where the machine can tell.
         stack_used_bytes: Option<Bytes>,
-        /// Jain's index of calls in the time in which all ran together.
+        /// Jain's index over the calls that were made while all instances ran together.
         fairness: Option<Ratio>,
-        /// Kind of what ended it, where that was a failure.
+        /// The kind of failure that ended it, where one did.
         error: Option<Word<'a>>,
         /// The engine's words for it.
         message: Option<Text<'a>>,
     }
-    /// Something that cannot go on, and the knob that mends it.
+    /// A run or a workload that cannot go on, and the knob to turn.
     Fault<'a> = "fault" {
-        /// The workload, where it was one's.
+        /// The workload, where the fault is one workload's.
         workload: Option<Word<'a>>,
         /// The kind of failure.
         error: Word<'a>,
         /// The knob to turn, where there is one: a Kconfig symbol or a command's option.
         knob: Option<Word<'a>>,
-        /// In words.
+        /// The fault in words.
         message: Text<'a>,
     }
-    /// What a geometry that was not run would come to (`wramp plan`); no run prints it.
+    /// What a geometry that did not run would come to. `wramp plan` prints it, and no run does.
     Plan<'a> = "plan" {
         /// The workload.
         workload: Word<'a>,
@@ -740,7 +752,7 @@ records! {
         peak: u32,
         /// Predicted limit.
         limit: Limit,
-        /// `threads` or `pool`.
+        /// `threads`, `pool` or `cooperative`.
         mode: Word<'a>,
         /// The arena it is for.
         arena_bytes: Bytes,
@@ -755,15 +767,16 @@ records! {
         /// Arena bytes that it would need while it starts.
         need_bytes: Bytes,
     }
-    /// Last record: how the run ended.
+    /// The last record: how the run ended.
     Done = "done" {
         /// Workloads that ended.
         workloads: u32,
-        /// Calls that failed or returned a wrong result, over all of them.
+        /// Calls of all of them that failed or returned a wrong result.
         errors: u64,
-        /// Faults: workloads, or a whole run, that could not go on.
+        /// Workloads, or whole runs, that could not go on.
         faults: Option<u32>,
-        /// Exit status: 0 right, 1 wrong results or leaks, 2 wrong input.
+        /// The exit status: 0 right; 1 wrong results, failed calls or leaks; 2 wrong input or
+        /// geometry.
         exit: u32,
     }
 }

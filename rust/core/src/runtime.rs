@@ -2,9 +2,8 @@
 //!
 //! An engine is put behind [`Runtime`]; the bench knows no other way to it.
 //! Ownership mirrors what engines demand: a [`Module`](Runtime::Module) outlives
-//! its instances, an [`Environment`](Runtime::Environment) (the interpreter's
-//! stack) belongs to one thread and one module, and an instance is entered by
-//! one thread at a time because a call takes it by `&mut`.
+//! its instances, a [`Stack`](Runtime::Stack) belongs to one thread and one module, and
+//! an instance is entered by one thread at a time because a call takes it by `&mut`.
 
 use core::fmt;
 
@@ -36,14 +35,17 @@ impl Message {
         let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
         let mut message = Self::new("");
         for chunk in text.utf8_chunks() {
-            message.append(chunk.valid());
-            message.append(if chunk.invalid().is_empty() { "" } else { "?" });
+            let invalid = if chunk.invalid().is_empty() { "" } else { "?" };
+            // What follows a character that was cut off would not be its neighbour.
+            if !(message.append(chunk.valid()) && message.append(invalid)) {
+                break;
+            }
         }
         message
     }
 
-    /// Appends as many whole characters as there is room for.
-    fn append(&mut self, text: &str) {
+    /// Appends as many whole characters as there is room for; says whether that was all.
+    fn append(&mut self, text: &str) -> bool {
         let begin = usize::from(self.length);
         let mut length = text.len().min(MESSAGE_BYTES - begin);
         while !text.is_char_boundary(length) {
@@ -52,6 +54,7 @@ impl Message {
         self.bytes[begin..begin + length].copy_from_slice(&text.as_bytes()[..length]);
         // MESSAGE_BYTES fits a u8.
         self.length += length as u8;
+        length == text.len()
     }
 
     /// The text.

@@ -1,11 +1,14 @@
 //! The statistics against exact ones: sorted vectors, f64 and 128-bit integers.
 
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU16, AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use proptest::prelude::*;
 use wramp_core::measure::{
-    ALL_BUCKETS, BUCKETS_PER_OCTAVE, Bytes, Counter, Latency, Micros, Nanos, Ratio, Spread, Tally,
-    Ticks, fairness, window_floor,
+    ALL_BUCKETS, BUCKETS_PER_OCTAVE, Bytes, Counter, Counts, Latency, Micros, Nanos, Percentiles,
+    Ratio, Spread as _, Tally, Ticks, fairness,
 };
 
 /// A window as a small board would have it: eight doublings.
@@ -16,9 +19,14 @@ fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// What a latency counts as: at least 1 tick, at most 2^32 - 1.
+/// Doublings that all buckets cover.
+const OCTAVES: u32 = 40;
+/// The first latency that is above all buckets.
+const BEYOND: u64 = 1 << OCTAVES;
+
+/// What a latency counts as: at least 1 tick.
 fn counted(latency: u64) -> u64 {
-    latency.clamp(1, u64::from(u32::MAX))
+    latency.max(1)
 }
 
 /// The exact order statistic of rank ceil(n · percent / 100).
@@ -39,20 +47,61 @@ fn position(latency: u64) -> f64 {
     (latency as f64).log2() * BUCKETS_PER_OCTAVE as f64
 }
 
-fn spread<C: Counter, const N: usize>(latencies: &[u64], floor: u32) -> Spread<N> {
-    let tally = Tally::<C, N>::new();
+/// The sum of tallies of one kind.
+struct Sum<T: Tally>(T::Spread);
+
+impl<T: Tally> Sum<T> {
+    fn new() -> Self {
+        Self(T::Spread::new())
+    }
+    fn of<'t>(tallies: impl IntoIterator<Item = &'t T>) -> Self
+    where
+        T: 't,
+    {
+        let mut sum = Self::new();
+        tallies.into_iter().for_each(|tally| sum.add(tally));
+        sum
+    }
+    fn add(&mut self, tally: &T) {
+        self.0.add(tally);
+    }
+    fn subtract(&mut self, earlier: &Self) {
+        self.0.subtract(&earlier.0);
+    }
+    fn add_longest(&mut self, tally: &T, dwell: u32) {
+        self.0.add_longest(tally, dwell);
+    }
+    fn calls(&self) -> u64 {
+        self.0.calls()
+    }
+    fn latency(&self, floor: u32) -> Option<Latency> {
+        self.0.latency(floor)
+    }
+}
+
+type Wide = Counts<AtomicU32, ALL_BUCKETS>;
+type WideSum = Sum<Wide>;
+type Small = Counts<AtomicU16, SMALL>;
+type SmallSum = Sum<Small>;
+
+fn spread<C: Counter, const N: usize>(latencies: &[u64], floor: u32) -> Sum<Counts<C, N>> {
+    let tally = Counts::<C, N>::NEW;
     latencies.iter().for_each(|&latency| tally.record(Ticks(latency), floor, 0));
-    let mut spread = Spread::new();
-    spread.add(&tally);
-    spread
+    Sum::of([&tally])
+}
+
+fn percentiles(latency: &Latency) -> Percentiles {
+    latency.percentiles.expect("no counter is full")
 }
 
 /// Log-uniform, with both ends of the range and beyond.
 fn latency() -> impl Strategy<Value = u64> {
     prop_oneof![
-        20 => (0_u32..32, any::<u32>()).prop_map(|(shift, wide)| u64::from(wide >> shift)),
+        20 => (0_u32..64, any::<u64>()).prop_map(|(shift, wide)| wide >> shift),
         1 => Just(0),
         1 => Just(u64::from(u32::MAX)),
+        1 => Just(BEYOND - 1),
+        1 => Just(BEYOND),
         1 => any::<u64>(),
     ]
 }
@@ -74,12 +123,34 @@ proptest! {
         let spread = spread::<AtomicU32, ALL_BUCKETS>(&latencies, 0);
         prop_assert_eq!(spread.calls(), latencies.len() as u64);
         let measured = spread.latency(0).unwrap();
-        for (percentile, percent) in [(measured.p50, 50), (measured.p99, 99)] {
+        let max = measured.max.unwrap();
+        let Percentiles { p50, p99 } = percentiles(&measured);
+        for (percentile, percent) in [(p50, 50), (p99, 99)] {
             let exact = exact(&latencies, percent);
-            prop_assert!(close(percentile, exact), "p{}: {} for {}", percent, percentile, exact);
+            // The last bucket has no upper end; its bound is rounded.
+            let from_last = position(exact) - (ALL_BUCKETS - 1) as f64;
+            let right = from_last < 0.01 && close(percentile, exact)
+                || from_last > -0.01 && percentile == max;
+            prop_assert!(right, "p{}: {} for {}", percent, percentile, exact);
         }
-        prop_assert_eq!(measured.max.0, exact(&latencies, 100));
-        prop_assert!(measured.p50 <= measured.p99 && measured.p99 <= measured.max);
+        prop_assert_eq!(max.0, exact(&latencies, 100));
+        prop_assert!(p50 <= p99 && p99 <= max);
+    }
+
+    #[test]
+    fn sum_shortest_longest_and_mean_are_exact(latencies in latencies(), hz in 1_u64..1 << 40) {
+        let measured = spread::<AtomicU16, SMALL>(&latencies, 0).latency(0).unwrap();
+        let exact_sum: u128 = latencies.iter().map(|&latency| u128::from(counted(latency))).sum();
+        prop_assert_eq!(measured.calls, latencies.len() as u64);
+        prop_assert_eq!(u128::from(measured.sum.0), exact_sum.min(u128::from(u64::MAX)));
+        prop_assert_eq!(measured.min.0, latencies.iter().copied().map(counted).min().unwrap());
+        prop_assert_eq!(measured.max, latencies.iter().copied().map(counted).max().map(Ticks));
+        // To the nearest nanosecond.
+        let parts = u128::from(hz) * u128::from(measured.calls);
+        let exact = u128::from(measured.sum.0) * 1_000_000_000;
+        let mean = u128::from(measured.mean(hz).0);
+        let saturated = mean == u128::from(u64::MAX) && exact >= mean * parts;
+        prop_assert!(saturated || (mean * parts).abs_diff(exact) * 2 <= parts, "{mean}");
     }
 
     #[test]
@@ -88,16 +159,18 @@ proptest! {
         mut latencies in latencies(),
     ) {
         latencies.push(first);
-        let floor = window_floor::<SMALL>(Ticks(first), 3);
+        let floor = Small::floor(Ticks(first), 3);
         let measured = spread::<AtomicU16, SMALL>(&latencies, floor).latency(floor).unwrap();
-        prop_assert_eq!(measured.max.0, exact(&latencies, 100));
-        for (percentile, percent) in [(measured.p50, 50), (measured.p99, 99)] {
+        let max = measured.max.unwrap();
+        prop_assert_eq!(max.0, exact(&latencies, 100));
+        let Percentiles { p50, p99 } = percentiles(&measured);
+        for (percentile, percent) in [(p50, 50), (p99, 99)] {
             let exact = exact(&latencies, percent);
             // Bounds are rounded to 1/32768: at one, both sides are right.
             let from_floor = position(exact) - f64::from(floor);
             let from_top = from_floor - (SMALL - 1) as f64;
             if from_top > 0.01 {
-                prop_assert_eq!(percentile, measured.max);
+                prop_assert_eq!(percentile, max);
             } else if from_floor < -0.01 {
                 // Counted in the lowest bucket: that or the longest, if shorter still.
                 prop_assert!(percentile.0 >= exact);
@@ -106,16 +179,17 @@ proptest! {
             } else if from_floor > 0.01 && from_top < -0.01 {
                 prop_assert!(close(percentile, exact), "p{}: {} for {}", percent, percentile, exact);
             }
-            prop_assert!(percentile <= measured.max);
+            prop_assert!(percentile <= max);
         }
     }
 
     #[test]
     fn the_first_call_is_inside_the_window_that_it_opens(first in latency()) {
-        prop_assert_eq!(window_floor::<ALL_BUCKETS>(Ticks(first), 3), 0);
-        let floor = window_floor::<SMALL>(Ticks(first), 3);
+        prop_assert_eq!(Wide::floor(Ticks(first), 3), 0);
+        let floor = Small::floor(Ticks(first), 3);
         prop_assert!(floor as usize + SMALL <= ALL_BUCKETS);
-        let above = position(counted(first)) - f64::from(floor);
+        // What is above all buckets counts in the last one.
+        let above = position(counted(first).min(BEYOND - 1)) - f64::from(floor);
         prop_assert!(above > -0.01);
         // Three doublings below it, where neither end of the range is in the way.
         if floor > 0 && floor as usize + SMALL < ALL_BUCKETS {
@@ -126,9 +200,9 @@ proptest! {
 
     #[test]
     fn several_threads_add_up(per_thread in prop::collection::vec(latencies(), 1..5)) {
-        let mut sum = Spread::<ALL_BUCKETS>::new();
+        let mut sum = WideSum::new();
         for latencies in &per_thread {
-            let tally = Tally::<AtomicU32, ALL_BUCKETS>::new();
+            let tally = Wide::NEW;
             latencies.iter().for_each(|&latency| tally.record(Ticks(latency), 0, 0));
             prop_assert_eq!(tally.calls() as usize, latencies.len());
             sum.add(&tally);
@@ -141,26 +215,28 @@ proptest! {
     #[test]
     fn a_dwell_is_measured_on_its_own(
         dwells in prop::collection::vec(
-            prop::collection::vec((0_usize..3, latency()), 0..60), 1..6),
+            prop::collection::vec((0_usize..3, latency().prop_map(|ticks| ticks >> 12)), 0..60), 1..6),
     ) {
-        let tallies: [Tally<AtomicU32, ALL_BUCKETS>; 3] = Default::default();
-        let sum = || {
-            let mut sum = Spread::<ALL_BUCKETS>::new();
-            tallies.iter().for_each(|tally| sum.add(tally));
-            sum
-        };
-        let mut before = sum();
+        let tallies = [Wide::NEW, Wide::NEW, Wide::NEW];
+        let sum = || WideSum::of(&tallies);
+        let (mut before, mut shortest) = (sum(), u64::MAX);
         for (window, calls) in (1..).zip(&dwells) {
             for &(thread, latency) in calls {
                 tallies[thread].record(Ticks(latency), 0, window);
             }
             let after = sum();
-            let mut dwell = after.clone();
+            let mut dwell = sum();
             dwell.subtract(&before);
             tallies.iter().for_each(|tally| dwell.add_longest(tally, window));
             let own: Vec<u64> = calls.iter().map(|&(_, latency)| latency).collect();
             prop_assert_eq!(dwell.calls(), own.len() as u64);
-            prop_assert_eq!(dwell.latency(0), spread::<AtomicU32, ALL_BUCKETS>(&own, 0).latency(0));
+            // All but the shortest, which is that of all dwells so far.
+            shortest = own.iter().copied().map(counted).fold(shortest, u64::min);
+            let own = spread::<AtomicU32, ALL_BUCKETS>(&own, 0).latency(0);
+            prop_assert_eq!(
+                dwell.latency(0),
+                own.map(|own| Latency { min: Ticks(shortest), ..own })
+            );
             before = after;
         }
     }
@@ -265,15 +341,17 @@ fn power(exponent: f64) -> u64 {
 
 /// What stands for a latency: the median of it and one that is longer than all.
 fn representative(latency: u64) -> u64 {
-    let both = [latency, u64::from(u32::MAX)];
-    spread::<AtomicU32, ALL_BUCKETS>(&both, 0).latency(0).unwrap().p50.0
+    // The longer one is half as long again as all buckets.
+    let both = [latency, BEYOND + BEYOND / 2];
+    percentiles(&spread::<AtomicU32, ALL_BUCKETS>(&both, 0).latency(0).unwrap()).p50.0
 }
 
 /// Both tables, recomputed: every bucket begins and ends where 18 to a doubling
 /// says, and is stood for by its geometric middle.
 #[test]
 fn buckets_are_eighteen_to_a_doubling() {
-    let octaves = if cfg!(miri) { 14..17 } else { 0..32 };
+    assert_eq!(ALL_BUCKETS, OCTAVES as usize * BUCKETS_PER_OCTAVE);
+    let octaves = if cfg!(miri) { 14..17 } else { 0..OCTAVES as i32 };
     for octave in octaves {
         for within in 0..BUCKETS_PER_OCTAVE {
             let exponent = |part: f64| 15.0 + (within as f64 + part) / BUCKETS_PER_OCTAVE as f64;
@@ -281,9 +359,13 @@ fn buckets_are_eighteen_to_a_doubling() {
             // The least latency of this bucket and of the next, at this octave's scale.
             let scale = |mantissa: u64| (mantissa << octave).div_ceil(1 << 15);
             let (first, beyond) = (scale(bound), scale(next));
-            // The last of all is the one that bounds the set.
-            let beyond = beyond.min(u64::from(u32::MAX));
             let middle = (power(exponent(0.5)) as f64 * f64::from(octave - 15).exp2()).round();
+            let is_last = octave as u32 == OCTAVES - 1 && within == BUCKETS_PER_OCTAVE - 1;
+            if is_last {
+                assert_eq!(representative(first), BEYOND + BEYOND / 2, "it has no upper end");
+                assert_ne!(representative(first - 1), BEYOND + BEYOND / 2);
+                continue;
+            }
             // Low octaves have more buckets than latencies: most are empty.
             if first < beyond {
                 for latency in [first, beyond - 1] {
@@ -317,17 +399,39 @@ fn short_latencies_are_exact() {
 fn a_percentile_is_never_above_the_longest() {
     // 32's bucket is stood for by 33.
     let latency = spread::<AtomicU32, ALL_BUCKETS>(&[32; 10], 0).latency(0);
-    assert_eq!(latency, Some(Latency { p50: Ticks(32), p99: Ticks(32), max: Ticks(32) }));
+    let ticks = Ticks(32);
+    let expected = Latency {
+        calls: 10,
+        sum: Ticks(320),
+        min: ticks,
+        max: Some(ticks),
+        percentiles: Some(Percentiles { p50: ticks, p99: ticks }),
+    };
+    assert_eq!(latency, Some(expected));
+}
+
+/// Calls of 5.3 s on a clock of nanoseconds: above 2^32 ticks, where times used to end.
+#[test]
+fn times_beyond_32_bits_are_what_they_are() {
+    const CALL: u64 = 5_300_000_000;
+    let latency = spread::<AtomicU16, SMALL>(&[CALL; 7], Small::floor(Ticks(CALL), 3));
+    let latency = latency.latency(Small::floor(Ticks(CALL), 3)).unwrap();
+    assert_eq!((latency.sum, latency.min), (Ticks(7 * CALL), Ticks(CALL)));
+    assert_eq!((latency.max, latency.mean(1_000_000_000)), (Some(Ticks(CALL)), Nanos(CALL)));
+    assert!(close(percentiles(&latency).p50, CALL) && close(percentiles(&latency).p99, CALL));
+    // Above all buckets a percentile is at most the longest.
+    let latency = spread::<AtomicU32, ALL_BUCKETS>(&[BEYOND, 3 * BEYOND], 0).latency(0).unwrap();
+    assert_eq!(percentiles(&latency).p50, Ticks(3 * BEYOND));
+    assert_eq!((latency.sum, latency.min), (Ticks(4 * BEYOND), Ticks(BEYOND)));
 }
 
 #[test]
 fn nothing_measured_is_absent() {
-    assert_eq!(Spread::<SMALL>::default().latency(0), None);
-    assert_eq!(Spread::<SMALL>::new().calls(), 0);
-    let tally = Tally::<AtomicU16, SMALL>::default();
+    assert_eq!(SmallSum::new().latency(0), None);
+    assert_eq!(SmallSum::new().calls(), 0);
+    let tally = Small::NEW;
     tally.error();
-    let mut spread = Spread::<SMALL>::new();
-    spread.add(&tally);
+    let spread = SmallSum::of([&tally]);
     assert_eq!(spread.latency(0), None, "an error is no call");
     assert_eq!((tally.calls(), tally.errors()), (0, 1));
 }
@@ -335,63 +439,62 @@ fn nothing_measured_is_absent() {
 /// A call may be counted in this dwell under the number of the one before: its
 /// thread had read that already. Not knowing the longest must not read as zero.
 #[test]
-fn a_dwell_whose_longest_is_unknown_has_no_latency() {
-    let tally = Tally::<AtomicU32, ALL_BUCKETS>::new();
-    let mut before = Spread::new();
-    before.add(&tally);
+fn a_dwell_whose_longest_is_unknown_has_neither_longest_nor_percentiles() {
+    let tally = Wide::NEW;
+    let before = WideSum::of([&tally]);
     tally.record(Ticks(1000), 0, 6);
-    let mut dwell = Spread::new();
-    dwell.add(&tally);
+    let mut dwell = WideSum::of([&tally]);
     dwell.subtract(&before);
-    assert_eq!((dwell.calls(), dwell.latency(0)), (1, None));
+    let unknown =
+        Latency { calls: 1, sum: Ticks(1000), min: Ticks(1000), max: None, percentiles: None };
+    assert_eq!((dwell.calls(), dwell.latency(0)), (1, Some(unknown)));
     dwell.add_longest(&tally, 7);
-    assert_eq!(dwell.latency(0), None, "window 6 is not window 7");
+    assert_eq!(dwell.latency(0), Some(unknown), "dwell 6 is not dwell 7");
     dwell.add_longest(&tally, 6);
-    assert_eq!(dwell.latency(0).map(|latency| latency.max), Some(Ticks(1000)));
+    let percentiles = Some(Percentiles { p50: Ticks(1000), p99: Ticks(1000) });
+    assert_eq!(dwell.latency(0), Some(Latency { max: Some(Ticks(1000)), percentiles, ..unknown }));
 }
 
 #[test]
 fn the_first_call_of_a_dwell_is_its_longest_even_if_shorter_than_before() {
-    let tally = Tally::<AtomicU32, ALL_BUCKETS>::new();
+    let tally = Wide::NEW;
     for (latency, window) in [(500, 0), (900, 1), (20, 2), (30, 2), (10, 2)] {
         tally.record(Ticks(latency), 0, window);
     }
-    let mut dwell = Spread::<ALL_BUCKETS>::new();
-    dwell.add(&tally);
-    dwell.subtract(&Spread::new());
+    let longest = |sum: &WideSum| sum.latency(0).unwrap().max;
+    let mut dwell = WideSum::of([&tally]);
+    dwell.subtract(&WideSum::new());
     dwell.add_longest(&tally, 1);
-    assert_eq!(dwell.latency(0), None, "dwell 1 is over, dwell 2 has overwritten it");
+    assert_eq!(longest(&dwell), None, "dwell 1 is over, dwell 2 has overwritten it");
     dwell.add_longest(&tally, 2);
-    assert_eq!(dwell.latency(0).unwrap().max, Ticks(30));
+    assert_eq!(longest(&dwell), Some(Ticks(30)));
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "seventy thousand calls")]
-fn a_full_counter_stays_full() {
+fn a_full_counter_stays_full_and_hides_the_percentiles_alone() {
     const CALLS: u32 = 70_000;
-    let tally = Tally::<AtomicU16, SMALL>::new();
-    let floor = window_floor::<SMALL>(Ticks(1000), 3);
+    let tally = Small::NEW;
+    let floor = Small::floor(Ticks(1000), 3);
     for _ in 0..CALLS {
         tally.record(Ticks(1000), floor, 0);
     }
-    let mut one = Spread::<SMALL>::new();
-    one.add(&tally);
-    assert_eq!((tally.calls(), one.calls()), (CALLS, u64::from(u16::MAX)));
-    assert_eq!(one.latency(floor), None, "what was not counted may have been anything");
+    let one = SmallSum::of([&tally]);
+    assert_eq!((tally.calls(), one.calls()), (CALLS, u64::from(CALLS)), "the sums are exact");
+    let latency = one.latency(floor).unwrap();
+    assert_eq!(latency.percentiles, None, "what was not counted may have been anything");
+    assert_eq!((latency.sum, latency.max), (Ticks(70_000_000), Some(Ticks(1000))));
 
-    let mut two = one.clone();
-    two.add(&tally);
-    assert_eq!(two.calls(), 2 * u64::from(u16::MAX), "the sum has 32 bits");
+    let two = SmallSum::of([&tally, &tally]);
+    assert_eq!(two.calls(), 2 * u64::from(CALLS));
 
     tally.record(Ticks(1000), floor, 1);
-    let mut later = Spread::new();
-    later.add(&tally);
-    let mut dwell = later.clone();
-    dwell.subtract(&one);
-    assert_eq!(dwell.calls(), 0);
-    later.subtract(&Spread::new());
+    let mut later = SmallSum::of([&tally]);
+    later.subtract(&one);
     later.add_longest(&tally, 1);
-    assert_eq!(later.latency(floor), None, "a difference of full counters is not known");
+    let latency = later.latency(floor).unwrap();
+    assert_eq!((latency.calls, latency.sum), (1, Ticks(1000)));
+    assert_eq!(latency.percentiles, None, "a difference of full counters is not known");
 }
 
 /// Every bucket as full as it can be.
@@ -411,60 +514,109 @@ impl Counter for Full {
 
 #[test]
 fn sums_saturate_and_ranks_do_not_overflow() {
-    let tally = Tally::<Full, ALL_BUCKETS>::new();
+    let tally = Counts::<Full, ALL_BUCKETS>::NEW;
     tally.record(Ticks(u64::MAX), 0, 0);
-    let mut spread = Spread::<ALL_BUCKETS>::new();
-    (0..3).for_each(|_| spread.add(&tally));
-    assert_eq!(spread.calls(), ALL_BUCKETS as u64 * u64::from(u32::MAX));
-    let latency = spread.latency(0).unwrap();
-    assert_eq!(latency.max, Ticks(u64::from(u32::MAX)));
-    assert!(close(latency.p50, 65_000) || latency.p50 > Ticks(60_000));
+    tally.record(Ticks(u64::MAX), 0, 0);
+    let sum = Sum::of([&tally, &tally, &tally]);
+    assert_eq!(sum.calls(), 6);
+    let latency = sum.latency(0).unwrap();
+    assert_eq!((latency.sum, latency.max), (Ticks(u64::MAX), Some(Ticks(u64::MAX))));
+    let p50 = percentiles(&latency).p50;
+    let middle = 2_f64.powf(f64::from(OCTAVES) / 2.0);
+    assert!((p50.0 as f64 / middle).log2().abs() < 0.1, "half of the buckets lie below: {p50}");
 }
 
 #[test]
 fn clear_forgets_everything() {
-    let tally = Tally::<AtomicU32, ALL_BUCKETS>::new();
+    let tally = Wide::NEW;
     tally.record(Ticks(123), 0, 4);
+    tally.record(Ticks(2), 0, 4);
     tally.error();
     tally.clear();
     assert_eq!((tally.calls(), tally.errors()), (0, 0));
-    let mut spread = Spread::<ALL_BUCKETS>::new();
-    spread.add(&tally);
-    assert_eq!(spread.latency(0), None);
+    assert_eq!(WideSum::of([&tally]).latency(0), None);
     tally.record(Ticks(7), 0, 4);
-    spread.add(&tally);
-    assert_eq!(spread.latency(0).unwrap().max, Ticks(7), "neither longest is left over");
-    spread.subtract(&Spread::new());
+    let mut spread = WideSum::of([&tally]);
+    let only = spread.latency(0).unwrap();
+    assert_eq!((only.min, only.max), (Ticks(7), Some(Ticks(7))), "nothing is left over");
+    spread.subtract(&WideSum::new());
     spread.add_longest(&tally, 4);
-    assert_eq!(spread.latency(0).unwrap().max, Ticks(7));
+    assert_eq!(spread.latency(0).unwrap().max, Some(Ticks(7)));
 }
 
-/// One writes, another reads: a count never goes back, and at rest all is there.
+/// One writes, others read: each reading is one that the writer left, whole. Were it torn,
+/// calls, sum, shortest and longest would not belong together.
 #[test]
-fn a_reader_sees_counts_grow() {
-    const CALLS: u32 = if cfg!(miri) { 50 } else { 20_000 };
-    let tally = Tally::<AtomicU32, SMALL>::new();
+fn a_reader_never_sees_half_of_a_call() {
+    const CALLS: u32 = if cfg!(miri) { 50 } else { 50_000 };
+    /// Both halves of it differ from one call to the next.
+    fn latency(call: u64) -> u64 {
+        call << 33 | call
+    }
+    // Down from the largest: then the shortest changes with every call as well.
+    let nth = |call: u32| latency(u64::from(CALLS - call));
+    let tally = Counts::<AtomicU32, SMALL>::NEW;
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for call in 0..CALLS {
-                tally.record(Ticks(u64::from(call)), 0, call / 1000);
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut seen = 0;
+                while !over.load(Relaxed) {
+                    let Some(now) = Sum::of([&tally]).latency(0) else { continue };
+                    let calls = u32::try_from(now.calls).unwrap();
+                    assert!(calls >= seen, "a count went back");
+                    seen = calls;
+                    let sum = latency(u64::from(calls) * u64::from(2 * CALLS - calls + 1) / 2);
+                    assert_eq!(now.sum, Ticks(sum), "{calls}");
+                    assert_eq!(now.min, Ticks(nth(calls - 1)), "{calls}");
+                    assert_eq!(now.max, Some(Ticks(nth(0))), "{calls}");
+                }
+            });
+        }
+        for call in 0..CALLS {
+            tally.record(Ticks(nth(call)), 0, call);
+            if call % 1024 == 0 {
+                std::thread::yield_now();
             }
-            over.store(true, Relaxed);
+        }
+        over.store(true, Relaxed);
+    });
+    assert_eq!((tally.calls(), Sum::of([&tally]).calls()), (CALLS, u64::from(CALLS)));
+}
+
+/// A reader asks for the dwell that is on, and gets its longest call or none: never the one
+/// of the dwell before, which was longer.
+#[test]
+fn the_longest_of_a_dwell_is_never_that_of_another() {
+    const DWELLS: u32 = if cfg!(miri) { 30 } else { 100_000 };
+    let tally = Counts::<AtomicU32, SMALL>::NEW;
+    let dwell = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1..=DWELLS {
+                // Each dwell's calls are shorter than those of the one before.
+                tally.record(
+                    Ticks(u64::from(DWELLS - number) << 20 | u64::from(number)),
+                    0,
+                    number,
+                );
+                dwell.store(number, Release);
+            }
         });
-        let mut seen = 0;
-        while !over.load(Relaxed) {
-            let mut now = Spread::<SMALL>::new();
-            now.add(&tally);
-            assert!(now.calls() >= seen);
-            seen = now.calls();
-            std::thread::yield_now();
+        loop {
+            let number = dwell.load(Acquire);
+            let mut spread = Sum::of([&tally]);
+            spread.subtract(&Sum::new());
+            spread.add_longest(&tally, number);
+            if let Some(longest) = spread.latency(0).and_then(|latency| latency.max) {
+                let expected = u64::from(DWELLS - number) << 20 | u64::from(number);
+                assert_eq!(longest, Ticks(expected));
+            }
+            if number == DWELLS {
+                break;
+            }
         }
     });
-    let mut all = Spread::<SMALL>::new();
-    all.add(&tally);
-    assert_eq!((tally.calls(), all.calls()), (CALLS, u64::from(CALLS)));
-    assert_eq!(all.latency(0).unwrap().max, Ticks(u64::from(CALLS - 1)));
 }
 
 #[test]

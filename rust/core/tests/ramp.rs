@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::ramp::{
-    Action, Demand, Event, Failure, Limit, Outcome, Plan, Ramp, predict, predict_set,
+    Action, Demand, Event, Failure, Limit, Outcome, Ramp, Shape, predict, predict_set,
 };
 
 fn cases(cases: u32) -> ProptestConfig {
@@ -76,9 +76,9 @@ fn machine() -> impl Strategy<Value = Machine> {
     })
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
+fn shape() -> impl Strategy<Value = Shape> {
     let slo = prop::option::of((0_u64..1200).prop_map(Nanos));
-    (1_u32..40, prop_oneof![Just(1_u32), 1_u32..12], slo).prop_map(|(slots, step, slo)| Plan {
+    (1_u32..40, prop_oneof![Just(1_u32), 1_u32..12], slo).prop_map(|(slots, step, slo)| Shape {
         slots,
         step,
         slo,
@@ -103,15 +103,15 @@ type Trace = Vec<(Action, Event)>;
 
 /// Follows the ramp to its end; the n-th answer is an interrupt where `interrupts`
 /// has n. Number 0 stands for `Begin`.
-fn drive(plan: Plan, machine: &mut Machine, interrupts: &BTreeSet<usize>) -> (Trace, Outcome) {
-    let mut ramp = Ramp::new(plan);
+fn drive(shape: Shape, machine: &mut Machine, interrupts: &BTreeSet<usize>) -> (Trace, Outcome) {
+    let mut ramp = Ramp::new(shape);
     let mut trace = Trace::new();
     let mut event = if interrupts.contains(&0) { Event::Interrupt } else { Event::Begin };
     // Each instance is at most a rung of its own: start, settle, dwell, sample.
-    let bound = 4 * plan.slots as usize + 4 + interrupts.len();
+    let bound = 4 * shape.slots as usize + 4 + interrupts.len();
     loop {
         let action = ramp.next(event);
-        assert!(ramp.running() <= plan.slots);
+        assert!(ramp.running() <= shape.slots);
         if let Action::Done(outcome) = action {
             assert_done(&mut ramp, outcome);
             return (trace, outcome);
@@ -155,8 +155,8 @@ fn count(trace: &Trace, action: Action) -> usize {
 }
 
 /// The ramp told as a story instead of as states.
-fn story(plan: Plan, machine: &mut Machine) -> Outcome {
-    let kept_promise = |p99: Option<Nanos>| match (plan.slo, p99) {
+fn story(shape: Shape, machine: &mut Machine) -> Outcome {
+    let kept_promise = |p99: Option<Nanos>| match (shape.slo, p99) {
         (Some(most), Some(p99)) => p99 <= most,
         (Some(_), None) => false,
         (None, _) => true,
@@ -164,17 +164,17 @@ fn story(plan: Plan, machine: &mut Machine) -> Outcome {
     let mut rung = 0;
     loop {
         let mut failure = None;
-        let goal = (rung + plan.step).min(plan.slots);
+        let goal = (rung + shape.step).min(shape.slots);
         while machine.alive < goal && failure.is_none() {
             failure = machine.start(machine.alive).err();
         }
         let kept = machine.alive > 0 && kept_promise(machine.sample());
-        let peak = if kept || plan.slo.is_none() { machine.alive } else { rung };
+        let peak = if kept || shape.slo.is_none() { machine.alive } else { rung };
         let limit = match failure {
             Some(Failure::OutOfMemory) => Limit::Arena,
             Some(Failure::Other) => Limit::Error,
             None if !kept => Limit::Slo,
-            None if peak == plan.slots => Limit::Slots,
+            None if peak == shape.slots => Limit::Slots,
             None => {
                 rung = peak;
                 continue;
@@ -188,18 +188,18 @@ proptest! {
     #![proptest_config(cases(1024))]
 
     #[test]
-    fn a_ramp_climbs_to_what_the_machine_bears(plan in plan(), machine in machine()) {
+    fn a_ramp_climbs_to_what_the_machine_bears(shape in shape(), machine in machine()) {
         let mut driven = machine.clone();
-        let (trace, outcome) = drive(plan, &mut driven, &BTreeSet::new());
-        prop_assert_eq!(outcome, story(plan, &mut machine.clone()), "{:?}", trace);
-        if plan.slo.is_none() {
+        let (trace, outcome) = drive(shape, &mut driven, &BTreeSet::new());
+        prop_assert_eq!(outcome, story(shape, &mut machine.clone()), "{:?}", trace);
+        if shape.slo.is_none() {
             prop_assert_eq!(outcome.peak, driven.most_alive);
         }
-        prop_assert!(driven.most_alive <= plan.slots);
+        prop_assert!(driven.most_alive <= shape.slots);
 
         let ids = starts(&trace);
         prop_assert!(ids.iter().copied().eq(0..ids.len() as u32), "{:?}", ids);
-        prop_assert!(ids.len() <= plan.slots as usize);
+        prop_assert!(ids.len() <= shape.slots as usize);
         prop_assert_eq!(count(&trace, Action::Stop), 1);
         prop_assert_eq!(trace.last(), Some(&(Action::Stop, Event::Stopped)));
 
@@ -212,12 +212,12 @@ proptest! {
             }
         }
         let rungs = count(&trace, Action::Settle) as u32;
-        prop_assert!(rungs <= plan.slots.div_ceil(plan.step));
+        prop_assert!(rungs <= shape.slots.div_ceil(shape.step));
     }
 
     #[test]
-    fn a_failure_never_ends_the_others(plan in plan(), machine in machine()) {
-        let (trace, _) = drive(plan, &mut machine.clone(), &BTreeSet::new());
+    fn a_failure_never_ends_the_others(shape in shape(), machine in machine()) {
+        let (trace, _) = drive(shape, &mut machine.clone(), &BTreeSet::new());
         let failed = trace.iter().position(|(_, event)| matches!(event, Event::Failed(_)));
         if let Some(failed) = failed {
             let rest: Vec<Action> = trace[failed + 1..].iter().map(|&(action, _)| action).collect();
@@ -231,14 +231,14 @@ proptest! {
 
     #[test]
     fn interrupts_end_it_soon_whenever_they_come(
-        plan in plan(),
+        shape in shape(),
         mut machine in machine(),
         interrupts in prop::collection::btree_set(0_usize..60, 1..6),
     ) {
-        let (trace, outcome) = drive(plan, &mut machine, &interrupts);
+        let (trace, outcome) = drive(shape, &mut machine, &interrupts);
         let ids = starts(&trace);
         prop_assert!(ids.iter().copied().eq(0..ids.len() as u32));
-        prop_assert!(machine.most_alive <= plan.slots);
+        prop_assert!(machine.most_alive <= shape.slots);
 
         let first = *interrupts.first().unwrap();
         if first == 0 {
@@ -267,7 +267,7 @@ proptest! {
         prop_assert_eq!(rest[0], Action::Sample, "a last look");
         prop_assert!(count(&trace[first..].to_vec(), Action::Sample) <= 2);
         let reported = trace.iter().filter(|&&(_, event)| event == Event::Alive).count() as u32;
-        if plan.slo.is_none() {
+        if shape.slo.is_none() {
             prop_assert_eq!(outcome.peak, reported);
         } else {
             prop_assert!(outcome.peak <= reported);
@@ -277,8 +277,8 @@ proptest! {
     /// `Platform::interrupted` stays true: a driver that asks it before each answer
     /// must come to an end.
     #[test]
-    fn an_interrupt_that_lasts_ends_it(plan in plan(), mut machine in machine(), from in 0_usize..60) {
-        let mut ramp = Ramp::new(plan);
+    fn an_interrupt_that_lasts_ends_it(shape in shape(), mut machine in machine(), from in 0_usize..60) {
+        let mut ramp = Ramp::new(shape);
         let mut event = if from == 0 { Event::Interrupt } else { Event::Begin };
         for answers in 1..200 {
             match ramp.next(event) {
@@ -300,14 +300,14 @@ proptest! {
 
     #[test]
     fn an_event_out_of_place_ends_it_as_an_error(
-        plan in plan(),
+        shape in shape(),
         mut machine in machine(),
         at in any::<prop::sample::Index>(),
         misplaced in any_event(),
     ) {
-        let (trace, _) = drive(plan, &mut machine.clone(), &BTreeSet::new());
+        let (trace, _) = drive(shape, &mut machine.clone(), &BTreeSet::new());
         let at = at.index(trace.len() + 1);
-        let mut ramp = Ramp::new(plan);
+        let mut ramp = Ramp::new(shape);
         let mut action = None;
         for n in 0..at {
             action = Some(ramp.next(if n == 0 { Event::Begin } else { trace[n - 1].1 }));
@@ -336,23 +336,23 @@ proptest! {
     /// end, and no instance is asked for that has no slot.
     #[test]
     fn it_ends_after_any_nonsense(
-        plan in plan(),
+        shape in shape(),
         nonsense in prop::collection::vec(any_event(), 0..60),
     ) {
-        let mut ramp = Ramp::new(plan);
+        let mut ramp = Ramp::new(shape);
         let mut action = None;
         for event in nonsense {
             let now = ramp.next(event);
             if let Action::Start(id) = now {
-                prop_assert!(id < plan.slots && id == ramp.running());
+                prop_assert!(id < shape.slots && id == ramp.running());
             }
             if let Some(before @ Action::Done(_)) = action {
                 prop_assert_eq!(now, before);
             }
-            prop_assert!(ramp.running() <= plan.slots);
+            prop_assert!(ramp.running() <= shape.slots);
             action = Some(now);
         }
-        for _ in 0..4 * plan.slots + 8 {
+        for _ in 0..4 * shape.slots + 8 {
             action = Some(ramp.next(match action {
                 None => Event::Begin,
                 Some(Action::Start(_)) => Event::Alive,
@@ -397,13 +397,13 @@ proptest! {
     /// The two halves of this module agree: on a machine whose instances are alike, the
     /// ramp ends as the first instance predicts, whatever the step.
     #[test]
-    fn a_prediction_comes_true(plan in plan(), mut machine in machine()) {
+    fn a_prediction_comes_true(shape in shape(), mut machine in machine()) {
         machine.broken = None;
-        let plan = Plan { slo: None, ..plan };
+        let shape = Shape { slo: None, ..shape };
         prop_assume!(machine.free >= machine.demand.need.0);
         let free = Bytes(machine.free - machine.demand.cost.0);
-        let predicted = predict(free, machine.demand, plan.slots);
-        prop_assert_eq!(drive(plan, &mut machine, &BTreeSet::new()).1, predicted);
+        let predicted = predict(free, machine.demand, shape.slots);
+        prop_assert_eq!(drive(shape, &mut machine, &BTreeSet::new()).1, predicted);
     }
 
     #[test]
@@ -429,7 +429,7 @@ fn feed(ramp: &mut Ramp, events: &[Event]) -> Action {
 
 #[test]
 fn two_slots_one_by_one() {
-    let mut ramp = Ramp::new(Plan { slots: 2, step: 1, slo: None });
+    let mut ramp = Ramp::new(Shape { slots: 2, step: 1, slo: None });
     for (event, action) in [
         (Event::Begin, Action::Start(0)),
         (Event::Alive, Action::Settle),
@@ -450,7 +450,7 @@ fn two_slots_one_by_one() {
 
 #[test]
 fn a_promise_broken_by_the_first_instance_leaves_no_peak() {
-    let mut ramp = Ramp::new(Plan { slots: 9, step: 1, slo: Some(Nanos(100)) });
+    let mut ramp = Ramp::new(Shape { slots: 9, step: 1, slo: Some(Nanos(100)) });
     let rung = [Event::Begin, Event::Alive, Event::Elapsed, Event::Elapsed];
     assert_eq!(feed(&mut ramp, &rung), Action::Sample);
     assert_eq!(ramp.next(Event::Sampled(Some(Nanos(101)))), Action::Stop);
@@ -462,7 +462,7 @@ fn a_promise_broken_by_the_first_instance_leaves_no_peak() {
 #[test]
 fn a_rung_cut_short_counts_where_it_kept_the_promise() {
     for (p99, peak) in [(Some(100), 3), (None, 0), (Some(101), 0)] {
-        let mut ramp = Ramp::new(Plan { slots: 9, step: 4, slo: Some(Nanos(100)) });
+        let mut ramp = Ramp::new(Shape { slots: 9, step: 4, slo: Some(Nanos(100)) });
         let climb = [Event::Begin, Event::Alive, Event::Alive, Event::Alive];
         assert_eq!(feed(&mut ramp, &climb), Action::Start(3));
         assert_eq!(ramp.next(Event::Failed(Failure::OutOfMemory)), Action::Dwell);
@@ -476,7 +476,7 @@ fn a_rung_cut_short_counts_where_it_kept_the_promise() {
 /// A sample that an interrupt brought forward saw no full dwell: it proves no promise.
 #[test]
 fn an_interrupted_rung_proves_no_promise() {
-    let mut ramp = Ramp::new(Plan { slots: 9, step: 1, slo: Some(Nanos(100)) });
+    let mut ramp = Ramp::new(Shape { slots: 9, step: 1, slo: Some(Nanos(100)) });
     assert_eq!(feed(&mut ramp, &[Event::Begin, Event::Alive, Event::Interrupt]), Action::Sample);
     assert_eq!(ramp.next(Event::Sampled(Some(Nanos(1)))), Action::Stop);
     let outcome = Outcome { peak: 0, limit: Limit::Interrupted };
@@ -484,8 +484,8 @@ fn an_interrupted_rung_proves_no_promise() {
 }
 
 #[test]
-fn a_plan_of_nothing_counts_as_one() {
-    let mut ramp = Ramp::new(Plan { slots: 0, step: 0, slo: None });
+fn a_shape_of_nothing_counts_as_one() {
+    let mut ramp = Ramp::new(Shape { slots: 0, step: 0, slo: None });
     assert_eq!(feed(&mut ramp, &[Event::Begin, Event::Alive]), Action::Settle);
     let rest = [Event::Elapsed, Event::Elapsed, Event::Sampled(None), Event::Elapsed];
     assert_eq!(feed(&mut ramp, &rest), Action::Sample);

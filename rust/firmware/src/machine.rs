@@ -71,6 +71,7 @@ impl<T: Send> Lock<T> for ZephyrLock<T> {
 impl wramp_core::machine::Machine for Machine {
     type Lock<T: Send> = ZephyrLock<T>;
     type Tally = Tally;
+    const POOLS: bool = !cfg!(CONFIG_WRAMP_MODE_THREADS);
 
     fn facts(&self) -> Facts<'_> {
         let (block_unit, block_header) = self.arena.block();

@@ -12,7 +12,7 @@ use trial::{NOTHING, Rate, Report, Trial, built_in, median};
 use wramp_bench::{Check, Guest};
 use wramp_core::config::{Config, DENSE_WORKERS, Mode};
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Parameters, Source};
+use wramp_core::runtime::{ModuleBytes, Parameters};
 
 /// Threads that the residents of a pool are compared with: those of the published geometry.
 const THREADS: u32 = Config::PUBLISHED.slots;
@@ -120,7 +120,7 @@ fn call(report: &mut Report) {
     const ROUNDS: u32 = 15;
     let nothing = Guest {
         name: "nothing",
-        source: Source::Static(NOTHING),
+        module: ModuleBytes::Static(NOTHING),
         export: "run",
         parameters: Parameters::None,
         check: Check::Reference { next: |_| 7, varies: false },
@@ -130,7 +130,7 @@ fn call(report: &mut Report) {
     let mut nanos_of_cpu = None;
     for guest in [built_in(&["cpu"])[0], nothing] {
         let mut nanos = |config| {
-            let trial = Trial::of_residents::<1>(config, &[guest]);
+            let trial = Trial::of_residents(1, config, &[guest]);
             if trial.exit != 0 {
                 let figure = format!("{}: exit status", guest.name);
                 report.exact(&figure, &trial.exit.to_string(), "0", false);

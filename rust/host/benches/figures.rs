@@ -14,12 +14,13 @@ use std::time::Instant;
 
 use bare::Bare;
 use trial::{NOTHING, Rate, Report, Trial, built_in, median};
+use wramp_arena::Arena as _;
 use wramp_core::config::Config;
-use wramp_core::measure::{ALL_BUCKETS, Bytes, Tally, window_floor};
+use wramp_core::measure::{ALL_BUCKETS, Bytes, Counts, Tally};
 use wramp_core::ramp::Limit;
 use wramp_core::report::Record;
-use wramp_core::runtime::{Parameters, Runtime, Source};
-use wramp_host::arena::{ArenaGuard, HostArena};
+use wramp_core::runtime::{ModuleBytes, Parameters, Runtime};
+use wramp_host::arena::Region;
 use wramp_host::clock::Clock;
 use wramp_wamr::Engine;
 use wramp_workloads::State;
@@ -64,7 +65,8 @@ fn published(report: &mut Report) {
         let Some(&(name, peak, limit)) = expected.get(seen) else { break };
         seen += 1;
         let said = format!("{name}: peak, limit, leaked, errors");
-        let value = format!("{} {} {} {}", end.peak, end.limit, end.leaked_bytes, end.errors);
+        let leaked = end.leaked_bytes.map_or("-".into(), |bytes| bytes.to_string());
+        let value = format!("{} {} {leaked} {}", end.peak, end.limit, end.errors);
         let target = format!("{peak} {limit} 0 0");
         report.exact(&said, &value, &target, value == target && end.workload.0 == name);
         let predicted = end.predicted_peak.zip(end.predicted_limit);
@@ -123,16 +125,16 @@ fn paired(
     batch: u32,
     pairs: u32,
 ) -> (f64, f64) {
-    let _arena = ArenaGuard::new(Bytes(196_608)).unwrap();
-    let engine = Engine::new::<HostArena>().unwrap();
-    let thread = engine.attach().unwrap();
+    let mut region = Region::new(Bytes(196_608)).unwrap();
+    let arena = region.arena();
+    let engine = Engine::new(&arena).unwrap();
     let mut bare = Bare::new(&engine, wasm, c"run", STACK.0);
-    let module = engine.load(Source::Static(wasm)).unwrap();
+    let module = engine.load(ModuleBytes::Static(wasm)).unwrap();
     let mut instance = engine.instantiate(&module, "run", Parameters::None, STACK).unwrap();
-    let mut environment = engine.environment(&thread, &module, &instance, STACK).unwrap();
+    let mut stack = engine.stack(&module, &instance, STACK).unwrap();
 
     let clock = Clock::new(1);
-    let tally = Tally::<AtomicU32, ALL_BUCKETS>::new();
+    let tally = Counts::<AtomicU32, ALL_BUCKETS>::NEW;
     let dwell = AtomicU32::new(0);
     let (mut of_bare, mut of_ours) = (State::new(1), State::new(1));
     let (mut bare_times, mut our_times) = (Vec::new(), Vec::new());
@@ -148,11 +150,14 @@ fn paired(
                 }
             } else {
                 for _ in 0..batch {
+                    let began = clock.now();
                     let mark = clock.now();
-                    let result = engine.call(&mut environment, &mut instance, 0, None);
+                    let result = engine.call(&mut stack, &mut instance, 0, None);
                     let took = clock.now().saturating_sub(mark);
-                    let window = dwell.load(std::sync::atomic::Ordering::Relaxed);
-                    tally.record(took, window_floor::<ALL_BUCKETS>(took, 3), window);
+                    let whole = clock.now().saturating_sub(began);
+                    let took = if whole.0 >> 31 == 0 { took } else { whole };
+                    let number = dwell.load(std::sync::atomic::Ordering::Relaxed);
+                    tally.record(took, 0, number);
                     results.push(result.ok());
                 }
             }
@@ -171,17 +176,17 @@ fn paired(
 /// 10,000 lives of `cpu`, and what they leave.
 fn cycles(report: &mut Report) {
     let cpu = wramp_workloads::find("cpu").unwrap();
-    let arena = ArenaGuard::new(Bytes(196_608)).unwrap();
-    let engine = Engine::new::<HostArena>().unwrap();
+    let mut region = Region::new(Bytes(196_608)).unwrap();
+    let arena = region.arena();
+    let engine = Engine::new(&arena).unwrap();
     let before = arena.stats();
     let mut wrong = 0;
     let began = Instant::now();
     for _ in 0..10_000 {
-        let module = engine.load(Source::Static(cpu.wasm)).unwrap();
+        let module = engine.load(ModuleBytes::Static(cpu.wasm)).unwrap();
         let mut instance = engine.instantiate(&module, "run", Parameters::None, STACK).unwrap();
-        let thread = engine.attach().unwrap();
-        let mut environment = engine.environment(&thread, &module, &instance, STACK).unwrap();
-        let result = engine.call(&mut environment, &mut instance, 0, None);
+        let mut stack = engine.stack(&module, &instance, STACK).unwrap();
+        let result = engine.call(&mut stack, &mut instance, 0, None);
         wrong += u32::from(result != Ok((cpu.reference)(&mut State::new(1))));
     }
     let seconds = began.elapsed().as_secs_f64();

@@ -8,9 +8,10 @@ use std::ffi::CString;
 
 use bare::Bare;
 use divan::{Bencher, black_box};
+use wramp_arena::Arena as _;
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Runtime, Source};
-use wramp_host::arena::{ArenaGuard, HostArena};
+use wramp_core::runtime::{ModuleBytes, Runtime};
+use wramp_host::arena::Region;
 use wramp_wamr::Engine;
 use wramp_workloads::{ALL, State, Workload};
 
@@ -41,25 +42,26 @@ fn workload(name: &str) -> &'static Workload {
 }
 
 /// An engine on an arena of its own; one at a time, and divan runs one at a time.
-fn with_engine(bench: impl FnOnce(&Engine)) {
-    let arena = ArenaGuard::new(Bytes(1 << 20)).unwrap();
+fn with_engine(bench: impl FnOnce(&Engine<'_>)) {
+    let mut region = Region::new(Bytes(1 << 20)).unwrap();
+    let arena = region.arena();
     let empty = arena.stats();
-    bench(&Engine::new::<HostArena>().unwrap());
+    bench(&Engine::new(&arena).unwrap());
     arena.reset_low_water();
     assert_eq!(arena.stats(), empty, "bytes were left in the arena");
 }
 
 #[divan::bench(args = NAMES)]
 fn load(bencher: Bencher<'_, '_>, name: &str) {
-    let source = Source::Static(workload(name).wasm);
-    with_engine(|engine| bencher.bench_local(|| engine.load(black_box(source)).unwrap()));
+    let bytes = ModuleBytes::Static(workload(name).wasm);
+    with_engine(|engine| bencher.bench_local(|| engine.load(black_box(bytes)).unwrap()));
 }
 
 #[divan::bench(args = NAMES)]
 fn instantiate(bencher: Bencher<'_, '_>, name: &str) {
     let workload = workload(name);
     with_engine(|engine| {
-        let module = engine.load(Source::Static(workload.wasm)).unwrap();
+        let module = engine.load(ModuleBytes::Static(workload.wasm)).unwrap();
         bencher.bench_local(|| {
             engine.instantiate(&module, workload.export, workload.parameters, STACK).unwrap()
         });
@@ -70,14 +72,13 @@ fn instantiate(bencher: Bencher<'_, '_>, name: &str) {
 fn call(bencher: Bencher<'_, '_>, name: &str) {
     let workload = workload(name);
     with_engine(|engine| {
-        let module = engine.load(Source::Static(workload.wasm)).unwrap();
+        let module = engine.load(ModuleBytes::Static(workload.wasm)).unwrap();
         let mut instance =
             engine.instantiate(&module, workload.export, workload.parameters, STACK).unwrap();
-        let thread = engine.attach().unwrap();
-        let mut environment = engine.environment(&thread, &module, &instance, STACK).unwrap();
+        let mut stack = engine.stack(&module, &instance, STACK).unwrap();
         let mut state = State::new(1);
         bencher.bench_local(|| {
-            let result = engine.call(&mut environment, &mut instance, 1, None);
+            let result = engine.call(&mut stack, &mut instance, 1, None);
             assert_eq!(result, Ok((workload.reference)(&mut state)));
         });
     });
@@ -88,7 +89,6 @@ fn call(bencher: Bencher<'_, '_>, name: &str) {
 fn call_bare(bencher: Bencher<'_, '_>, name: &str) {
     let workload = workload(name);
     with_engine(|engine| {
-        let _thread = engine.attach().unwrap();
         let export = CString::new(workload.export).unwrap();
         let mut bare = Bare::new(engine, workload.wasm, &export, STACK.0);
         let cells = u32::from(workload.parameters == wramp_core::runtime::Parameters::I32);

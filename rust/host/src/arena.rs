@@ -13,6 +13,34 @@ use crate::machine::HostLock;
 pub type HostArena<'r> = FirstFit<'r, HostLock<Blocks<'r>>>;
 
 /// Memory from the system, zeroed, aligned to a page, given back on drop.
+///
+/// Its arena borrows it and an engine borrows the arena, so an engine that outlives its
+/// region does not compile:
+///
+/// ```compile_fail,E0505
+/// # use wramp_core::measure::Bytes;
+/// # use wramp_host::arena::Region;
+/// # use wramp_wamr::Engine;
+/// let mut region = Region::new(Bytes(196_608)).unwrap();
+/// let arena = region.arena();
+/// let engine = Engine::new(&arena).unwrap();
+/// drop(region);
+/// drop(engine);
+/// ```
+///
+/// In the right order it does:
+///
+/// ```
+/// # use wramp_core::measure::Bytes;
+/// # use wramp_host::arena::Region;
+/// # use wramp_wamr::Engine;
+/// let mut region = Region::new(Bytes(196_608)).unwrap();
+/// let arena = region.arena();
+/// let engine = Engine::new(&arena).unwrap();
+/// drop(engine);
+/// drop(arena);
+/// drop(region);
+/// ```
 #[derive(Debug)]
 pub struct Region {
     at: NonNull<u8>,

@@ -4,7 +4,7 @@
 //! size, stacks are mapped before the ramp starts, and running out is a result. The
 //! files have the names of the firmware's, so that a port is a two-column diff.
 //! It does not model the board's speed, nor its stack use. It names no engine: whoever
-//! calls [`run`] brings one.
+//! calls [`run()`] brings one.
 
 pub mod arena;
 pub mod clock;

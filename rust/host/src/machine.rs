@@ -80,6 +80,7 @@ fn bytes(n: usize) -> Bytes {
 impl wramp_core::machine::Machine for Machine<'_> {
     type Lock<T: Send> = HostLock<T>;
     type Tally = Counts<AtomicU32, ALL_BUCKETS>;
+    const POOLS: bool = true;
 
     fn facts(&self) -> Facts<'_> {
         Facts {

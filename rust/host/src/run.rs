@@ -1,5 +1,6 @@
 //! A run on this machine: arena, stacks, engine and controller, put together.
 
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicBool;
@@ -51,7 +52,7 @@ pub struct Setup<'a> {
     pub interrupted: &'a AtomicBool,
     /// What to do where a guest does not return from a call: everything has been recorded, and
     /// the exit status is this. It must end the process, for a thread of it cannot be ended.
-    pub gave_up: fn(u32) -> !,
+    pub gave_up: &'a dyn Fn(u32) -> Infallible,
 }
 
 enum News {
@@ -98,7 +99,7 @@ pub fn run<E: EngineKind>(setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summ
         });
         match news.recv() {
             Ok(News::Done(summary)) => summary,
-            Ok(News::GaveUp(status)) => (setup.gave_up)(status),
+            Ok(News::GaveUp(status)) => match (setup.gave_up)(status) {},
             Err(_) => match controller.join() {
                 Ok(()) => Summary::default(),
                 Err(panic) => std::panic::resume_unwind(panic),

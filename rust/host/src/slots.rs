@@ -9,8 +9,9 @@ use wramp_core::slots::{Crew, Slots, StartError, Work};
 const PAINT: u8 = 0xAA;
 /// Added to the least stack that pthreads allow: room for unoptimised frames of the
 /// engine and of ours. A board's slot is a fraction of it, which is why no figure of
-/// stack use is taken from here to a board.
-const ROOM: usize = 64 * 1024;
+/// stack use is taken from here to a board. A sanitizer keeps its own state there, too:
+/// ThreadSanitizer close to a MiB for each thread.
+const ROOM: usize = if option_env!("WRAMP_SANITIZE").is_some() { 2 << 20 } else { 64 << 10 };
 
 /// One mapped stack with a guard page below it.
 struct Stack {
@@ -86,6 +87,32 @@ impl Drop for Stack {
 }
 
 /// All stacks of a run.
+///
+/// A crew borrows them, so two crews on the same stacks do not compile:
+///
+/// ```compile_fail,E0499
+/// # use wramp_core::slots::{Slots, Work};
+/// # use wramp_host::slots::HostSlots;
+/// # fn wrong(slots: &mut HostSlots, work: &impl Work) {
+/// slots.with_crew(work, |outer| {
+///     slots.with_crew(work, |inner| {
+///         outer.start(0, None).unwrap();
+///         inner.start(0, None).unwrap();
+///     });
+/// });
+/// # }
+/// ```
+///
+/// One after the other they do:
+///
+/// ```
+/// # use wramp_core::slots::{Slots, Work};
+/// # use wramp_host::slots::HostSlots;
+/// # fn right(slots: &mut HostSlots, work: &impl Work) {
+/// slots.with_crew(work, |crew| crew.start(0, None).unwrap());
+/// slots.with_crew(work, |crew| crew.start(0, None).unwrap());
+/// # }
+/// ```
 pub struct HostSlots {
     stacks: Vec<Stack>,
     cpus: Vec<usize>,
@@ -93,7 +120,7 @@ pub struct HostSlots {
 }
 
 /// The least stack of a slot that a run takes for a board's: what the engine needs there. Here
-/// every stack has [`ROOM`] beside it.
+/// every stack has room beside it.
 #[must_use]
 pub const fn least_stack() -> Bytes {
     Bytes(2048)

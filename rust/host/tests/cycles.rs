@@ -3,20 +3,20 @@
 mod common;
 
 use common::{turn, wasm};
+use wramp_arena::Arena as _;
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Parameters, Runtime, Source};
-use wramp_host::arena::{ArenaGuard, HostArena};
+use wramp_core::runtime::{ModuleBytes, Parameters, Runtime};
+use wramp_host::arena::Region;
 use wramp_wamr::Engine;
 
 const STACK: Bytes = Bytes(4096);
 
 /// Load, instantiate, call, deinstantiate, unload.
-fn live(engine: &Engine, wasm: &[u8], parameters: Parameters) -> i32 {
-    let module = engine.load(Source::Borrowed(wasm)).unwrap();
+fn live(engine: &Engine<'_>, wasm: &[u8], parameters: Parameters) -> i32 {
+    let module = engine.load(ModuleBytes::Borrowed(wasm)).unwrap();
     let mut instance = engine.instantiate(&module, "run", parameters, STACK).unwrap();
-    let thread = engine.attach().unwrap();
-    let mut environment = engine.environment(&thread, &module, &instance, STACK).unwrap();
-    engine.call(&mut environment, &mut instance, 1, None).unwrap()
+    let mut stack = engine.stack(&module, &instance, STACK).unwrap();
+    engine.call(&mut stack, &mut instance, 1, None).unwrap()
 }
 
 #[test]
@@ -33,10 +33,11 @@ fn ten_thousand_lives_leave_nothing() {
             (func $read (result i32) (i32.add (global.get $g) (i32.load8_u (i32.const 64))))
             (func (export "run") (result i32) (call_indirect (type $f) (i32.const 0))))"#,
     );
-    let arena = ArenaGuard::new(Bytes(196_608)).unwrap();
+    let mut region = Region::new(Bytes(196_608)).unwrap();
+    let arena = region.arena();
     let empty = arena.stats();
     {
-        let engine = Engine::new::<HostArena>().unwrap();
+        let engine = Engine::new(&arena).unwrap();
         let before = arena.stats();
         for _ in 0..10_000 {
             assert_eq!(live(&engine, module, Parameters::None), 42);
@@ -55,8 +56,9 @@ fn ten_thousand_lives_leave_nothing() {
 #[test]
 fn every_workload_lives_and_leaves_nothing() {
     let _turn = turn();
-    let arena = ArenaGuard::new(Bytes(196_608)).unwrap();
-    let engine = Engine::new::<HostArena>().unwrap();
+    let mut region = Region::new(Bytes(196_608)).unwrap();
+    let arena = region.arena();
+    let engine = Engine::new(&arena).unwrap();
     let before = arena.stats();
     // Fewer in a debug build only because the workloads take their time.
     for _ in 0..20 {

@@ -105,7 +105,7 @@ fn an_arena_too_small_for_the_module() {
     for (name, arena) in [("mem", 40 * 1024), ("msg", 65_536), ("cpu", 6_000)] {
         let log = run(Config { arena: Bytes(arena), ..QUICK }, &built_in(&[name]));
         log.refused(ErrorKind::OutOfMemory, "--arena-bytes", "arena too small for");
-        let message = log.faults()[0].message.0.to_owned();
+        let message = log.faults()[0].message.readable().to_string();
         assert!(message.contains(&arena.to_string()), "it says what the arena is: {message}");
     }
     // A module larger than the arena is not even loaded.
@@ -138,7 +138,7 @@ fn an_arena_too_small_for_anything() {
                 log.right();
                 ran += 1;
             }
-            _ if log.faults()[0].message.0.contains("runtime_itself") => {
+            _ if log.faults()[0].message.readable().to_string().contains("the engine itself") => {
                 log.refused(ErrorKind::OutOfMemory, "--arena-bytes", &format!(": {arena} bytes"));
                 for_runtime += 1;
             }
@@ -186,7 +186,7 @@ fn knobs_below_their_least() {
         let log = run(config, &cpu);
         assert_eq!(log.summary.exit(), 2, "{log}");
         assert_eq!(log.faults().len(), 1, "{log}");
-        assert_eq!(log.faults()[0].knob.0, knob, "{log}");
+        assert_eq!(log.faults()[0].knob.map(|knob| knob.0), Some(knob), "{log}");
     }
     run(QUICK, &[]).refused(ErrorKind::Engine, "--workload", "no workload");
 }

@@ -4,12 +4,12 @@ mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
-use common::{QUICK, turn};
+use common::{QUICK, Wamr, built_in, never_gives_up, turn};
 use wramp_core::config::Config;
 use wramp_core::measure::Bytes;
-use wramp_core::platform::{Crew, Pin, StartError, Work};
-use wramp_host::slots::{Slots, allowed_cpus};
-use wramp_host::{Machine, Setup};
+use wramp_core::slots::{Crew, Slots as _, StartError, Work};
+use wramp_host::slots::{HostSlots, allowed_cpus};
+use wramp_host::{Setup, SetupError, run};
 
 /// Runs a closure on each slot.
 struct Do<F>(F);
@@ -20,9 +20,9 @@ impl<F: Fn(usize) + Sync> Work for Do<F> {
 }
 
 fn crew<R>(count: u32, work: impl Fn(usize) + Sync, lead: impl FnOnce(&mut dyn Crew) -> R) -> R {
-    let slots = Slots::new(count, Bytes(4096)).unwrap();
-    assert_eq!(slots.len(), count as usize);
-    slots.with_crew(&Do(work), &allowed_cpus(), lead)
+    let mut slots = HostSlots::new(count, Bytes(4096)).unwrap();
+    assert_eq!((slots.len(), slots.count()), (count as usize, count as usize));
+    slots.with_crew(&Do(work), lead)
 }
 
 #[test]
@@ -33,13 +33,13 @@ fn a_slot_is_busy_until_it_was_joined() {
     };
     crew(2, work, |crew| {
         for round in 1..=50 {
-            assert_eq!(crew.start(0, Pin::Free), Ok(()));
+            assert_eq!(crew.start(0, None), Ok(()));
             // Ended or not: it is busy until it was joined.
-            assert_eq!(crew.start(0, Pin::Free), Err(StartError::Busy));
+            assert_eq!(crew.start(0, None), Err(StartError::Busy));
             crew.join(0);
             assert_eq!(ran.load(SeqCst), round);
         }
-        assert_eq!(crew.start(2, Pin::Free), Err(StartError::NoSuchSlot));
+        assert_eq!(crew.start(2, None), Err(StartError::NoSuchSlot));
         // Never started; joined already; none there: all return at once.
         crew.join(1);
         crew.join(0);
@@ -53,8 +53,8 @@ fn a_core_that_is_not_there() {
         1,
         |_| (),
         |crew| {
-            assert_eq!(crew.start(0, Pin::Core(u8::MAX)), Err(StartError::NoSuchCore));
-            assert_eq!(crew.start(0, Pin::Core(0)), Ok(()), "the slot is free after a refusal");
+            assert_eq!(crew.start(0, Some(u8::MAX)), Err(StartError::NoSuchCore));
+            assert_eq!(crew.start(0, Some(0)), Ok(()), "the slot is free after a refusal");
         },
     );
 }
@@ -75,7 +75,7 @@ fn a_pinned_thread_stays_on_its_core() {
             right.store(seen.iter().all(|&at| usize::try_from(at) == Ok(cpu)), SeqCst);
         };
         crew(1, work, |crew| {
-            crew.start(0, Pin::Core(u8::try_from(core).unwrap())).unwrap();
+            crew.start(0, Some(u8::try_from(core).unwrap())).unwrap();
             crew.join(0);
         });
         assert!(right.load(SeqCst));
@@ -89,7 +89,7 @@ fn what_was_started_is_joined_when_the_lead_returns() {
         std::thread::sleep(std::time::Duration::from_millis(30));
         ended.fetch_add(1, SeqCst);
     };
-    crew(4, work, |crew| (0..4).for_each(|slot| crew.start(slot, Pin::Free).unwrap()));
+    crew(4, work, |crew| (0..4).for_each(|slot| crew.start(slot, None).unwrap()));
     assert_eq!(ended.load(SeqCst), 4);
 }
 
@@ -104,14 +104,14 @@ fn use_stack<const N: usize>() {
 #[test]
 fn the_stack_that_was_used_is_told() {
     const LARGE: usize = 24 * 1024;
-    let real = Slots::new(1, Bytes(4096)).unwrap().real_size();
+    let real = HostSlots::new(1, Bytes(4096)).unwrap().real_size();
     assert!(real >= Bytes(4096));
     let deep = AtomicBool::new(false);
     let work = |_| if deep.load(SeqCst) { use_stack::<LARGE>() } else { use_stack::<64>() };
     crew(1, work, |crew| {
         let mut used = |is_deep| {
             deep.store(is_deep, SeqCst);
-            crew.start(0, Pin::Free).unwrap();
+            crew.start(0, None).unwrap();
             crew.join(0);
             crew.stack_used(0).unwrap()
         };
@@ -129,14 +129,14 @@ fn the_stack_that_was_used_is_told() {
 
 #[test]
 fn a_stack_that_no_thread_ran_on_used_nothing_that_is_told() {
-    let slots = Slots::new(2, Bytes(4096)).unwrap();
+    let mut slots = HostSlots::new(2, Bytes(4096)).unwrap();
     for _ in 0..2 {
         // The second crew finds the stacks as the first one left them.
-        slots.with_crew(&Do(|_| use_stack::<8192>()), &allowed_cpus(), |crew| {
+        slots.with_crew(&Do(|_| use_stack::<8192>()), |crew| {
             assert_eq!((crew.stack_used(0), crew.stack_used(1)), (None, None));
-            assert_eq!(crew.start(0, Pin::Core(u8::MAX)), Err(StartError::NoSuchCore));
+            assert_eq!(crew.start(0, Some(u8::MAX)), Err(StartError::NoSuchCore));
             assert_eq!(crew.stack_used(0), None, "a refusal is no start");
-            crew.start(0, Pin::Free).unwrap();
+            crew.start(0, None).unwrap();
             crew.join(0);
             assert!(crew.stack_used(0) >= Some(Bytes(8192)), "joined, and still told");
             assert_eq!(crew.stack_used(1), None);
@@ -154,7 +154,7 @@ fn threads_run_side_by_side() {
             std::thread::yield_now();
         }
     };
-    crew(8, work, |crew| (0..8).for_each(|slot| crew.start(slot, Pin::Free).unwrap()));
+    crew(8, work, |crew| (0..8).for_each(|slot| crew.start(slot, None).unwrap()));
     assert_eq!(arrived.load(SeqCst), 8);
 }
 
@@ -163,11 +163,37 @@ fn more_slots_than_memory_name_the_knob() {
     let _turn = turn();
     // 4 GiB a stack, 4 billion of them: no address space has that.
     let config = Config { slots: u32::MAX, slot_stack: Bytes(u32::MAX), ..QUICK };
-    let setup = |config| Setup { config, sink: Box::new(|_| ()), interrupted: &NEVER };
-    let error = Machine::new(setup(config)).unwrap_err();
+    let setup = |config| Setup {
+        config,
+        sink: Box::new(|_| ()),
+        interrupted: &NEVER,
+        gave_up: &never_gives_up,
+    };
+    let error = run::<Wamr>(setup(config), &[]).unwrap_err();
+    assert!(matches!(error, SetupError::Slots(_)), "{error}");
     assert!(error.to_string().contains("lower --slots"), "{error}");
-    // And the arena that was reserved first is free again.
-    Machine::new(setup(QUICK)).unwrap();
+    // And all that was reserved first is free again.
+    let summary = run::<Wamr>(setup(QUICK), &built_in(&["add"])).unwrap();
+    assert_eq!(summary.exit(), 0);
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// A thread of Linux cannot be ended from outside, and nobody pretends that it was.
+#[test]
+fn a_thread_is_not_aborted() {
+    let stop = AtomicBool::new(false);
+    let work = |_| {
+        while !stop.load(SeqCst) {
+            std::thread::yield_now();
+        }
+    };
+    crew(1, work, |crew| {
+        crew.start(0, None).unwrap();
+        assert!(!crew.abort(0));
+        assert_eq!(crew.start(0, None), Err(StartError::Busy), "it is still there");
+        stop.store(true, SeqCst);
+        crew.join(0);
+        assert_eq!(crew.start(0, None), Ok(()));
+    });
+}

@@ -5,27 +5,36 @@ mod common;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
-use common::{QUICK, turn};
+use common::{QUICK, never_gives_up, turn};
 use wramp_bench::Summary;
+use wramp_core::config::Config;
 use wramp_core::measure::Bytes;
-use wramp_host::arena::HostArena;
-use wramp_host::{Machine, Setup};
+use wramp_host::Machine;
+use wramp_host::arena::Region;
+use wramp_host::slots::HostSlots;
 use wramp_wamr::Engine;
 use wramp_workloads::{ACCESSES, SWEEP};
 
 fn sweep(accesses: &[(&str, u32)]) -> (Summary, Vec<String>) {
     let _turn = turn();
     let lines = Mutex::new(Vec::new());
+    let config = Config { wasm_stack: Bytes(1024), ..QUICK };
+    let mut region = Region::new(config.arena).unwrap();
+    let arena = region.arena();
     let interrupted = AtomicBool::new(false);
-    let machine = Machine::new(Setup {
-        config: QUICK,
-        sink: Box::new(|line| lines.lock().unwrap().push(line.to_string())),
-        interrupted: &interrupted,
-    })
-    .unwrap();
-    let engine = Engine::new::<HostArena>().unwrap();
-    let summary = wramp_bench::sweep(&machine, &engine, SWEEP, accesses, Bytes(1024));
-    drop(engine);
+    let sink = Box::new(|record: &wramp_core::report::Record<'_>| {
+        lines.lock().unwrap().push(record.to_string());
+    });
+    let machine = Machine::new(
+        &arena,
+        sink,
+        &interrupted,
+        Box::new(|status| match never_gives_up(status) {}),
+    );
+    let slots = HostSlots::new(1, config.slot_stack).unwrap();
+    let engine = Engine::new(&arena);
+    let engine = engine.as_ref().map_err(|error| *error);
+    let summary = wramp_bench::sweep(&machine, &slots, engine, &config, SWEEP, accesses);
     drop(machine);
     (summary, lines.into_inner().unwrap())
 }
@@ -34,7 +43,7 @@ fn sweep(accesses: &[(&str, u32)]) -> (Summary, Vec<String>) {
 fn no_access_reaches_beyond_the_memory() {
     let (summary, lines) = sweep(&ACCESSES);
     assert_eq!((summary.exit(), summary.workloads), (0, 23), "{}", lines.join("\n"));
-    assert_eq!(lines.len(), 24);
+    assert_eq!(lines.len(), 25, "run, one an access, done");
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn main() {
 fn build() -> Result<(), String> {
     println!("cargo::rustc-check-cfg=cfg(wamr_metering)");
     println!("cargo::rustc-check-cfg=cfg(wamr_host)");
+    println!("cargo::rustc-check-cfg=cfg(wamr_sanitizer, values(\"address\", \"thread\"))");
     println!("cargo::rerun-if-changed=build");
 
     let external = variable("WRAMP_WAMR_EXTERNAL").is_some();
@@ -180,6 +181,40 @@ fn architecture() -> Result<(&'static str, &'static str), String> {
     }
 }
 
+/// What the C compiler watches WAMR's code for, in a build for tests.
+#[derive(Clone, Copy)]
+enum Sanitizer {
+    /// Accesses beyond a variable or a block of the host.
+    Address,
+    /// Accesses of two threads with no order between them.
+    Thread,
+}
+
+impl Sanitizer {
+    const NAMES: [&str; 2] = ["address", "thread"];
+
+    fn chosen() -> Result<Option<Self>, String> {
+        Ok(match word("WRAMP_SANITIZE", &Self::NAMES)? {
+            None => None,
+            Some(0) => Some(Self::Address),
+            Some(_) => Some(Self::Thread),
+        })
+    }
+
+    /// In the words of `-fsanitize`.
+    fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// The library that the C compiler would link, which rustc tells it not to.
+    fn runtime(self) -> &'static str {
+        match self {
+            Self::Address => "asan",
+            Self::Thread => "tsan",
+        }
+    }
+}
+
 fn compile_c(
     manifest_dir: &Path,
     source: &Source,
@@ -268,7 +303,26 @@ fn compile_c(
         plain.push(core.join("iwasm/aot/arch").join(relocations));
     }
 
+    let sanitizer = Sanitizer::chosen()?;
+    if let Some(sanitizer) = sanitizer {
+        let name = sanitizer.name();
+        base.flag(format!("-fsanitize={name}")).flag("-fno-omit-frame-pointer").flag("-g1");
+        // For the test that the sanitizer does watch.
+        plain.push(manifest_dir.join("build/sanitizer.c"));
+        println!("cargo::rustc-cfg=wamr_sanitizer=\"{name}\"");
+    }
+
+    let mut builds = Vec::new();
     let mut memory = base.clone();
+    if let Some(Sanitizer::Thread) = sanitizer {
+        let mut order = base.clone();
+        order.file(manifest_dir.join("build/order.c"));
+        builds.push(order);
+        for build in [&mut base, &mut memory] {
+            build.flag("-include").flag(manifest_dir.join("build/order.h"));
+        }
+        memory.define("WRAMP_MEMORY", None);
+    }
     memory.file(core.join("iwasm/common/wasm_memory.c")).flag("-include").flag(memory_page);
     let mut interpreter_build = base.clone();
     interpreter_build
@@ -276,16 +330,21 @@ fn compile_c(
         .opt_level_str(&switches["WRAMP_INTERPRETER_OPT"].value);
     base.files(&plain);
 
-    let files = [&base, &memory, &interpreter_build].into_iter().flat_map(cc::Build::get_files);
-    for file in files {
+    builds.extend([base, memory, interpreter_build]);
+    for file in builds.iter().flat_map(cc::Build::get_files) {
         println!("cargo::rerun-if-changed={}", file.display());
     }
 
     let mut objects = Vec::new();
-    for build in [&base, &memory, &interpreter_build] {
+    for build in &builds {
         objects.extend(build.try_compile_intermediates().map_err(|error| error.to_string())?);
     }
     cc::Build::new().objects(objects).try_compile("wamr").map_err(|error| error.to_string())?;
+    if let Some(sanitizer) = sanitizer {
+        // The runtime refuses to start behind libc. Libraries of a crate come before those of
+        // std, and the first that a crate names comes first.
+        println!("cargo::rustc-link-lib=dylib={}", sanitizer.runtime());
+    }
     // The interpreters use libm; the other libraries are part of glibc itself.
     println!("cargo::rustc-link-lib=m");
     println!("cargo::rustc-link-lib=pthread");

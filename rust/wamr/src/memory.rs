@@ -9,7 +9,7 @@ use wramp_wamr_sys as sys;
 
 /// Events of an instance's start that the trace holds, 8 bytes each on 32 bits. A start has
 /// about ten; the largest seen, of five modules side by side, has 51.
-const EVENTS: usize = 96;
+const EVENTS: usize = 64;
 
 /// The arena of the one engine, and what is noted of its use.
 pub(crate) static MEMORY: Watched<Current, EVENTS> = Watched::new(Current::none());

@@ -8,7 +8,7 @@ mod arena;
 
 use arena::{ROOMY, TestArena};
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{ErrorKind, Parameters, Runtime, Source};
+use wramp_core::runtime::{ErrorKind, ModuleBytes, Parameters, Runtime};
 use wramp_wamr::Engine;
 
 const HEAP_BASE: u32 = 2048;
@@ -69,8 +69,8 @@ fn sweep(
     stores: impl Fn(u32) -> std::ops::Range<usize>,
 ) {
     arena::with(ROOMY, || {
-        let engine = Engine::new::<TestArena>().unwrap();
-        let module = engine.load(Source::Borrowed(&module(body))).unwrap();
+        let engine = Engine::new(&TestArena).unwrap();
+        let module = engine.load(ModuleBytes::Borrowed(&module(body))).unwrap();
         let mut memories = Vec::new();
         let mut new = || {
             let before = arena::live();
@@ -90,10 +90,9 @@ fn sweep(
             arena::fill(memory, UNTOUCHED);
         }
 
-        let thread = engine.attach().unwrap();
-        let mut environment = engine.environment(&thread, &module, &ours, STACK).unwrap();
+        let mut stack = engine.stack(&module, &ours, STACK).unwrap();
         for address in addresses {
-            let result = engine.call(&mut environment, &mut ours, address.cast_signed(), None);
+            let result = engine.call(&mut stack, &mut ours, address.cast_signed(), None);
             if reach(address) {
                 assert_eq!(result, Ok(0), "{body}: {address:#x} is within");
                 let written = stores(address);

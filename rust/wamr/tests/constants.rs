@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use arena::{ROOMY, TestArena, used};
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Error, ErrorKind, Parameters, Runtime, Source};
+use wramp_core::runtime::{Error, ErrorKind, ModuleBytes, Parameters, Runtime};
 use wramp_wamr::Engine;
 
 /// Words of constants that fill the loader's table.
@@ -34,15 +34,14 @@ fn different(kind: &'static str, count: u32) -> impl Iterator<Item = (&'static s
 /// Loads a module, calls `run`, and looks whether anything wrote beyond its block.
 fn run(bytes: &[u8]) -> Result<i32, Error> {
     arena::with(ROOMY, || {
-        let engine = Engine::new::<TestArena>().unwrap();
+        let engine = Engine::new(&TestArena).unwrap();
         let before = used();
         let result = (|| {
-            let module = engine.load(Source::Borrowed(bytes))?;
+            let module = engine.load(ModuleBytes::Borrowed(bytes))?;
             arena::check();
             let mut instance = engine.instantiate(&module, "run", Parameters::None, STACK)?;
-            let thread = engine.attach()?;
-            let mut environment = engine.environment(&thread, &module, &instance, STACK)?;
-            engine.call(&mut environment, &mut instance, 0, None)
+            let mut stack = engine.stack(&module, &instance, STACK)?;
+            engine.call(&mut stack, &mut instance, 0, None)
         })();
         arena::check();
         assert_eq!(used(), before);

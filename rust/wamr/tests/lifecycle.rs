@@ -6,7 +6,7 @@ use std::thread;
 
 use arena::{ROOMY, TestArena, used};
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Parameters, Runtime, Source};
+use wramp_core::runtime::{ModuleBytes, Parameters, Runtime};
 use wramp_wamr::Engine;
 
 const STACK: Bytes = Bytes(2048);
@@ -48,18 +48,16 @@ fn two_hundred_cycles_leave_the_arena_exact() {
     let bytes = counter();
     arena::with(ROOMY, || {
         for _ in 0..200 {
-            let engine = Engine::new::<TestArena>().unwrap();
+            let engine = Engine::new(&TestArena).unwrap();
             let started = used();
-            let module = engine.load(Source::Borrowed(&bytes)).unwrap();
+            let module = engine.load(ModuleBytes::Borrowed(&bytes)).unwrap();
             let loaded = used();
             let mut instance = engine.instantiate(&module, "run", Parameters::I32, STACK).unwrap();
             let instantiated = used();
             {
-                let thread = engine.attach().unwrap();
-                let mut environment =
-                    engine.environment(&thread, &module, &instance, STACK).unwrap();
-                assert_eq!(engine.call(&mut environment, &mut instance, 3, None), Ok(3));
-                assert_eq!(engine.call(&mut environment, &mut instance, 3, None), Ok(6));
+                let mut stack = engine.stack(&module, &instance, STACK).unwrap();
+                assert_eq!(engine.call(&mut stack, &mut instance, 3, None), Ok(3));
+                assert_eq!(engine.call(&mut stack, &mut instance, 3, None), Ok(6));
             }
             assert_eq!(used(), instantiated);
             drop(instance);
@@ -76,21 +74,19 @@ fn two_hundred_cycles_leave_the_arena_exact() {
 fn within_one_engine_each_cycle_costs_the_same() {
     let bytes = counter();
     arena::with(ROOMY, || {
-        let engine = Engine::new::<TestArena>().unwrap();
+        let engine = Engine::new(&TestArena).unwrap();
         let base = used();
         let mut costs = None;
         for _ in 0..200 {
-            let module = engine.load(Source::Borrowed(&bytes)).unwrap();
+            let module = engine.load(ModuleBytes::Borrowed(&bytes)).unwrap();
             let loaded = used();
             let mut instance = engine.instantiate(&module, "run", Parameters::I32, STACK).unwrap();
             let instantiated = used();
             {
-                let thread = engine.attach().unwrap();
-                let mut environment =
-                    engine.environment(&thread, &module, &instance, STACK).unwrap();
-                assert_eq!(engine.call(&mut environment, &mut instance, 1, None), Ok(1));
+                let mut stack = engine.stack(&module, &instance, STACK).unwrap();
+                assert_eq!(engine.call(&mut stack, &mut instance, 1, None), Ok(1));
             }
-            assert_eq!(used(), instantiated, "a call, or an environment, left bytes");
+            assert_eq!(used(), instantiated, "a call, or an stack, left bytes");
             let cost = (loaded, instantiated);
             assert_eq!(*costs.get_or_insert(cost), cost);
             drop(instance);
@@ -104,19 +100,18 @@ fn within_one_engine_each_cycle_costs_the_same() {
 fn instances_of_a_module_are_apart() {
     let bytes = counter();
     arena::with(ROOMY, || {
-        let engine = Engine::new::<TestArena>().unwrap();
-        let module = engine.load(Source::Borrowed(&bytes)).unwrap();
-        let thread = engine.attach().unwrap();
+        let engine = Engine::new(&TestArena).unwrap();
+        let module = engine.load(ModuleBytes::Borrowed(&bytes)).unwrap();
         let new = || engine.instantiate(&module, "run", Parameters::I32, STACK).unwrap();
         let (mut one, mut two) = (new(), new());
-        let mut of_one = engine.environment(&thread, &module, &one, STACK).unwrap();
-        let mut of_two = engine.environment(&thread, &module, &two, STACK).unwrap();
+        let mut of_one = engine.stack(&module, &one, STACK).unwrap();
+        let mut of_two = engine.stack(&module, &two, STACK).unwrap();
         for round in 1..=100 {
             assert_eq!(engine.call(&mut of_one, &mut one, 1, None), Ok(round));
             assert_eq!(engine.call(&mut of_two, &mut two, 2, None), Ok(2 * round));
         }
-        // Where one environment can serve both it makes no difference.
-        if engine.shares_environment() {
+        // Where one stack serves both it makes no difference.
+        if Engine::facts().shares_stack {
             assert_eq!(engine.call(&mut of_one, &mut two, 1, None), Ok(201));
             assert_eq!(engine.call(&mut of_two, &mut one, 1, None), Ok(101));
         }
@@ -128,15 +123,14 @@ fn instances_of_a_module_are_apart() {
 fn a_static_module() {
     static COUNTER_WASM: &[u8] = include_bytes!("counter.wasm");
     arena::with(ROOMY, || {
-        let engine = Engine::new::<TestArena>().unwrap();
+        let engine = Engine::new(&TestArena).unwrap();
         let base = used();
-        let module = engine.load(Source::Static(COUNTER_WASM)).unwrap();
-        let again = engine.load(Source::Static(COUNTER_WASM)).unwrap();
+        let module = engine.load(ModuleBytes::Static(COUNTER_WASM)).unwrap();
+        let again = engine.load(ModuleBytes::Static(COUNTER_WASM)).unwrap();
         for module in [&module, &again] {
             let mut instance = engine.instantiate(module, "run", Parameters::I32, STACK).unwrap();
-            let thread = engine.attach().unwrap();
-            let mut environment = engine.environment(&thread, module, &instance, STACK).unwrap();
-            assert_eq!(engine.call(&mut environment, &mut instance, 9, None), Ok(9));
+            let mut stack = engine.stack(module, &instance, STACK).unwrap();
+            assert_eq!(engine.call(&mut stack, &mut instance, 9, None), Ok(9));
         }
         assert!(used() > base);
     });
@@ -156,21 +150,20 @@ fn the_static_module_is_the_one_above() {
 #[test]
 fn a_borrowed_module_is_not_needed_after_the_load() {
     arena::with(ROOMY, || {
-        let engine = Engine::new::<TestArena>().unwrap();
+        let engine = Engine::new(&TestArena).unwrap();
         let mut bytes = counter();
         let before = bytes.clone();
-        let module = engine.load(Source::Borrowed(&bytes)).unwrap();
+        let module = engine.load(ModuleBytes::Borrowed(&bytes)).unwrap();
         assert_eq!(bytes, before, "a load wrote to what it was lent");
         bytes.fill(0xff);
         drop(bytes);
         let mut instance = engine.instantiate(&module, "run", Parameters::I32, STACK).unwrap();
-        let thread = engine.attach().unwrap();
-        let mut environment = engine.environment(&thread, &module, &instance, STACK).unwrap();
-        assert_eq!(engine.call(&mut environment, &mut instance, 4, None), Ok(4));
+        let mut stack = engine.stack(&module, &instance, STACK).unwrap();
+        assert_eq!(engine.call(&mut stack, &mut instance, 4, None), Ok(4));
         // The data segment is read at instantiation, so again.
         let mut other = engine.instantiate(&module, "step", Parameters::I32, STACK).unwrap();
-        let mut environment = engine.environment(&thread, &module, &other, STACK).unwrap();
-        assert_eq!(engine.call(&mut environment, &mut other, 4, None), Ok(4));
+        let mut stack = engine.stack(&module, &other, STACK).unwrap();
+        assert_eq!(engine.call(&mut stack, &mut other, 4, None), Ok(4));
     });
 }
 
@@ -178,19 +171,17 @@ fn a_borrowed_module_is_not_needed_after_the_load() {
 fn an_instance_moves_between_threads() {
     let bytes = counter();
     arena::with(ROOMY, || {
-        let engine = &Engine::new::<TestArena>().unwrap();
-        let module = &engine.load(Source::Borrowed(&bytes)).unwrap();
+        let engine = &Engine::new(&TestArena).unwrap();
+        let module = &engine.load(ModuleBytes::Borrowed(&bytes)).unwrap();
         let mut instance = engine.instantiate(module, "run", Parameters::I32, STACK).unwrap();
         for round in 1..=20 {
             instance = thread::scope(|scope| {
                 scope
                     .spawn(move || {
-                        let thread = engine.attach().unwrap();
-                        let mut environment =
-                            engine.environment(&thread, module, &instance, STACK).unwrap();
-                        let result = engine.call(&mut environment, &mut instance, 1, None);
+                        let mut stack = engine.stack(module, &instance, STACK).unwrap();
+                        let result = engine.call(&mut stack, &mut instance, 1, None);
                         assert_eq!(result, Ok(round));
-                        drop(environment);
+                        drop(stack);
                         instance
                     })
                     .join()
@@ -205,13 +196,12 @@ fn an_instance_moves_between_threads() {
 fn threads_share_a_module() {
     let bytes = counter();
     arena::with(ROOMY, || {
-        let engine = &Engine::new::<TestArena>().unwrap();
-        let module = &engine.load(Source::Borrowed(&bytes)).unwrap();
+        let engine = &Engine::new(&TestArena).unwrap();
+        let module = &engine.load(ModuleBytes::Borrowed(&bytes)).unwrap();
         let before = used();
         thread::scope(|scope| {
             for number in 1..=8 {
                 scope.spawn(move || {
-                    let thread = engine.attach().unwrap();
                     for _ in 0..20 {
                         // 64 KiB each: sixteen do not fit, so some wait their turn.
                         let Ok(mut instance) =
@@ -220,10 +210,9 @@ fn threads_share_a_module() {
                             thread::yield_now();
                             continue;
                         };
-                        let mut environment =
-                            engine.environment(&thread, module, &instance, STACK).unwrap();
+                        let mut stack = engine.stack(module, &instance, STACK).unwrap();
                         for round in 1..=50 {
-                            let result = engine.call(&mut environment, &mut instance, number, None);
+                            let result = engine.call(&mut stack, &mut instance, number, None);
                             assert_eq!(result, Ok(number * round));
                         }
                     }
@@ -239,23 +228,64 @@ fn threads_share_a_module() {
 fn threads_load() {
     let bytes = &counter();
     arena::with(ROOMY, || {
-        let engine = &Engine::new::<TestArena>().unwrap();
+        let engine = &Engine::new(&TestArena).unwrap();
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(move || {
                     for _ in 0..50 {
-                        let module = engine.load(Source::Borrowed(bytes)).unwrap();
+                        let module = engine.load(ModuleBytes::Borrowed(bytes)).unwrap();
                         let instance =
                             engine.instantiate(&module, "run", Parameters::I32, STACK).unwrap();
-                        let thread = engine.attach().unwrap();
-                        let mut environment =
-                            engine.environment(&thread, &module, &instance, STACK).unwrap();
+                        let mut stack = engine.stack(&module, &instance, STACK).unwrap();
                         let mut instance = instance;
-                        let result = engine.call(&mut environment, &mut instance, 2, None);
+                        let result = engine.call(&mut stack, &mut instance, 2, None);
                         assert_eq!(result, Ok(2));
                     }
                 });
             }
         });
     });
+}
+
+/// What the start of the first instance asked for is repeated until the arena is full: as
+/// often as instances then start, whatever the holes are. What is asked changes nothing.
+#[test]
+fn so_many_more_start_as_are_predicted() {
+    let bytes = wat::parse_str(
+        r#"(module (global $g (mut i32) (i32.const 0))
+            (func (export "run") (result i32) (global.get $g)))"#,
+    )
+    .unwrap();
+    for size in (60_000..120_000).step_by(3_217) {
+        arena::with(size, || {
+            let engine = Engine::new(&TestArena).unwrap();
+            let module = engine.load(ModuleBytes::Borrowed(&bytes)).unwrap();
+            let start = |number: usize| {
+                if number == 0 {
+                    engine.note(0);
+                }
+                let instance = engine.instantiate(&module, "run", Parameters::None, STACK)?;
+                let stack = engine.stack(&module, &instance, STACK)?;
+                if number == 0 {
+                    let before = arena::live();
+                    let parts = engine.noted(&instance, Some((&stack, STACK))).unwrap();
+                    assert_eq!(parts.wasm_stack, STACK);
+                    assert_eq!(arena::live(), before);
+                }
+                Ok::<_, wramp_core::runtime::Error>((instance, stack))
+            };
+            let first = start(0).unwrap();
+            let (used_before, live) = (used(), arena::live());
+            let predicted = engine.how_many_more(1, 100).unwrap();
+            assert_eq!((used(), arena::live()), (used_before, live), "all was given back");
+            assert_eq!(engine.how_many_more(1, 3), Some(predicted.min(3)), "no more than asked");
+            let mut others = Vec::new();
+            while let Ok(other) = start(others.len() + 1) {
+                others.push(other);
+            }
+            assert_eq!(others.len(), predicted as usize, "{size}");
+            assert!(predicted > 3, "{size}");
+            drop((first, others));
+        });
+    }
 }

@@ -26,7 +26,8 @@ pub struct Workload {
     pub summary: &'static str,
     /// Where its source is, from the root of the repository: `wat/cpu.wat`.
     pub source: &'static str,
-    /// The module, for ever in flash: a [`Source::Static`](wramp_core::runtime::Source::Static).
+    /// The module, for ever in flash: a
+    /// [`ModuleBytes::Static`](wramp_core::runtime::ModuleBytes::Static).
     pub wasm: &'static [u8],
     /// The export that every call enters.
     pub export: &'static str,

@@ -1,23 +1,47 @@
 //! A machine and an engine of nothing but Rust, that fail as they are told.
 
+use std::any::Any;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use wramp_bench::{Check, Guest, Seat, Summary};
+use wramp_bench::{Check, Guest, Memory, Seat, Summary, table_words};
 use wramp_core::config::{Config, Knob};
-use wramp_core::measure::{ALL_BUCKETS, Bytes, Micros, Ticks};
-use wramp_core::platform::{
-    ArenaStats, CpuTime, Crew, Lock, Mark, Pin, Platform, StartError, Work,
+use wramp_core::machine::{ArenaStats, CpuTime, Facts, Lock, Machine, Mark};
+use wramp_core::measure::{ALL_BUCKETS, Bytes, Counts, Micros, Ticks};
+use wramp_core::report::Record;
+use wramp_core::runtime::{
+    Artefact, Error, ErrorKind, ModuleBytes, Parameters, Parts, Runtime, StackKind,
 };
-use wramp_core::runtime::{Error, ErrorKind, Parameters, Parts, Runtime, Source};
+use wramp_core::slots::{Crew, Slots, StartError, Work};
 
-/// Arena bytes of a module, an instance and an environment.
+/// Arena bytes of a module, an instance and a stack.
 pub(crate) const MODULE: u32 = 1_000;
 pub(crate) const INSTANCE: u32 = 300;
-pub(crate) const ENVIRONMENT: u32 = 200;
+pub(crate) const STACK: u32 = 200;
+
+/// Ticks a second: nanoseconds.
+const HZ: u64 = 1_000_000_000;
+/// Most residents of a pool.
+pub(crate) const RESIDENTS: usize = 64;
+
+/// How the machine's clock goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Clock {
+    /// As it does, but a call takes [`TICKS_EACH`] for each instance that lives, so that a
+    /// promise is broken at the same rung each time.
+    #[default]
+    Real,
+    /// So many times as fast as it does.
+    Fast(u32),
+    /// It stands still but for calls, of which each takes so many ticks. It begins at `from`,
+    /// and what [`Machine::since`] counts has 32 bits.
+    Calls { from: u64, each: u64 },
+}
 
 /// What is to go wrong.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,14 +50,18 @@ pub(crate) struct Script {
     pub(crate) load: Option<ErrorKind>,
     /// Instantiating number `n` (from 0) fails.
     pub(crate) instantiate: Option<(u32, ErrorKind)>,
-    /// Creating environment number `n` (from 0) fails.
-    pub(crate) environment: Option<(u32, ErrorKind)>,
+    /// Creating stack number `n` (from 0) fails.
+    pub(crate) stack: Option<(u32, ErrorKind)>,
     /// Call number `n` (from 1) of each instance fails; 0 is every call.
     pub(crate) call: Option<(u32, ErrorKind)>,
     /// Call number `n` (from 1) of each instance returns something else.
     pub(crate) lie: Option<u32>,
     /// Instance number `n` (from 0) returns something else at every call.
     pub(crate) liar: Option<u32>,
+    /// A call that does not return.
+    pub(crate) hang: Option<Hang>,
+    /// The machine can end a thread wherever it is.
+    pub(crate) aborts: bool,
     /// Bytes that every instance keeps when it goes.
     pub(crate) leak: u32,
     /// The machine does not start the thread of this slot.
@@ -45,13 +73,28 @@ pub(crate) struct Script {
     /// Threads that never sleep share one core in slices of that length, and each time the
     /// controller wakes up, the one that runs is given a new slice.
     pub(crate) slice: Option<Duration>,
+    /// How its clock goes.
+    pub(crate) clock: Clock,
 }
 
-/// The machine and the engine on it.
+/// Which calls do not return.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hang {
+    /// Of this instance (from 0), or of all.
+    pub(crate) instance: Option<u32>,
+    /// The call's number (from 1).
+    pub(crate) call: u32,
+    /// The machine is interrupted when it comes to this.
+    pub(crate) interrupts: bool,
+}
+
+/// The machine.
 pub(crate) struct Fake {
     script: Script,
     slots: usize,
     began: Instant,
+    /// What [`Clock::Calls`] has come to.
+    ticks: AtomicU64,
     arena: Mutex<(u32, u32, u32)>,
     size: u32,
     lines: Mutex<Vec<String>>,
@@ -59,38 +102,60 @@ pub(crate) struct Fake {
     /// Sleeps of the controller in which a slice ended, and one more.
     turns: AtomicU32,
     instances: AtomicU32,
-    environments: AtomicU32,
+    stacks: AtomicU32,
     live: AtomicU32,
+    /// Slots whose threads end where they hang.
+    ended: Mutex<Vec<usize>>,
+    /// All threads that hang end, for the program does.
+    over: AtomicBool,
 }
 
 thread_local! {
     /// What the clock says that the last call of this thread took.
     static TOOK: Cell<u64> = const { Cell::new(1) };
-}
-
-thread_local! {
-    /// Whether this thread is a slot's.
-    static WORKER: Cell<bool> = const { Cell::new(false) };
+    /// The slot that this thread is on.
+    static SLOT: Cell<Option<usize>> = const { Cell::new(None) };
+    /// This thread was aborted: what it owns is not given back.
+    static ABORTED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Ticks of a call for each instance that lives.
 pub(crate) const TICKS_EACH: u64 = 100_000;
 
+/// The end of the program with that status, to be caught by the test.
+struct GaveUp(u32);
+
+/// What a run came to.
+pub(crate) struct Ran {
+    pub(crate) lines: Vec<String>,
+    /// `None` where the machine gave up.
+    pub(crate) summary: Option<Summary>,
+    /// The status that the machine gave up with.
+    pub(crate) gave_up: Option<u32>,
+}
+
 impl Fake {
     pub(crate) fn new(config: &Config, script: Script) -> Self {
         let size = config.arena.0;
+        let from = match script.clock {
+            Clock::Calls { from, .. } => from,
+            _ => 0,
+        };
         Self {
             script,
             slots: config.slots as usize,
             began: Instant::now(),
+            ticks: AtomicU64::new(from),
             arena: Mutex::new((size, size, 0)),
             size,
             lines: Mutex::new(Vec::new()),
             interrupted: AtomicBool::new(false),
             turns: AtomicU32::new(1),
             instances: AtomicU32::new(0),
-            environments: AtomicU32::new(0),
+            stacks: AtomicU32::new(0),
             live: AtomicU32::new(0),
+            ended: Mutex::new(Vec::new()),
+            over: AtomicBool::new(false),
         }
     }
 
@@ -114,12 +179,44 @@ impl Fake {
         }
     }
 
-    /// Runs; the lines and what it came to.
-    pub(crate) fn run(&self, config: &Config, guests: &[Guest<'_>]) -> (Vec<String>, Summary) {
-        let seats: Vec<Seat<AtomicU32, ALL_BUCKETS>> =
-            (0..2 * self.slots).map(|_| Seat::new()).collect();
-        let summary = wramp_bench::run::<_, _, _, _, 64>(self, self, config, guests, &seats);
-        (self.lines.lock().unwrap().clone(), summary)
+    /// Does not return, but ends the thread where the machine can or the program does.
+    fn hang(&self, hang: Hang) -> ! {
+        if hang.interrupts {
+            self.interrupted.store(true, SeqCst);
+        }
+        loop {
+            std::thread::sleep(Duration::from_millis(1));
+            let slot = SLOT.get().expect("the controller hangs");
+            if self.over.load(SeqCst) || self.ended.lock().unwrap().contains(&slot) {
+                ABORTED.set(true);
+                resume_unwind(Box::new("aborted"));
+            }
+        }
+    }
+
+    /// Runs with an engine that came to `engine` when it was started.
+    pub(crate) fn run_with<const METERS: bool, const SHARES: bool>(
+        &self,
+        config: &Config,
+        guests: &[Guest<'_>],
+        engine: Result<(), Error>,
+    ) -> Ran {
+        let seats: Vec<Seat<_>> = (0..2 * self.slots.max(1)).map(|_| Seat::new()).collect();
+        let words = table_words::<FakeEngine<'static, METERS, SHARES>>(RESIDENTS);
+        let mut table = vec![MaybeUninit::uninit(); words];
+        let memory = Memory { seats: &seats, table: &mut table };
+        let started = FakeEngine::<'_, METERS, SHARES>(self);
+        let engine = engine.map(|()| &started);
+        let mut slots = FakeSlots(self);
+        let run =
+            AssertUnwindSafe(|| wramp_bench::run(self, &mut slots, engine, config, guests, memory));
+        let status = |end: Box<dyn Any + Send>| match end.downcast::<GaveUp>() {
+            Ok(status) => status.0,
+            Err(panic) => resume_unwind(panic),
+        };
+        let ended = catch_unwind(run).map_err(status);
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ran { lines, summary: ended.as_ref().ok().copied(), gave_up: ended.err() }
     }
 }
 
@@ -131,6 +228,9 @@ pub(crate) struct Held<'f> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
+        if ABORTED.get() {
+            return;
+        }
         self.fake.arena(|(free, _, blocks)| {
             *free += self.bytes;
             *blocks -= 1;
@@ -147,6 +247,9 @@ pub(crate) struct FakeInstance<'f> {
 
 impl Drop for FakeInstance<'_> {
     fn drop(&mut self) {
+        if ABORTED.get() {
+            return;
+        }
         self.held.bytes -= self.held.fake.script.leak;
         self.held.fake.live.fetch_sub(1, SeqCst);
     }
@@ -155,7 +258,7 @@ impl Drop for FakeInstance<'_> {
 /// Returns the number of the call.
 pub(crate) const GUEST: Guest<'static> = Guest {
     name: "count",
-    source: Source::Static(b"module"),
+    module: ModuleBytes::Static(b"module"),
     export: "run",
     parameters: Parameters::None,
     check: Check::Reference {
@@ -167,42 +270,58 @@ pub(crate) const GUEST: Guest<'static> = Guest {
     },
 };
 
-impl Runtime for Fake {
-    type Module<'r> = Held<'r>;
-    type Instance<'m> = FakeInstance<'m>;
-    type Thread<'r> = ();
-    type Environment<'t> = Held<'t>;
+/// An engine that meters or not, and shares stacks or not.
+pub(crate) struct FakeEngine<'f, const METERS: bool, const SHARES: bool>(&'f Fake);
 
-    fn name(&self) -> &'static str {
-        "fake"
-    }
-    fn version(&self) -> &'static str {
-        "0"
-    }
-    fn interpreter(&self) -> &'static str {
-        "none"
-    }
-    fn shares_environment(&self) -> bool {
-        false
-    }
-    fn meters(&self) -> bool {
-        false
+impl<'f, const METERS: bool, const SHARES: bool> Runtime for FakeEngine<'f, METERS, SHARES> {
+    type Module<'r>
+        = Held<'r>
+    where
+        Self: 'r;
+    type Instance<'m>
+        = FakeInstance<'m>
+    where
+        Self: 'm;
+    type Stack<'m>
+        = Held<'m>
+    where
+        Self: 'm;
+
+    fn facts() -> wramp_core::runtime::Facts {
+        wramp_core::runtime::Facts {
+            name: "fake",
+            version: "0",
+            interpreter: "none",
+            interpreter_opt: None,
+            block_cache: None,
+            aot: None,
+            artefact: Artefact::Wasm,
+            copies_modules: false,
+            meters: METERS,
+            stack: StackKind::Reserved,
+            shares_stack: SHARES,
+            stack_guard: Bytes(0),
+            survives_out_of_memory: true,
+        }
     }
 
-    fn note_parts(&self) {}
-    fn parts(
+    fn note(&self, _place: usize) {}
+    fn noted(
         &self,
         _instance: &FakeInstance<'_>,
-        _environment: Option<(&Held<'_>, Bytes)>,
+        _stack: Option<(&Held<'_>, Bytes)>,
     ) -> Option<Parts> {
         None
     }
+    fn how_many_more(&self, _places: usize, _most: u32) -> Option<u32> {
+        None
+    }
 
-    fn load<'r>(&'r self, _source: Source<'_>) -> Result<Held<'r>, Error> {
-        if let Some(kind) = self.script.load {
+    fn load<'r>(&'r self, _bytes: ModuleBytes<'_>) -> Result<Held<'r>, Error> {
+        if let Some(kind) = self.0.script.load {
             return Err(Error::new(kind, "as the script says"));
         }
-        self.take(MODULE)
+        self.0.take(MODULE)
     }
 
     fn instantiate<'m>(
@@ -213,44 +332,55 @@ impl Runtime for Fake {
         _stack: Bytes,
     ) -> Result<FakeInstance<'m>, Error> {
         assert_eq!(export, "run");
-        let id = self.instances.fetch_add(1, SeqCst);
-        let held = self.script(self.script.instantiate, id, self.take(INSTANCE)?)?;
-        self.live.fetch_add(1, SeqCst);
+        let fake = self.0;
+        let id = fake.instances.fetch_add(1, SeqCst);
+        let held = fake.script(fake.script.instantiate, id, fake.take(INSTANCE)?)?;
+        fake.live.fetch_add(1, SeqCst);
         Ok(FakeInstance { held, id, calls: 0 })
     }
 
-    fn attach(&self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn environment<'t>(
-        &'t self,
-        _thread: &'t (),
-        _module: &'t Held<'_>,
+    fn stack<'m>(
+        &'m self,
+        _module: &'m Held<'_>,
         _first: &FakeInstance<'_>,
-        _stack: Bytes,
-    ) -> Result<Held<'t>, Error> {
-        let id = self.environments.fetch_add(1, SeqCst);
-        self.script(self.script.environment, id, self.take(ENVIRONMENT)?)
+        _size: Bytes,
+    ) -> Result<Held<'m>, Error> {
+        let fake = self.0;
+        let id = fake.stacks.fetch_add(1, SeqCst);
+        fake.script(fake.script.stack, id, fake.take(STACK)?)
     }
 
     fn call(
         &self,
-        _environment: &mut Held<'_>,
+        _stack: &mut Held<'_>,
         instance: &mut FakeInstance<'_>,
         _argument: i32,
-        _budget: Option<u32>,
+        budget: Option<u32>,
     ) -> Result<i32, Error> {
+        let fake = self.0;
+        let script = &fake.script;
         std::thread::sleep(Duration::from_micros(100));
-        TOOK.set(TICKS_EACH * u64::from(self.live.load(SeqCst)));
+        TOOK.set(TICKS_EACH * u64::from(fake.live.load(SeqCst)));
+        if let Clock::Calls { each, .. } = script.clock {
+            fake.ticks.fetch_add(each, SeqCst);
+        }
         instance.calls += 1;
-        match self.script.call {
+        if let Some(hang) = script.hang
+            && hang.call == instance.calls
+            && hang.instance.is_none_or(|id| id == instance.id)
+        {
+            match budget {
+                Some(_) if METERS => return Err(Error::new(ErrorKind::Budget, "used up")),
+                _ => fake.hang(hang),
+            }
+        }
+        match script.call {
             Some((at, kind)) if at == 0 || at == instance.calls => {
                 return Err(Error::new(kind, "as the script says"));
             }
             _ => {}
         }
-        let lies = self.script.lie == Some(instance.calls) || self.script.liar == Some(instance.id);
+        let lies = script.lie == Some(instance.calls) || script.liar == Some(instance.id);
         Ok(instance.calls.cast_signed() - i32::from(lies))
     }
 }
@@ -263,7 +393,26 @@ impl<T: Send> Lock<T> for FakeLock<T> {
         Self(Mutex::new(value))
     }
     fn with<R>(&self, with: impl FnOnce(&mut T) -> R) -> R {
-        with(&mut self.0.lock().unwrap())
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The machine's stacks.
+struct FakeSlots<'f>(&'f Fake);
+
+impl Slots for FakeSlots<'_> {
+    fn count(&self) -> usize {
+        self.0.slots
+    }
+    fn real_size(&self) -> Bytes {
+        Bytes(8192)
+    }
+    fn with_crew<W: Work, R>(&mut self, work: &W, lead: impl FnOnce(&mut dyn Crew) -> R) -> R {
+        let fake = self.0;
+        std::thread::scope(|scope| {
+            let running = (0..fake.slots).map(|_| None).collect();
+            lead(&mut Threads { fake, work, scope, running })
+        })
     }
 }
 
@@ -275,7 +424,8 @@ struct Threads<'scope, 'env, W> {
 }
 
 impl<W: Work> Crew for Threads<'_, '_, W> {
-    fn start(&mut self, slot: usize, _pin: Pin) -> Result<(), StartError> {
+    fn start(&mut self, slot: usize, core: Option<u8>) -> Result<(), StartError> {
+        assert!(core.is_none_or(|core| core == 0), "there is one core");
         match self.fake.script.start {
             Some((at, error)) if at == slot => return Err(error),
             _ => {}
@@ -288,7 +438,7 @@ impl<W: Work> Crew for Threads<'_, '_, W> {
         // The first to run has the core at once, and every other when a slice ends.
         let turn = fake.turns.load(SeqCst) + u32::from(slot > 0);
         self.running[slot] = Some(self.scope.spawn(move || {
-            WORKER.set(true);
+            SLOT.set(Some(slot));
             while fake.script.slice.is_some() && fake.turns.load(SeqCst) < turn {
                 std::thread::yield_now();
             }
@@ -301,40 +451,80 @@ impl<W: Work> Crew for Threads<'_, '_, W> {
             thread.join().unwrap();
         }
     }
+    fn abort(&mut self, slot: usize) -> bool {
+        if self.fake.script.aborts
+            && let Some(thread) = self.running[slot].take()
+        {
+            self.fake.ended.lock().unwrap().push(slot);
+            assert!(thread.join().is_err(), "a thread was aborted that returns");
+        }
+        self.fake.script.aborts
+    }
     fn stack_used(&self, _slot: usize) -> Option<Bytes> {
         None
     }
 }
 
-impl Platform for Fake {
+impl Machine for Fake {
     type Lock<T: Send> = FakeLock<T>;
+    type Tally = Counts<AtomicU32, ALL_BUCKETS>;
+    const POOLS: bool = true;
 
-    fn clock_hz(&self) -> u64 {
-        1_000_000_000
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            board: "fake",
+            os: "none",
+            clock_hz: HZ,
+            cores: 1,
+            rustc: "0",
+            cc: None,
+            arena_at: None,
+            libc_heap: None,
+            block_unit: Bytes(1),
+            block_header: Bytes(0),
+            least_slot_stack: Bytes(2048),
+            slice_ms: None,
+        }
     }
     fn now(&self) -> Ticks {
-        Ticks(u64::try_from(self.began.elapsed().as_nanos()).unwrap())
+        let elapsed = u64::try_from(self.began.elapsed().as_nanos()).unwrap();
+        Ticks(match self.script.clock {
+            Clock::Real => elapsed,
+            Clock::Fast(times) => elapsed * u64::from(times),
+            Clock::Calls { .. } => self.ticks.load(SeqCst),
+        })
     }
     fn mark(&self) -> Mark {
-        Mark(0)
+        Mark(u64::from(self.now().0 as u32))
     }
-    /// What the script says, so that a promise is broken at the same rung each time.
-    fn since(&self, _mark: Mark) -> Ticks {
-        Ticks(TOOK.get())
+    fn since(&self, mark: Mark) -> Ticks {
+        match self.script.clock {
+            Clock::Calls { .. } => {
+                Ticks(u64::from((self.now().0 as u32).wrapping_sub(mark.0 as u32)))
+            }
+            _ => Ticks(TOOK.get()),
+        }
     }
     fn sleep(&self, time: Micros) {
-        let time = Duration::from_micros(time.0);
-        std::thread::sleep(time);
-        if !WORKER.get() && self.script.slice.is_some_and(|slice| time >= slice) {
+        let time = Duration::from_micros(match self.script.clock {
+            Clock::Fast(times) => time.0.div_ceil(u64::from(times)),
+            _ => time.0,
+        });
+        let began = Instant::now();
+        loop {
+            let left = time.saturating_sub(began.elapsed());
+            if left.is_zero() || (self.interrupted() && began.elapsed() > Duration::ZERO) {
+                break;
+            }
+            std::thread::sleep(left.min(Duration::from_millis(10)));
+        }
+        if SLOT.get().is_none() && self.script.slice.is_some_and(|slice| time >= slice) {
             self.turns.fetch_add(1, SeqCst);
         }
     }
     fn cpu_time(&self) -> Option<CpuTime> {
-        let total = self.now().to_micros(self.clock_hz());
+        let total = self.now().to_micros(HZ);
         (!self.script.no_cpu_time).then_some(CpuTime { busy: Micros(total.0 / 4), total })
-    }
-    fn cores(&self) -> u8 {
-        1
     }
     fn arena(&self) -> ArenaStats {
         self.arena(|&mut (free, low, blocks)| ArenaStats {
@@ -348,22 +538,17 @@ impl Platform for Fake {
     fn arena_reset_low_water(&self) {
         self.arena(|(free, low, _)| *low = *free);
     }
-    fn slots(&self) -> usize {
-        self.slots
-    }
-    fn with_crew<W: Work, R>(&self, work: &W, lead: impl FnOnce(&mut dyn Crew) -> R) -> R {
-        std::thread::scope(|scope| {
-            let running = (0..self.slots).map(|_| None).collect();
-            lead(&mut Threads { fake: self, work, scope, running })
-        })
-    }
-    fn knob(&self, knob: Knob) -> &'static str {
+    fn knob(&self, knob: Knob) -> Option<&'static str> {
         knob.symbol()
     }
-    fn emit(&self, record: &dyn core::fmt::Display) {
+    fn emit(&self, record: &Record<'_>) {
         self.lines.lock().unwrap().push(record.to_string());
     }
     fn interrupted(&self) -> bool {
         self.interrupted.load(SeqCst)
+    }
+    fn give_up(&self, status: u32) -> ! {
+        self.over.store(true, SeqCst);
+        resume_unwind(Box::new(GaveUp(status)))
     }
 }

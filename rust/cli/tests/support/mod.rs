@@ -7,7 +7,8 @@ use std::process::{Command, Output, Stdio};
 use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, Fault, Instance, Load, Part, Predict, Record, Run, Step, Word, crc16,
+    Done, End, FORMAT_VERSION, Fault, Instance, Load, Part, Predict, Record, Run, Step, Text, Word,
+    crc16,
 };
 
 /// A file of tests/golden.
@@ -61,7 +62,7 @@ pub(crate) struct Shape {
 
 pub(crate) const ARENA: u32 = 196_608;
 
-/// The published benchmark's figures, in the shape that its article describes.
+/// The published benchmark's figures, as its article describes them.
 pub(crate) const PUBLISHED: [Shape; 3] = [
     Shape {
         workload: "cpu",
@@ -91,7 +92,7 @@ pub(crate) const PUBLISHED: [Shape; 3] = [
 
 pub(crate) fn header(board: &str, pointer_bits: u32) -> String {
     let record = Record::from(Run {
-        format: 1,
+        format: FORMAT_VERSION,
         wramp: Word("0.1.0"),
         board: Word(board),
         os: Word("zephyr-4.1.0"),
@@ -105,6 +106,8 @@ pub(crate) fn header(board: &str, pointer_bits: u32) -> String {
         block_cache: None,
         aot: None,
         module_copy: None,
+        artefact: Some(Word("wasm")),
+        shares_stack: Some(Word("on")),
         rustc: Word("1.95.0"),
         cc: Some(Word("gcc 12.2.0")),
         scenario: Word("all"),
@@ -112,11 +115,16 @@ pub(crate) fn header(board: &str, pointer_bits: u32) -> String {
         workers: None,
         residents: None,
         arena_bytes: Bytes(ARENA),
+        arena_unit_bytes: Some(Bytes(8)),
+        arena_header_bytes: Some(Bytes(8)),
         arena_at: None,
         heap_at: None,
         slots: 24,
         slot_stack_bytes: Bytes(4096),
         slot_stack_real_bytes: None,
+        // As Kconfig has it: frames of an Xtensa are larger.
+        slot_stack_least_bytes: Some(Bytes(if board.starts_with("esp32") { 3072 } else { 2048 })),
+        stack_guard_bytes: Some(Bytes(1024)),
         wasm_stack_bytes: Bytes(4096),
         fit: None,
         step: 1,
@@ -126,6 +134,7 @@ pub(crate) fn header(board: &str, pointer_bits: u32) -> String {
         pin: Word("free"),
         slice_ms: Some(20),
         budget: Word("off"),
+        stuck_ms: None,
         slo_us: None,
     });
     format!("{record}\n")
@@ -158,8 +167,10 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
     }
     let mut calls = 0;
     for instances in 1..=shape.peak {
-        // One core, round robin: a call takes as long as all of them together.
-        let p50 = shape.call_us * u64::from(instances) * 1000;
+        // One core, round robin: a call takes as long as one call of every instance.
+        let mean = shape.call_us * u64::from(instances) * 1000;
+        // The middle of a bucket, which is not quite the calls' time.
+        let p50 = mean - mean / 50;
         let dwell_calls = 1_000_000 / (shape.call_us + 5000 / u64::from(instances));
         calls += dwell_calls;
         push(Record::from(Step {
@@ -177,9 +188,11 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
             dwell_calls,
             calls,
             errors: 0,
+            latency_mean_us: Some(Nanos(mean)),
+            latency_min_us: Some(Nanos(mean - mean / 100)),
             latency_p50_us: Some(Nanos(p50)),
-            latency_p99_us: Some(Nanos(p50 + p50 / 20)),
-            latency_max_us: Some(Nanos(p50 + p50 / 10)),
+            latency_p99_us: Some(Nanos(mean + mean / 20)),
+            latency_max_us: Some(Nanos(mean + mean / 10)),
             turnaround_p50_us: None,
             turnaround_p99_us: None,
             turnaround_max_us: None,
@@ -190,7 +203,7 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
             ("cpu", 0) => 311,
             ("cpu", 1) => 239,
             ("cpu", 2) => 201,
-            ("cpu", id) => 6 + (23 - id) * (23 - id) / 2,
+            ("cpu", id) => 6 + 23_u32.saturating_sub(id).pow(2) / 2,
             (_, id) => 40 - 10 * id,
         };
         push(Record::from(Instance {
@@ -200,6 +213,8 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
             alive_ms: u64::from(shape.peak - id) * 2300,
             calls: made,
             errors: 0,
+            latency_mean_us: Some(Nanos(shape.call_us * 12_100)),
+            latency_min_us: Some(Nanos(shape.call_us * 990)),
             latency_p50_us: Some(Nanos(shape.call_us * 12_000)),
             latency_p99_us: Some(Nanos(shape.call_us * 24_000)),
             latency_max_us: Some(Nanos(shape.call_us * 25_000)),
@@ -216,8 +231,8 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
         predicted_peak: Some(shape.peak),
         predicted_limit: Some(shape.limit),
         cost_bytes: Some(Bytes(shape.cost)),
-        arena_free_bytes: Bytes(ARENA - 48),
-        leaked_bytes: 0,
+        arena_free_bytes: Some(Bytes(ARENA - 48)),
+        leaked_bytes: Some(0),
         calls,
         errors: 0,
         over_budget: None,
@@ -230,7 +245,11 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
 }
 
 pub(crate) fn done() -> String {
-    format!("{}\n", Record::from(Done { workloads: 3, errors: 0, exit: 0 }))
+    done_after(3)
+}
+
+pub(crate) fn done_after(workloads: u32) -> String {
+    format!("{}\n", Record::from(Done { workloads, errors: 0, faults: Some(0), exit: 0 }))
 }
 
 /// A whole run of a synthetic board.
@@ -283,10 +302,32 @@ pub(crate) fn interleaved_reset() -> Vec<u8> {
 
 /// A header as a later wramp would write it.
 pub(crate) fn newer() -> String {
-    let line = header("mps2/an385", 32).replace("format=1 ", "format=2 ");
+    let tomorrow = format!("format={} ", FORMAT_VERSION + 1);
+    rewritten(&header("mps2/an385", 32).replace(&format!("format={FORMAT_VERSION} "), &tomorrow))
+}
+
+/// A changed line with its CRC computed anew.
+pub(crate) fn rewritten(line: &str) -> String {
     let body = line.rsplit_once(" crc=").map_or("", |(body, _)| body);
     let crc = body.bytes().fold(0xFFFF, crc16);
     format!("{body} crc={crc:04x}\n")
+}
+
+/// A log without these keys, as an older version would have written it.
+pub(crate) fn without(log: &str, keys: &[&str]) -> String {
+    let kept =
+        |word: &&str| !keys.iter().any(|key| word.split_once('=').is_some_and(|w| w.0 == *key));
+    let line = |line: &str| rewritten(&line.split(' ').filter(kept).collect::<Vec<_>>().join(" "));
+    log.lines().map(line).collect()
+}
+
+/// A log whose run records have these keys in addition.
+pub(crate) fn with(log: &str, keys: &str) -> String {
+    let line = |line: &str| match line.starts_with("wramp run ") {
+        true => rewritten(&line.replace(" crc=", &format!(" {keys} crc="))),
+        false => line.to_owned() + "\n",
+    };
+    log.lines().map(line).collect()
 }
 
 /// A run in which nothing could start.
@@ -294,9 +335,9 @@ pub(crate) fn nothing_ran() -> String {
     let fault = Record::from(Fault {
         workload: Some(Word("mem")),
         error: Word("out-of-memory"),
-        knob: Word("CONFIG_WRAMP_ARENA_SIZE"),
-        message: Word("arena too small for mem"),
+        knob: Some(Word("CONFIG_WRAMP_ARENA_SIZE")),
+        message: Text::new("arena too small for mem"),
     });
-    let done = Record::from(Done { workloads: 0, errors: 0, exit: 2 });
+    let done = Record::from(Done { workloads: 0, errors: 0, faults: Some(1), exit: 2 });
     format!("{}{fault}\n{done}\n", header("mps2/an385", 32))
 }

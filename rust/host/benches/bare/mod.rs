@@ -14,12 +14,16 @@ pub(crate) struct Bare<'e> {
     function: sys::wasm_function_inst_t,
     /// WAMR rewrites them and reads them until the unload.
     _bytes: Vec<u8>,
-    _engine: &'e Engine,
+    _engine: &'e Engine<'e>,
 }
 
 impl<'e> Bare<'e> {
-    /// On a thread that is attached to the engine.
-    pub(crate) fn new(engine: &'e Engine, wasm: &[u8], export: &CStr, stack_bytes: u32) -> Self {
+    pub(crate) fn new(
+        engine: &'e Engine<'e>,
+        wasm: &[u8],
+        export: &CStr,
+        stack_bytes: u32,
+    ) -> Self {
         let mut bytes = wasm.to_vec();
         let mut text = [0; 128];
         let size = u32::try_from(bytes.len()).unwrap();
@@ -28,6 +32,7 @@ impl<'e> Bare<'e> {
         unsafe {
             let module = sys::wasm_runtime_load(bytes.as_mut_ptr(), size, text.as_mut_ptr(), 128);
             assert!(!module.is_null());
+            assert!(sys::wasm_runtime_init_thread_env());
             let instance =
                 sys::wasm_runtime_instantiate(module, stack_bytes, 0, text.as_mut_ptr(), 128);
             assert!(!instance.is_null());
@@ -59,6 +64,7 @@ impl Drop for Bare<'_> {
             sys::wasm_runtime_destroy_exec_env(self.environment);
             sys::wasm_runtime_deinstantiate(self.instance);
             sys::wasm_runtime_unload(self.module);
+            sys::wasm_runtime_destroy_thread_env();
         }
     }
 }

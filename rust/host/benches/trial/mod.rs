@@ -1,19 +1,37 @@
 //! One run with its records kept, and the table that benchmarks print of them.
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
-use std::fmt::Display;
+use std::mem::MaybeUninit;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::AtomicBool;
 
-use wramp_bench::{Guest, Seat};
+use wramp_arena::Arena;
+use wramp_bench::{EngineKind, Guest, Memory, Seat, table_words};
 use wramp_core::config::Config;
-use wramp_core::measure::ALL_BUCKETS;
-use wramp_core::platform::Platform as _;
 use wramp_core::report::{End, Record, Step};
-use wramp_host::arena::HostArena;
+use wramp_core::runtime::Error;
+use wramp_host::arena::Region;
 use wramp_host::machine::Sink;
+use wramp_host::slots::HostSlots;
 use wramp_host::{Machine, Setup};
 use wramp_wamr::Engine;
+
+/// WAMR, for a run.
+pub(crate) struct Wamr;
+
+impl EngineKind for Wamr {
+    type Engine<'a> = Engine<'a>;
+
+    fn start<'a>(arena: &'a dyn Arena) -> Result<Engine<'a>, Error> {
+        Engine::new(arena)
+    }
+}
+
+/// All guests here return.
+fn gave_up(status: u32) -> std::convert::Infallible {
+    eprintln!("a call did not return");
+    std::process::exit(status.cast_signed())
+}
 
 /// A module that does nothing: `run` returns 7.
 pub(crate) const NOTHING: &[u8] = b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\
@@ -95,34 +113,46 @@ pub(crate) fn built_in(names: &[&str]) -> Vec<Guest<'static>> {
 pub(crate) struct Trial {
     lines: Vec<String>,
     pub(crate) exit: u32,
-    cores: u8,
 }
 
 impl Trial {
     /// The run that `wramp run` makes.
     pub(crate) fn run(config: Config, guests: &[Guest<'_>]) -> Self {
-        Self::with(config, |machine| machine.run(guests).exit())
-    }
-
-    /// The same with at most `M` residents in a pool; it has no run record.
-    pub(crate) fn of_residents<const M: usize>(config: Config, guests: &[Guest<'_>]) -> Self {
-        Self::with(config, |machine| {
-            let engine = Engine::new::<HostArena>().unwrap();
-            let seats: Vec<Seat<AtomicU32, ALL_BUCKETS>> =
-                (0..2 * machine.slots()).map(|_| Seat::new()).collect();
-            wramp_bench::run::<_, _, _, _, M>(machine, &engine, &config, guests, &seats).exit()
-        })
-    }
-
-    fn with(config: Config, run: impl FnOnce(&Machine<'_>) -> u32) -> Self {
         let mut lines = Vec::new();
+        let sink: Sink<'_> = Box::new(|record| lines.push(record.to_string()));
+        let interrupted = &AtomicBool::new(false);
+        let setup = Setup { config, sink, interrupted, gave_up: &gave_up };
+        let exit = wramp_host::run::<Wamr>(setup, guests).unwrap().exit();
+        Self { lines, exit }
+    }
+
+    /// The same with at most so many residents in a pool.
+    pub(crate) fn of_residents(residents: usize, config: Config, guests: &[Guest<'_>]) -> Self {
+        let mut lines = Vec::new();
+        let mut region = Region::new(config.arena).unwrap();
+        let arena = region.arena();
+        let mut slots = HostSlots::new(config.slots, config.slot_stack).unwrap();
+        let sink: Sink<'_> = Box::new(|record| lines.push(record.to_string()));
         let interrupted = AtomicBool::new(false);
-        let sink: Sink<'_> = Box::new(|line: &dyn Display| lines.push(line.to_string()));
-        let machine = Machine::new(Setup { config, sink, interrupted: &interrupted }).unwrap();
-        let exit = run(&machine);
-        let cores = machine.cores();
+        let machine =
+            Machine::new(&arena, sink, &interrupted, Box::new(|status| match gave_up(status) {}));
+        let seats: Vec<Seat<_>> = (0..2 * slots.len()).map(|_| Seat::new()).collect();
+        let mut table = vec![MaybeUninit::uninit(); table_words::<Engine<'static>>(residents)];
+        let memory = Memory { seats: &seats, table: &mut table };
+        let engine = Engine::new(&arena);
+        let engine = engine.as_ref().map_err(|error| *error);
+        let exit = wramp_bench::run(&machine, &mut slots, engine, &config, guests, memory).exit();
         drop(machine);
-        Self { lines, exit, cores }
+        Self { lines, exit }
+    }
+
+    /// Cores that its threads could run on.
+    fn cores(&self) -> u32 {
+        let cores = self.records().find_map(|record| match record {
+            Record::Run(run) => Some(run.cores),
+            _ => None,
+        });
+        cores.unwrap_or(1)
     }
 
     pub(crate) fn records(&self) -> impl Iterator<Item = Record<'_>> {
@@ -152,7 +182,7 @@ impl Trial {
         let fairness = self.end().and_then(|end| end.fairness);
         Rate {
             calls: step.dwell_calls as f64 * 1e9 / step.dwell_us.0 as f64,
-            cpus: f64::from(self.cores) * share,
+            cpus: f64::from(self.cores()) * share,
             instances: step.instances,
             fairness: f64::from(fairness.map_or(0, |ratio| ratio.0)) / 1e4,
         }

@@ -4,12 +4,31 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use wramp_bench::{Guest, Summary};
+use wramp_arena::Arena;
+use wramp_bench::{EngineKind, Guest, Summary};
 use wramp_core::config::Config;
 use wramp_core::measure::Bytes;
 use wramp_core::report::{End, Fault, Instance, Load, Predict, Record, Step};
-use wramp_core::runtime::{ErrorKind, Parameters, Source};
-use wramp_host::{Machine, Setup};
+use wramp_core::runtime::{Error, ErrorKind, ModuleBytes, Parameters};
+use wramp_host::Setup;
+use wramp_wamr::Engine;
+
+/// WAMR, for a run.
+pub(crate) struct Wamr;
+
+impl EngineKind for Wamr {
+    type Engine<'a> = Engine<'a>;
+
+    fn start<'a>(arena: &'a dyn Arena) -> Result<Engine<'a>, Error> {
+        Engine::new(arena)
+    }
+}
+
+/// For a run whose guests all return.
+pub(crate) fn never_gives_up(status: u32) -> std::convert::Infallible {
+    eprintln!("the run gave up with {status}");
+    std::process::abort()
+}
 
 /// The published geometry at a pace for tests.
 pub(crate) const QUICK: Config =
@@ -17,7 +36,7 @@ pub(crate) const QUICK: Config =
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// One at a time: the arena is the process's.
+/// One at a time: a process has one WAMR.
 pub(crate) fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -36,7 +55,7 @@ pub(crate) fn wasm(text: &str) -> &'static [u8] {
 pub(crate) fn guest<'a>(wasm: &'a [u8], check: wramp_bench::Check<'a>) -> Guest<'a> {
     Guest {
         name: "guest",
-        source: Source::Borrowed(wasm),
+        module: ModuleBytes::Borrowed(wasm),
         export: "run",
         parameters: Parameters::None,
         check,
@@ -59,25 +78,21 @@ pub(crate) fn run_with(
     config: Config,
     guests: &[Guest<'_>],
     interrupted: &AtomicBool,
-    heard: impl Fn(&Record<'_>) + Sync,
+    heard: impl Fn(&Record<'_>) + Send + Sync,
 ) -> Log {
     let _turn = turn();
     let mut lines = Vec::new();
-    let summary = {
-        let machine = Machine::new(Setup {
-            config,
-            sink: Box::new(|line| {
-                let line = line.to_string();
-                heard(&read(&line));
-                lines.push(line);
-            }),
-            interrupted,
-        })
-        .unwrap();
-        let summary = machine.run(guests);
-        drop(machine);
-        summary
+    let setup = Setup {
+        config,
+        sink: Box::new(|record| {
+            let line = record.to_string();
+            heard(&read(&line));
+            lines.push(line);
+        }),
+        interrupted,
+        gave_up: &never_gives_up,
     };
+    let summary = wramp_host::run::<Wamr>(setup, guests).unwrap();
     let log = Log { lines, summary };
     log.check();
     log
@@ -128,11 +143,13 @@ impl Log {
         let Some(Record::Done(done)) = records.last() else { panic!("no done: {self}") };
         assert_eq!(done.exit, self.summary.exit(), "{self}");
         assert_eq!(done.errors, self.summary.errors, "{self}");
+        assert_eq!(done.faults, Some(self.summary.faults), "{self}");
+        assert_eq!(self.faults().len(), self.summary.faults as usize, "{self}");
         assert!(!self.summary.leaked, "{self}");
         assert_eq!(records.iter().filter(|record| record.kind() == "run").count(), 1, "{self}");
         assert_eq!(records.iter().filter(|record| record.kind() == "done").count(), 1, "{self}");
         for end in self.ends() {
-            assert_eq!(end.leaked_bytes, 0, "{self}");
+            assert_eq!(end.leaked_bytes, Some(0), "{self}");
             assert_eq!(end.message.is_some(), end.error.is_some(), "{self}");
         }
         for step in self.steps() {
@@ -140,6 +157,10 @@ impl Log {
             // A figure that was not measured is absent, never zero.
             assert!(latency.iter().flatten().all(|nanos| nanos.0 > 0), "{step:?}");
             assert!(latency.is_sorted(), "{step:?}");
+            if let (Some(min), Some(mean)) = (step.latency_min_us, step.latency_mean_us) {
+                assert!(min.0 > 0 && mean.0 > 0, "{step:?}");
+                assert!(step.latency_max_us.is_none_or(|max| mean <= max), "{step:?}");
+            }
             assert!(
                 step.dwell_us.0 > 0
                     || self.ends().iter().any(|end| end.limit.as_str() == "interrupted")
@@ -156,6 +177,9 @@ impl Log {
             assert!(instance.latency_p50_us.is_some_and(|nanos| nanos.0 > 0), "{instance:?}");
             assert!(instance.latency_p99_us >= instance.latency_p50_us, "{instance:?}");
             assert!(instance.latency_max_us >= instance.latency_p99_us, "{instance:?}");
+            let exact =
+                [instance.latency_min_us, instance.latency_mean_us, instance.latency_max_us];
+            assert!(exact[0].is_some() && exact.is_sorted(), "{instance:?}");
             assert!(instance.stack_used_bytes.is_some_and(|used| used > Bytes(0)), "{instance:?}");
         }
     }
@@ -166,8 +190,8 @@ impl Log {
         let faults = self.faults();
         assert_eq!(faults.len(), 1, "{self}");
         assert_eq!(faults[0].error.0, kind.as_str(), "{self}");
-        assert_eq!(faults[0].knob.0, knob, "{self}");
-        let message = faults[0].message.0.replace('_', " ");
+        assert_eq!(faults[0].knob.map(|knob| knob.0), Some(knob), "{self}");
+        let message = faults[0].message.readable().to_string();
         assert!(message.contains(words), "{message}");
         assert_eq!(self.summary.exit(), 2, "{self}");
         assert!(self.instances().is_empty(), "{self}");

@@ -1,9 +1,9 @@
 //! An arena for tests: small, exact, and suspicious.
 //!
-//! A maintained allocator hands out a static region. Around each block stands a
-//! header with its size and a canary, checked when the block is freed and whenever
-//! a test asks; the region is filled with a pattern first, so that nobody relies on
-//! zeros. Tests take turns: WAMR is one, and so is the arena.
+//! A maintained allocator gives blocks of a static region. Before each block stands a
+//! header with its size and behind it a canary, both checked when the block is freed and
+//! whenever a test asks. The region is filled with a pattern first, so that nobody relies
+//! on zeros. Tests take turns: there is one WAMR in a process, and one such arena.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::alloc::Layout;
@@ -13,7 +13,8 @@ use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use linked_list_allocator::Heap;
-use wramp_wamr::Arena;
+use wramp_arena::{Arena, ArenaStats, RawHeap, Script};
+use wramp_core::measure::Bytes;
 
 /// The most that a test can ask for.
 pub(crate) const REGION_BYTES: usize = 1 << 20;
@@ -41,7 +42,7 @@ static STATE: Mutex<State> =
     Mutex::new(State { heap: Heap::empty(), live: BTreeMap::new(), failures: 0 });
 static TURN: Mutex<()> = Mutex::new(());
 
-/// The arena; a type to name, not a value.
+/// The arena. All values of this are the same one.
 pub(crate) struct TestArena;
 
 fn state() -> MutexGuard<'static, State> {
@@ -91,28 +92,68 @@ impl State {
 }
 
 // SAFETY: 1. the allocator's blocks do not overlap and are aligned to 8, the header's
-// size, from a region aligned to 16. 2. All of it under a mutex. 3. A failed check
-// does panic, and then the C functions around it abort: a test has failed.
+// size, from a region aligned to 16. 2. The region is static. 3. All of it is under a mutex.
+// 4. A failed check does panic, and then the C functions around it abort: a test has failed.
+// 5. Nothing here knows WAMR.
 unsafe impl Arena for TestArena {
-    fn malloc(size: u32) -> *mut u8 {
-        assert!(size > 0);
-        state().malloc(size as usize)
+    fn allocate(&self, bytes: u32) -> Option<NonNull<u8>> {
+        NonNull::new(state().malloc(bytes.max(1) as usize))
     }
 
-    unsafe fn realloc(block: *mut u8, size: u32) -> *mut u8 {
+    unsafe fn reallocate(&self, block: NonNull<u8>, bytes: u32) -> Option<NonNull<u8>> {
         let mut state = state();
-        let old = state.live[&block.addr()];
-        let new = state.malloc(size as usize);
-        if !new.is_null() {
-            // SAFETY: two live blocks, the smaller size of the two.
-            unsafe { ptr::copy_nonoverlapping(block, new, old.min(size as usize)) };
-            state.free(block);
-        }
-        new
+        let old = state.live[&block.addr().get()];
+        let new = NonNull::new(state.malloc(bytes.max(1) as usize))?;
+        // SAFETY: two live blocks, the smaller size of the two.
+        unsafe { block.copy_to_nonoverlapping(new, old.min(bytes as usize)) };
+        state.free(block.as_ptr());
+        Some(new)
     }
 
-    unsafe fn free(block: *mut u8) {
-        state().free(block);
+    unsafe fn free(&self, block: NonNull<u8>) {
+        state().free(block.as_ptr());
+    }
+
+    fn stats(&self) -> ArenaStats {
+        let state = state();
+        let bytes = |n: usize| Bytes(u32::try_from(n).unwrap());
+        ArenaStats {
+            size: bytes(state.heap.size()),
+            free: bytes(state.heap.free()),
+            // No test asks for these two.
+            low_water: Bytes(0),
+            largest: Bytes(0),
+            blocks: u32::try_from(state.live.len()).unwrap(),
+        }
+    }
+
+    fn reset_low_water(&self) {}
+
+    fn replay(&self, script: Script<'_>, most: u32) -> u32 {
+        wramp_arena::replay(&mut *state(), script, most)
+    }
+}
+
+// SAFETY: 1 and 2 as above; with its canary a block has room for a pointer. 3. Nothing here
+// panics.
+unsafe impl RawHeap for State {
+    fn take(&mut self, bytes: u32) -> Option<NonNull<u8>> {
+        let size = bytes.max(1) as usize;
+        let whole = self.heap.allocate_first_fit(layout(size)).ok()?;
+        // SAFETY: the layout has room for the header.
+        unsafe {
+            whole.cast::<usize>().write(size);
+            Some(whole.add(HEADER))
+        }
+    }
+
+    unsafe fn give(&mut self, block: NonNull<u8>) {
+        // SAFETY: from `take`, which wrote the header and allocated with this layout.
+        unsafe {
+            let whole = block.sub(HEADER);
+            let size = whole.cast::<usize>().read();
+            self.heap.deallocate(whole, layout(size));
+        }
     }
 }
 

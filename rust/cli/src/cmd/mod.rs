@@ -1,0 +1,11 @@
+//! The subcommands, one file each: options, and what is done with them.
+
+pub mod capture;
+pub mod check;
+pub mod compare;
+pub mod plan;
+pub mod plot;
+pub mod run;
+pub mod shrink;
+pub mod table;
+pub mod workloads;

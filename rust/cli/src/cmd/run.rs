@@ -1,0 +1,350 @@
+//! `wramp run`: the ramp on this machine, with the real engine and real threads.
+//!
+//! This is the only file of the crate that uses the host, the bench and the engine. It puts them
+//! together.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clap::{Args, ValueEnum};
+use wramp_arena::Arena;
+use wramp_bench::{Agreement, Check, EngineKind, Guest};
+use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Scenario};
+use wramp_core::measure::Bytes;
+use wramp_core::report::Record;
+use wramp_core::runtime::{Error, ModuleBytes, Parameters, Runtime as _};
+use wramp_host::Setup;
+use wramp_host::slots::least_stack;
+use wramp_wamr::Engine;
+
+use crate::model::geometry::{Geometry, option};
+use crate::model::log::Log;
+use crate::model::measured::Measured;
+use crate::model::{module, results};
+use crate::problem::{Outcome, Problem};
+use crate::show::answer::answers;
+use crate::show::record::RecordFormat;
+use crate::show::running::Running;
+
+/// Which ramps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ScenarioName {
+    /// cpu, mem and msg, one after another
+    #[default]
+    All,
+    /// Five small modules side by side, in sets of five
+    Mixed,
+    /// Each instance loads a copy of the module of its own: shows what sharing saves
+    Private,
+    /// On core 0, on core 1, and free
+    Pinned,
+}
+
+const EXAMPLE: &str = "\
+Examples:
+  wramp run                                      the published ramp: 24 cpu, 2 mem, 2 msg
+  wramp run --workload cpu --arena-bytes 64K     where the arena ends it
+  wramp run --module my.wat --export tick        your own module
+  wramp run --format records | wramp plot - -o ramp.html
+
+The engine is chosen when wramp is built, by environment variables:
+  WAMR_DIR=DIR                       a WAMR 2.4; else that of the west workspace, or of crates.io
+  WRAMP_INTERPRETER=classic|fast     fast: more speed, less memory, more code
+  WRAMP_INTERPRETER_OPT=s|2|3        how the compiler optimises the interpreter's file
+  WRAMP_BLOCK_ADDR_CACHE=1..65535    places of the classic interpreter's cache of block ends
+  WRAMP_AOT, WRAMP_METERING, WRAMP_MODULE_COPY=0|1
+
+Exit status: 0 right; 1 wrong results, failed calls or leaked bytes; 2 wrong input, a geometry in
+which nothing runs, or a stdout that cannot be written; 130 ended by Ctrl-C.";
+
+/// A geometry with a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// The ESP32-S3 article's: 192 KiB of arena, 24 threads, a thread an instance
+    #[default]
+    Published,
+    /// The same bytes spent densely: a pool of 4 workers, fitted stacks, the rest for the arena
+    Dense,
+}
+
+/// Options of `wramp run`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub struct RunArgs {
+    /// Which ramps to make (mixed: at least two workloads)
+    #[arg(long, value_enum, default_value_t)]
+    pub scenario: ScenarioName,
+    /// The geometry to start from; the options below change it
+    #[arg(long, value_enum, default_value_t)]
+    pub preset: Preset,
+    /// How to show them
+    #[arg(long, value_enum, default_value_t)]
+    pub format: RecordFormat,
+    /// Keep the records and a description of this machine under results/
+    #[arg(long)]
+    pub save: bool,
+    /// The geometry.
+    #[command(flatten)]
+    pub geometry: Geometry,
+}
+
+/// WAMR, as this command is built with it.
+struct Wamr;
+
+impl EngineKind for Wamr {
+    type Engine<'a> = Engine<'a>;
+
+    fn start<'a>(arena: &'a dyn Arena) -> Result<Engine<'a>, Error> {
+        Engine::new(arena)
+    }
+}
+
+/// A user's module, read and compiled.
+struct OwnModule {
+    name: String,
+    wasm: Vec<u8>,
+    export: String,
+    parameters: Parameters,
+}
+
+/// Runs the ramp. The exit status says whether it was right.
+///
+/// # Errors
+/// Wrong input, or a stdout that cannot be written.
+pub fn execute(args: &RunArgs) -> Outcome {
+    let geometry = &args.geometry;
+    let config = config(args)?;
+    let module = geometry.module.as_deref().map(|path| own_module(path, geometry)).transpose()?;
+    let agreement = Agreement::new();
+    let guests = match &module {
+        Some(module) => vec![Guest {
+            name: &module.name,
+            module: ModuleBytes::Borrowed(&module.wasm),
+            export: &module.export,
+            parameters: module.parameters,
+            check: Check::Agreement(&agreement),
+        }],
+        None => built_in(args)?,
+    };
+    if args.scenario == ScenarioName::Mixed && guests.len() < 2 {
+        return Err(Problem::new(
+            "--scenario mixed runs several modules side by side: name at least two --workload, or \
+             none for its own five",
+        ));
+    }
+    if args.save {
+        results::check_writable()?;
+    }
+
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // The second signal ends the process at once, because a guest may never return.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&interrupted)))
+            .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))?;
+    }
+
+    let config = match geometry.budget_bytes {
+        Some(budget) => spend(config, budget, &guests, &interrupted)?,
+        None => config,
+    };
+    let shown = Mutex::new(Shown {
+        running: Some(Running::new(args.format, config.slots)),
+        text: String::new(),
+    });
+    let sink = Box::new(|record: &Record<'_>| {
+        let mut shown = lock(&shown);
+        let line = record.to_string();
+        if let Some(running) = &mut shown.running {
+            running.record(record, &line);
+            // Nobody gets the rest of the records, so the run may end here.
+            if running.has_failed() {
+                interrupted.store(true, Relaxed);
+            }
+        }
+        shown.text.push_str(&line);
+        shown.text.push('\n');
+    });
+    // A guest does not return. All records are there, so only the process is left to end.
+    let gave_up = |status| {
+        let code = match lock(&shown).conclude(args, status, &interrupted) {
+            Ok(code) => code,
+            Err(problem) => {
+                eprintln!("wramp: {problem}");
+                2
+            }
+        };
+        std::process::exit(i32::from(code))
+    };
+    let setup = Setup { config, sink, interrupted: &interrupted, gave_up: &gave_up };
+    let summary =
+        wramp_host::run::<Wamr>(setup, &guests).map_err(|error| Problem::new(error.to_string()))?;
+    let code = lock(&shown).conclude(args, summary.exit(), &interrupted)?;
+    Ok(ExitCode::from(code))
+}
+
+/// What of a run was shown so far.
+struct Shown {
+    /// Until the run is over.
+    running: Option<Running>,
+    text: String,
+}
+
+fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
+    shown.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shown {
+    /// Saves the run where that was asked for, and answers it. Returns the process's status.
+    fn conclude(
+        &mut self,
+        args: &RunArgs,
+        status: u32,
+        interrupted: &AtomicBool,
+    ) -> Result<u8, Problem> {
+        if args.save {
+            let directory = results::save("linux", self.text.as_bytes())?;
+            eprintln!("saved: {}", directory.display());
+        }
+        // A run of which no record can be read has nothing to answer.
+        let answers =
+            Log::read("run", self.text.as_bytes()).map_or(Vec::new(), |log| answers(&log));
+        if let Some(running) = self.running.take() {
+            running.finish(&answers)?;
+        }
+        if interrupted.load(Relaxed) {
+            return Ok(130);
+        }
+        Ok(u8::try_from(status).unwrap_or(1))
+    }
+}
+
+/// The knobs of the command line over the preset's.
+fn config(args: &RunArgs) -> Result<Config, Problem> {
+    let geometry = &args.geometry;
+    let meters = Engine::facts().meters;
+    if geometry.budget_instructions.is_some() && !meters {
+        return Err(Problem::new(
+            "--budget-instructions: this build does not count instructions: build it with \
+             WRAMP_METERING=1",
+        ));
+    }
+    if geometry.module.is_some() && !geometry.workload.is_empty() {
+        return Err(Problem::new("--module and --workload: give one or the other"));
+    }
+    if args.scenario == ScenarioName::Pinned && geometry.pin.is_some() {
+        return Err(Problem::new("--scenario pinned pins by itself: leave out --pin"));
+    }
+    let base = match args.preset {
+        Preset::Published => Config::PUBLISHED,
+        Preset::Dense => Config::DENSE,
+    };
+    let config = geometry.config(base)?;
+    let least = least_stack();
+    if config.slot_stack < least && config.mode != Mode::Cooperative {
+        return Err(Problem::new(format!(
+            "{} is too small: at least {least}, of which the engine keeps {} free",
+            option(Knob::SlotStack),
+            Engine::facts().stack_guard
+        )));
+    }
+    let config = Config {
+        budget: match geometry.budget_instructions {
+            // An endless guest ends by default where the engine can end it.
+            None if meters => Some(DEFAULT_BUDGET),
+            Some(0) => None,
+            asked => asked,
+        },
+        scenario: match args.scenario {
+            ScenarioName::All => Scenario::All,
+            ScenarioName::Mixed => Scenario::Mixed,
+            ScenarioName::Private => Scenario::Private,
+            ScenarioName::Pinned => Scenario::Pinned,
+        },
+        ..config
+    };
+    // A pool needs no more slots than it has workers.
+    Ok(match config.mode {
+        Mode::Pool { workers } if geometry.slots.is_none() => Config { slots: workers, ..config },
+        Mode::Cooperative => Config { slots: 0, ..config },
+        _ => config,
+    })
+}
+
+/// Splits a budget between stacks and arena for the highest peak of the first workload.
+///
+/// In a pool the arena gets what the workers' stacks leave. With threads, one instance runs
+/// first, to find out what it costs.
+fn spend(
+    config: Config,
+    budget: u32,
+    guests: &[Guest<'_>],
+    interrupted: &AtomicBool,
+) -> Result<Config, Problem> {
+    if let Some(workers) = config.mode.workers() {
+        let stacks = workers.saturating_mul(config.slot_stack.0);
+        let arena = budget.checked_sub(stacks).ok_or_else(|| {
+            Problem::new(format!(
+                "--budget-bytes {budget} does not hold {workers} stacks: raise it"
+            ))
+        })?;
+        return Ok(Config { arena: Bytes(arena), slots: workers, ..config });
+    }
+    let one = Config { arena: Bytes(budget), slots: 1, dwell_ms: 1, settle_ms: 0, ..config };
+    let first = guests.get(..1).unwrap_or(guests);
+    let mut text = String::new();
+    let sink = Box::new(|record: &Record<'_>| text.push_str(&format!("{record}\n")));
+    let gave_up = |status| std::process::exit(i32::try_from(status).unwrap_or(1));
+    let setup = Setup { config: one, sink, interrupted, gave_up: &gave_up };
+    wramp_host::run::<Wamr>(setup, first).map_err(|error| Problem::new(error.to_string()))?;
+    let log = Log::read("budget", text.as_bytes())?;
+    let measured = log
+        .runs
+        .first()
+        .and_then(|run| Measured::of(&run.header.as_ref()?.get(), run.ramps.first()?));
+    let measured = measured.ok_or_else(|| {
+        Problem::new(format!("--budget-bytes {budget} does not hold one instance: raise it"))
+    })?;
+    // The stack that was fitted then is fitted again.
+    let (split, _) = measured.split(&config, budget)?;
+    Ok(split)
+}
+
+/// The workloads of the scenario where none are named.
+fn built_in(args: &RunArgs) -> Result<Vec<Guest<'static>>, Problem> {
+    let default: &[&str] = match args.scenario {
+        ScenarioName::All if args.preset == Preset::Dense => &["cpu", "state"],
+        ScenarioName::All | ScenarioName::Private => &["cpu", "mem", "msg"],
+        ScenarioName::Mixed => &wramp_workloads::MIXED,
+        ScenarioName::Pinned => &["cpu"],
+    };
+    let named: Vec<&str> = args.geometry.workload.iter().map(String::as_str).collect();
+    if args.scenario == ScenarioName::Mixed && named.len() > wramp_bench::MAX_MODULES {
+        let most = wramp_bench::MAX_MODULES;
+        return Err(Problem::new(format!("--scenario mixed takes at most {most} --workload")));
+    }
+    let names = if named.is_empty() { default } else { &named };
+    names
+        .iter()
+        .map(|name| {
+            wramp_workloads::find(name).map(Guest::from).ok_or_else(|| {
+                let known: Vec<_> = wramp_workloads::ALL.iter().map(|known| known.name).collect();
+                Problem::new(format!("no workload {name}: --workload takes {}", known.join(", ")))
+            })
+        })
+        .collect()
+}
+
+/// Reads a module and finds out what its export takes. The engine checks the module.
+fn own_module(path: &str, geometry: &Geometry) -> Result<OwnModule, Problem> {
+    let export = geometry.export.clone().ok_or_else(|| {
+        Problem::new("--module needs --export NAME: the function that each call enters")
+    })?;
+    let wasm = module::read(Path::new(path))
+        .map_err(|problem| Problem::new(format!("--module {path}: {problem}")))?;
+    let parameters = module::parameters(&wasm, &export);
+    let name = Path::new(path).file_stem().map_or("module".into(), |stem| stem.to_string_lossy());
+    Ok(OwnModule { name: name.into_owned(), wasm, export, parameters })
+}

@@ -1,0 +1,17 @@
+//! What logs say, and what follows from it; nothing here prints or draws.
+
+pub mod comparison;
+pub mod file;
+pub mod geometry;
+pub mod image;
+pub mod kept;
+pub mod log;
+pub mod measured;
+pub mod module;
+pub mod port;
+pub mod promise;
+pub mod published;
+pub mod requirements;
+pub mod results;
+pub mod run_log;
+pub mod slot_stack;

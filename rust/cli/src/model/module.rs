@@ -1,0 +1,71 @@
+//! A user's WebAssembly module: its bytes and what its export takes.
+
+use std::path::Path;
+
+use wasmparser::{ExternalKind, FuncType, Parser, Payload, TypeRef, ValType};
+use wramp_core::runtime::Parameters;
+
+use crate::model::file::read_at_most;
+use crate::problem::Problem;
+
+/// The longest module file that is read. No microcontroller holds one of this size.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// Reads a module and compiles it where it is text.
+///
+/// # Errors
+/// Where there is no such file, it is too long, or its text is not valid.
+pub fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+    let bytes = read_at_most(path, MOST_BYTES)?;
+    if path.extension().is_none_or(|extension| extension != "wat") {
+        return Ok(bytes);
+    }
+    let wasm = wat::parse_bytes(&bytes).map_err(|mut error| {
+        error.set_path(path);
+        Problem::new(format!("not valid text: {error}"))
+    })?;
+    Ok(wasm.into_owned())
+}
+
+/// What an export takes: one i32, or nothing.
+///
+/// A module that cannot be read, or an export of another signature, counts as one that takes
+/// nothing. The engine checks the signature and says what is wrong with it.
+#[must_use]
+pub fn parameters(wasm: &[u8], export: &str) -> Parameters {
+    match signature(wasm, export).as_ref().map(FuncType::params) {
+        Some([ValType::I32]) => Parameters::I32,
+        _ => Parameters::None,
+    }
+}
+
+/// The signature of an exported function.
+fn signature(wasm: &[u8], export: &str) -> Option<FuncType> {
+    let (mut types, mut functions, mut found) = (Vec::new(), Vec::new(), None);
+    for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
+        match payload {
+            Payload::TypeSection(section) => {
+                types.extend(section.into_iter_err_on_gc_types().map_while(Result::ok));
+            }
+            Payload::ImportSection(section) => functions.extend(
+                section.into_imports().map_while(Result::ok).filter_map(|import| match import.ty {
+                    TypeRef::Func(index) => Some(index),
+                    _ => None,
+                }),
+            ),
+            Payload::FunctionSection(section) => {
+                functions.extend(section.into_iter().map_while(Result::ok));
+            }
+            Payload::ExportSection(section) => {
+                found = section
+                    .into_iter()
+                    .map_while(Result::ok)
+                    .find(|entry| entry.name == export && entry.kind == ExternalKind::Func)
+                    .map(|entry| entry.index as usize);
+            }
+            _ => {}
+        }
+    }
+    let index: u32 = *functions.get(found?)?;
+    types.into_iter().nth(index as usize)
+}

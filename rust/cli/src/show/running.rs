@@ -1,0 +1,322 @@
+//! A run as it goes: each record shown as it comes, a progress bar on a terminal.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use wramp_core::measure::{Bytes, Nanos};
+use wramp_core::ramp::Limit;
+use wramp_core::report::{Part, Record, Run, Step};
+
+use crate::problem::Problem;
+use crate::show::log_tables::{engine, places};
+use crate::show::number::{count, micros, percent};
+use crate::show::record::{RecordFormat, csv, csv_heading, json};
+use crate::show::terminal::written;
+
+/// Shows records as they come.
+pub struct Running {
+    format: RecordFormat,
+    bar: ProgressBar,
+    slots: u32,
+    csv_begun: bool,
+    table_begun: bool,
+    is_pool: bool,
+    /// Modules of this ramp, and what an instance of each takes together.
+    set: (u32, Option<Bytes>),
+    parts: Vec<(String, Vec<String>, u32)>,
+    ends: Vec<String>,
+    failed: Option<Problem>,
+}
+
+impl Running {
+    /// A run that has not begun.
+    #[must_use]
+    pub fn new(format: RecordFormat, slots: u32) -> Self {
+        let bar = ProgressBar::new(u64::from(slots));
+        // The bar goes to stderr, and only where a person sees it.
+        bar.set_draw_target(if io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        });
+        if let Ok(style) =
+            ProgressStyle::with_template("{msg:>10} [{bar:24}] {pos}/{len} instances  {elapsed}")
+        {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Self {
+            format,
+            bar,
+            slots,
+            csv_begun: false,
+            table_begun: false,
+            is_pool: false,
+            set: (0, None),
+            parts: Vec::new(),
+            ends: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// Whether stdout takes no more. A reader that left (`| head`) has seen enough, and is no
+    /// failure.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    fn print(&mut self, text: &str) {
+        if self.failed.is_some() {
+            return;
+        }
+        let result = self.bar.suspend(|| {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{text}").and_then(|()| out.flush())
+        });
+        self.failed = written(result).err();
+    }
+
+    /// Shows a record, which is also given as its line.
+    pub fn record(&mut self, record: &Record<'_>, line: &str) {
+        self.progress(record);
+        match self.format {
+            RecordFormat::Records => self.print(line),
+            RecordFormat::Csv => self.csv(record, line),
+            RecordFormat::Jsonl => self.print(&json(record, line)),
+            RecordFormat::Table => self.table(record),
+        }
+    }
+
+    fn progress(&self, record: &Record<'_>) {
+        match record {
+            Record::Load(load) => {
+                self.bar.set_length(u64::from(self.slots));
+                self.bar.set_position(0);
+                self.bar.set_message(load.workload.readable().to_string());
+            }
+            Record::Predict(predict) => self.bar.set_length(u64::from(predict.peak)),
+            Record::Step(step) => self.bar.set_position(u64::from(step.instances)),
+            _ => {}
+        }
+    }
+
+    fn csv(&mut self, record: &Record<'_>, line: &str) {
+        if !matches!(record, Record::Step(_)) {
+            return;
+        }
+        if !self.csv_begun {
+            self.csv_begun = true;
+            self.print(&csv_heading());
+        }
+        self.print(&csv(line));
+    }
+
+    fn table(&mut self, record: &Record<'_>) {
+        match record {
+            Record::Run(run) => self.run(run),
+            Record::Load(load) => {
+                self.table_begun = false;
+                self.set.0 += 1;
+                self.print(&format!(
+                    "\n{}: its module of {} B takes {} B of the arena; {} B are free",
+                    load.workload.readable(),
+                    count(load.module_bytes),
+                    count(load.arena_bytes),
+                    count(load.arena_free_bytes)
+                ));
+            }
+            Record::Fit(fit) => self.print(&format!(
+                "  {}: its first call needs {} B of interpreter stack; each gets {} B",
+                fit.workload.readable(),
+                count(fit.needed_bytes),
+                count(fit.wasm_stack_bytes)
+            )),
+            Record::Part(part) => self.part(part),
+            Record::Predict(predict) => {
+                self.set.1 = Some(predict.cost_bytes);
+                for (workload, parts, sum) in std::mem::take(&mut self.parts) {
+                    self.print(&format!("  one {workload} takes {} B:", count(sum)));
+                    for line in wrapped(&parts, 76) {
+                        self.print(&format!("    {line}"));
+                    }
+                }
+                self.print(&format!(
+                    "  predicted: peak {}, limit {} (one more takes {} B of {} B free)",
+                    count(predict.peak),
+                    predict.limit,
+                    count(predict.cost_bytes),
+                    count(predict.arena_free_bytes)
+                ));
+            }
+            Record::Step(step) => self.step(step),
+            Record::End(end) => {
+                // The end record's cost is the newest instance's: in a set that of one module.
+                let cost = match std::mem::take(&mut self.set) {
+                    (2.., cost) => cost,
+                    _ => end.cost_bytes,
+                };
+                // `!` marks a prediction that was wrong.
+                let wrong = end.predicted_peak.is_some_and(|peak| peak != end.peak)
+                    && matches!(end.limit, Limit::Slots | Limit::Arena);
+                let row = format!(
+                    "{:<10} {:>6} {:>11} {:>9}{} {:>6} {:>9} {:>6} {:>6}",
+                    end.workload.readable().to_string(),
+                    count(end.peak),
+                    end.limit.to_string(),
+                    end.predicted_peak.map_or("-".into(), count),
+                    if wrong { "!" } else { " " },
+                    cost.map_or("-".into(), count),
+                    count(end.calls),
+                    count(end.errors),
+                    end.leaked_bytes.map_or("-".into(), count),
+                );
+                let fairness = end.fairness.map_or("-".into(), |fairness| fairness.to_string());
+                if let Some(message) = end.message {
+                    self.print(&format!("  stopped by: {}", message.readable()));
+                }
+                self.ends.push(format!("{row} {fairness:>8}"));
+            }
+            Record::Instance(instance) if instance.errors > 0 => self.print(&format!(
+                "  instance {}: {} errors in {} calls: {}",
+                instance.id,
+                count(instance.errors),
+                count(instance.calls),
+                instance.message.map_or("-".into(), |message| message.readable().to_string())
+            )),
+            Record::Fault(fault) => self.print(&format!(
+                "  cannot run{}: {}{}",
+                fault
+                    .workload
+                    .map_or(String::new(), |workload| format!(" {}", workload.readable())),
+                fault.message.readable(),
+                fault.knob.map_or(String::new(), |knob| format!(" (change {})", knob.readable()))
+            )),
+            _ => {}
+        }
+    }
+
+    fn run(&mut self, run: &Run<'_>) {
+        self.is_pool = run.workers.is_some();
+        let real = run.slot_stack_real_bytes.filter(|real| *real != run.slot_stack_bytes);
+        let real = real.map_or(String::new(), |real| format!(" ({} B here)", count(real)));
+        self.print(&format!(
+            "{} on {}, {} bits, {} cores\narena {} B, {}{real}, wasm stack {} B\n\
+             settle {} ms, dwell {} ms, pause {} ms",
+            engine(run),
+            run.os.readable(),
+            run.pointer_bits,
+            run.cores,
+            count(run.arena_bytes),
+            places(run),
+            count(run.wasm_stack_bytes),
+            count(run.settle_ms),
+            count(run.dwell_ms),
+            count(run.pause_ms),
+        ));
+        if run.pin.0 != "free" {
+            self.print(&format!("all threads on {}", run.pin.readable()));
+        }
+        if !matches!(run.budget.0, "off" | "unsupported") {
+            self.print(&format!("a call may take {} instructions", run.budget.readable()));
+        }
+    }
+
+    fn part(&mut self, part: &Part<'_>) {
+        let words = format!("{} {}", part.part.readable(), count(part.bytes));
+        let workload = part.workload.readable().to_string();
+        match self.parts.last_mut() {
+            Some((last, parts, sum)) if *last == workload => {
+                parts.push(words);
+                *sum += part.bytes.0;
+            }
+            _ => self.parts.push((workload, vec![words], part.bytes.0)),
+        }
+    }
+
+    fn step(&mut self, step: &Step<'_>) {
+        if !self.table_begun {
+            self.table_begun = true;
+            self.print(&format!(
+                "{:>9} {:>10} {:>10} {:>8} {:>5} {:>8} {:>6} {:>8} {:>8}",
+                "instances",
+                "free B",
+                "low B",
+                "newest B",
+                "CPU %",
+                "calls/s",
+                "errors",
+                // A machine that keeps no sum of times has only the median.
+                if step.latency_mean_us.is_some() { "mean us" } else { "p50 us" },
+                if self.is_pool { "turn p99" } else { "p99 us" },
+            ));
+        }
+        let time = |nanos: Option<Nanos>| {
+            nanos.map_or("-".into(), |nanos| micros(nanos.0 as f64 / 1000.0))
+        };
+        let rate = (u128::from(step.dwell_calls) * 1_000_000_000)
+            .checked_div(u128::from(step.dwell_us.0))
+            .unwrap_or(0);
+        let cpu = step.cpu_permille.map_or("-".into(), |cpu| percent(f64::from(cpu)));
+        let p99 = if self.is_pool { step.turnaround_p99_us } else { step.latency_p99_us };
+        self.print(&format!(
+            "{:>9} {:>10} {:>10} {:>8} {:>5} {:>8} {:>6} {:>8} {:>8}",
+            count(step.instances),
+            count(step.arena_free_bytes),
+            count(step.arena_low_bytes),
+            count(step.cost_bytes),
+            cpu,
+            count(rate),
+            count(step.errors),
+            time(step.latency_mean_us.or(step.latency_p50_us)),
+            time(p99),
+        ));
+    }
+
+    /// Ends the run: shows the ramps' ends in a table, and the answers below it.
+    ///
+    /// # Errors
+    /// Where stdout took no more.
+    pub fn finish(mut self, answers: &[String]) -> Result<(), Problem> {
+        self.bar.finish_and_clear();
+        if self.format == RecordFormat::Table && !self.ends.is_empty() {
+            self.print(&format!(
+                "\n{:<10} {:>6} {:>11} {:>9}  {:>6} {:>9} {:>6} {:>6} {:>8}",
+                "workload",
+                "peak",
+                "limit",
+                "predicted",
+                "B each",
+                "calls",
+                "errors",
+                "leaked",
+                "fairness"
+            ));
+            for row in std::mem::take(&mut self.ends) {
+                self.print(&row);
+            }
+            self.print("");
+            for answer in answers {
+                self.print(answer);
+            }
+        }
+        self.failed.map_or(Ok(()), Err)
+    }
+}
+
+/// Words joined with ` + ` into lines of at most `wide` characters.
+fn wrapped(words: &[String], wide: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + word.chars().count() + 3 <= wide => {
+                *line += &format!(" + {word}");
+            }
+            Some(line) => {
+                line.push_str(" +");
+                lines.push(word.clone());
+            }
+            None => lines.push(word.clone()),
+        }
+    }
+    lines
+}

@@ -1,0 +1,331 @@
+"""Tests of `west wramp` that build no firmware.
+
+scripts/test runs them where Python has west. An emulator is a shell script here, and a build
+directory holds the few files that the command reads.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import tempfile
+import types
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from west.configuration import Configuration
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import west_commands as wramp  # noqa: E402  (it lies in the parent directory)
+
+DONE = "wramp done workloads=1 errors=0 exit={} crc=0000"
+
+# As Zephyr 4.1 writes it, after a call with -DCONFIG_WRAMP_SLOTS=12 and dense.conf.
+CACHE = """\
+// Application Binary Directory
+APPLICATION_BINARY_DIR:PATH=/b
+BOARD:STRING=mps2/an385
+CLI_CONFIG_WRAMP_SLOTS:INTERNAL=12
+CLI_CONFIG_WRAMP_AOT:INTERNAL=y
+CMAKE_C_COMPILER:STRING=/sdk/arm-zephyr-eabi-gcc
+CONF_FILE:STRING={root}/prj.conf;{root}/boards/mps2_an385.conf
+EXTRA_CONF_FILE:UNINITIALIZED=dense.conf
+EXTRA_DTC_OVERLAY_FILE:UNINITIALIZED=
+SHIELD:STRING=
+""".format(root=wramp.ROOT)
+
+
+def quiet():
+    """Keeps what the command prints, for those tests that look at it."""
+    stack = contextlib.ExitStack()
+    out, err = io.StringIO(), io.StringIO()
+    stack.enter_context(contextlib.redirect_stdout(out))
+    stack.enter_context(contextlib.redirect_stderr(err))
+    return stack, out, err
+
+
+class Scratch(unittest.TestCase):
+    """A temporary directory, and silence."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.place = Path(directory.name)
+        stack, self.out, self.err = quiet()
+        self.addCleanup(stack.close)
+
+    def script(self, text):
+        return ["sh", "-c", text]
+
+
+class Names(Scratch):
+    def test_a_board_s_directory_is_that_of_capture(self):
+        self.assertEqual(wramp.board_directory("mps2/an385"), "mps2_an385")
+        self.assertEqual(wramp.board_directory("native_sim/native/64"), "native_sim_native_64")
+        # Nothing leads out of results/.
+        self.assertEqual(wramp.board_directory("../x@1.0"), "--_x-1-0")
+
+    def test_presets_are_the_overlays_and_classic(self):
+        names = wramp.presets()
+        self.assertEqual(names[0], "classic")
+        for name in ("published", "fast", "dense", "preemptive", "busy", "debug", "psram"):
+            self.assertIn(name, names)
+        self.assertNotIn("prj", names)
+
+    def test_a_preset_is_an_overlay_s_name_or_path(self):
+        self.assertEqual(wramp.overlay_of("classic"), "")
+        self.assertEqual(wramp.overlay_of("dense"), "dense.conf")
+        mine = self.place / "mine.conf"
+        mine.write_text("CONFIG_WRAMP_SLOTS=2\n")
+        self.assertEqual(wramp.overlay_of(str(mine)), str(mine.resolve()))
+        self.assertEqual(wramp.preset_name(str(mine)), "mine")
+
+    def test_an_unknown_preset_is_refused_with_those_that_exist(self):
+        with self.assertRaisesRegex(wramp.Problem, "`dens`.*classic.*dense"):
+            wramp.overlay_of("dens")
+        with self.assertRaisesRegex(wramp.Problem, "no overlay"):
+            wramp.overlay_of(str(self.place / "none.conf"))
+
+    def test_words_before_the_first_dash_are_presets(self):
+        self.assertEqual(wramp.split_words([]), ([], []))
+        self.assertEqual(wramp.split_words(["dense"]), (["dense"], []))
+        # What Python up to 3.11 hands over, and what 3.12 does.
+        for words in (["dense", "-DA=1", "-DB=2"], ["dense", "--", "-DA=1", "-DB=2"]):
+            self.assertEqual(wramp.split_words(words), (["dense"], ["-DA=1", "-DB=2"]))
+        # A CMake argument may have a value of its own.
+        self.assertEqual(wramp.split_words(["--", "-G", "Ninja"]), ([], ["-G", "Ninja"]))
+
+
+class BuildDirectory(Scratch):
+    def test_options_of_earlier_calls_are_seen(self):
+        options = wramp.effective_options(wramp.cache_entries(CACHE))
+        self.assertEqual(
+            options,
+            ["-DCONFIG_WRAMP_AOT=y", "-DCONFIG_WRAMP_SLOTS=12", "-DEXTRA_CONF_FILE=dense.conf"],
+        )
+
+    def firmware(self, cache=CACHE, config="CONFIG_QEMU_TARGET=y\n"):
+        (self.place / "zephyr").mkdir()
+        (self.place / "CMakeCache.txt").write_text(cache)
+        (self.place / "zephyr/.config").write_text(config)
+        return wramp.Firmware("mps2/an385", "dense", self.place)
+
+    def test_a_build_tells_what_stayed_from_an_earlier_call(self):
+        firmware = self.firmware()
+        with mock.patch.object(wramp, "must") as must:
+            firmware.build(["-DCONFIG_WRAMP_SLOTS=12"])
+        call = must.call_args.args[0]
+        self.assertEqual(call[-2:], ["-DEXTRA_CONF_FILE=dense.conf", "-DCONFIG_WRAMP_SLOTS=12"])
+        said = self.err.getvalue()
+        self.assertIn(
+            "options: -DCONFIG_WRAMP_AOT=y -DCONFIG_WRAMP_SLOTS=12 -DEXTRA_CONF_FILE=dense.conf",
+            said,
+        )
+        self.assertIn("-DCONFIG_WRAMP_AOT=y stayed from an earlier call", said)
+        self.assertTrue((self.place / "zephyr/.config").exists())
+
+    def test_a_fresh_build_forgets_them(self):
+        firmware = self.firmware()
+        with mock.patch.object(wramp, "must") as must:
+            firmware.build(fresh=True)
+        self.assertIn("-UCLI_CONFIG_*", must.call_args.args[0])
+        # CMake reads its arguments in order: this call's overlay must come last.
+        self.assertEqual(must.call_args.args[0][-1], "-DEXTRA_CONF_FILE=dense.conf")
+        self.assertFalse((self.place / "zephyr/.config").exists())
+
+    def test_the_configuration_says_whether_a_board_is_emulated(self):
+        firmware = self.firmware()
+        self.assertEqual(firmware.emulator()[-2:], ["-t", "run"])
+        (self.place / "zephyr/.config").write_text("# CONFIG_QEMU_TARGET is not set\n")
+        self.assertIsNone(firmware.emulator())
+        (self.place / "zephyr/zephyr.exe").touch()
+        self.assertEqual(firmware.emulator()[-1], "-no-rt")
+
+    def test_a_board_is_not_recorded_here(self):
+        firmware = self.firmware(config="")
+        with mock.patch.object(wramp, "Firmware", return_value=firmware), mock.patch.object(
+            wramp, "must"
+        ):
+            firmware.build = lambda fresh: None
+            with self.assertRaisesRegex(wramp.Problem, "west wramp capture PORT --save"):
+                wramp.record("rpi_pico", "classic", self.place / "out", "command")
+        self.assertFalse((self.place / "out").exists())
+
+
+class Emulator(Scratch):
+    def run_script(self, text, silence_s=30):
+        lines = []
+        return wramp.emulate(self.script(text), lines.append, silence_s), lines
+
+    def test_the_status_is_the_run_s_and_not_the_emulator_s(self):
+        status, lines = self.run_script(f"printf 'boot\\r\\n{DONE.format(2)}\\r\\nFAILED: run_qemu\\n'; exit 1")
+        self.assertEqual(status, 2)
+        self.assertEqual(lines, ["boot", DONE.format(2)])
+        self.assertEqual(self.run_script(f"echo '{DONE.format(0)}'; exit 1")[0], 0)
+
+    def test_a_run_that_was_not_done_fails(self):
+        status, _ = self.run_script("echo 'wramp run format=2'; exit 0")
+        self.assertEqual(status, 1)
+        self.assertIn("without a `wramp done` record", self.err.getvalue())
+        # Text that only looks like the record.
+        self.assertEqual(self.run_script("echo 'x wramp done exit=0'")[0], 1)
+
+    def test_a_silent_run_is_ended_with_its_children(self):
+        child = self.place / "child"
+        status, _ = self.run_script(f"echo begun; sleep 60 & echo $! >{child}; wait", silence_s=1)
+        self.assertEqual(status, 124)
+        with self.assertRaises(ProcessLookupError):
+            for _ in range(100):
+                os.kill(int(child.read_text()), 0)
+                wramp.subprocess.run(["sleep", "0.05"], check=True)
+
+
+class Machine(Scratch):
+    def test_how_core_was_built_is_proved_or_unknown(self):
+        self.assertEqual(wramp.core_opt(self.place, "thumbv7m-none-eabi", {}), "unknown")
+        library = self.place / "lib/rustlib"
+        library.mkdir(parents=True)
+        (library / "manifest-rust-std-thumbv7m-none-eabi").touch()
+        self.assertEqual(wramp.core_opt(self.place, "thumbv7m-none-eabi", {}), "3")
+        self.assertEqual(wramp.core_opt(self.place, "thumbv6m-none-eabi", {}), "unknown")
+        environment = {"CARGO_UNSTABLE_BUILD_STD": "core,alloc"}
+        self.assertEqual(wramp.core_opt(self.place, "xtensa", environment), "size")
+
+    def test_the_rust_target_is_read_from_the_build(self):
+        path = self.place / "rust/firmware/rust"
+        path.mkdir(parents=True)
+        (path / "sample-cargo-config.toml").write_text('[build]\ntarget = "thumbv7m-none-eabi"\n')
+        self.assertEqual(wramp.rust_target(self.place), "thumbv7m-none-eabi")
+
+    def test_the_processor_is_named_where_linux_names_it(self):
+        path = self.place / "cpuinfo"
+        self.assertIsNone(wramp.processor(path))
+        path.write_text("processor\t: 0\nmodel name\t: A Chip 9000\nmodel name\t: again\n")
+        self.assertEqual(wramp.processor(path), "A Chip 9000")
+
+    def record(self, script, sizes="text_bytes: 1\nram_beyond_bytes: 2\n"):
+        build = self.place / "build/zephyr"
+        build.mkdir(parents=True, exist_ok=True)
+        (build.parent / "CMakeCache.txt").write_text(CACHE)
+        (build / ".config").write_text("CONFIG_QEMU_TARGET=y\nCONFIG_QEMU_ICOUNT_SHIFT=2\n")
+        rust = build.parent / "rust/firmware/rust"
+        rust.mkdir(parents=True, exist_ok=True)
+        (rust / "sample-cargo-config.toml").write_text('target = "t"\n')
+        reader = self.place / "reader"
+        reader.write_text(f"#!/bin/sh\nprintf '%s' '{sizes}'\n")
+        reader.chmod(0o755)
+        firmware = wramp.Firmware("mps2/an385", "dense", build.parent)
+        out = self.place / "out"
+        with mock.patch.object(wramp.Firmware, "build"), mock.patch.object(
+            wramp.Firmware, "emulator", return_value=self.script(script)
+        ), mock.patch.object(wramp, "Firmware", return_value=firmware), mock.patch.dict(
+            os.environ, {"WRAMP": str(reader)}
+        ):
+            wramp.record("mps2/an385", "dense", out, "west wramp record ...", "3")
+        about = dict(line.split(": ", 1) for line in (out / "machine.txt").read_text().splitlines())
+        return (out / "run.log").read_text(), about
+
+    def test_a_record_holds_the_records_and_what_made_them(self):
+        log, about = self.record(f"echo boot; echo '{DONE.format(0)}'")
+        self.assertEqual(log, DONE.format(0) + "\n")
+        self.assertEqual(about["command"], "west wramp record ...")
+        self.assertEqual(about["core_opt"], "3")
+        self.assertEqual(about["icount_shift"], "2")
+        self.assertEqual(about["two_runs_identical"], "yes")
+        self.assertEqual((about["text_bytes"], about["ram_beyond_bytes"]), ("1", "2"))
+        self.assertIn("-DCONFIG_WRAMP_SLOTS=12", about["options"])
+
+    def test_two_runs_that_differ_are_told_apart(self):
+        count = self.place / "count"
+        script = f"echo x >>{count}; echo \"wramp step n=$(wc -l <{count})\"; echo '{DONE.format(0)}'"
+        log, about = self.record(script)
+        self.assertIn("n=1", log)
+        self.assertEqual(about["two_runs_identical"], "no")
+
+    def test_a_run_without_an_end_is_not_recorded(self):
+        with self.assertRaisesRegex(wramp.Problem, "(?s)nothing was recorded.*wramp run format=2"):
+            self.record("echo 'wramp run format=2'")
+        self.assertFalse((self.place / "out").exists())
+
+
+class Switches(Scratch):
+    def test_each_row_s_overlay_names_symbols_of_kconfig(self):
+        kconfig = (wramp.ROOT / "Kconfig").read_text()
+        known = {line.split()[1] for line in kconfig.splitlines() if line.startswith("config ")}
+        for row in wramp.SWITCHES:
+            for line in wramp.switch_overlay(row).splitlines():
+                symbol = line.removeprefix("CONFIG_").split("=")[0]
+                self.assertIn(symbol, known, row)
+
+    def test_each_further_row_changes_one_thing_more(self):
+        # The fast interpreter has no cache, and row s5 takes the copy of s4 away again.
+        gone = {*wramp._CACHE_16, *wramp._COPY}
+        rows = [set(wramp.SWITCHES[row]) - gone for row in wramp.SWITCHES if row.startswith("s")]
+        self.assertEqual(len(rows), 8)
+        for earlier, later in zip(rows, rows[1:]):
+            self.assertLessEqual(earlier, later)
+
+
+class Command(Scratch):
+    """The command line, through west's own class."""
+
+    def west(self, *words):
+        parser = argparse.ArgumentParser()
+        command = wramp.Wramp()
+        command.add_parser(parser.add_subparsers())
+        args, unknown = parser.parse_known_args(["wramp", *words])
+        args.verbose = 0
+        with self.assertRaises(SystemExit) as end:
+            command.run(args, unknown, str(self.place), config=Configuration())
+        return end.exception.code
+
+    def test_run_builds_runs_and_keeps_the_log(self):
+        built = []
+
+        def emulator(firmware):
+            firmware.directory.mkdir(parents=True, exist_ok=True)
+            return ["echo", DONE.format(1)]
+
+        with mock.patch.object(wramp, "ROOT", self.place), mock.patch.object(
+            wramp, "overlay_of", return_value=""
+        ), mock.patch.object(
+            wramp.Firmware, "build", lambda self, options, fresh: built.append((options, fresh))
+        ), mock.patch.object(wramp.Firmware, "emulator", emulator):
+            words = ["run", "-b", "mps2/an385", "dense", "--", "-DCONFIG_WRAMP_SLOTS=3"]
+            self.assertEqual(self.west(*words), 1)
+        self.assertEqual(built, [(["-DCONFIG_WRAMP_SLOTS=3"], False)])
+        log = self.place / "build/mps2_an385-dense/run.log"
+        self.assertEqual(log.read_text(), DONE.format(1) + "\n")
+        self.assertEqual(self.out.getvalue(), DONE.format(1) + "\n")
+
+    def test_a_board_is_flashed(self):
+        calls = []
+        with mock.patch.object(wramp.Firmware, "build"), mock.patch.object(
+            wramp.Firmware, "emulator", return_value=None
+        ), mock.patch.object(wramp, "must", lambda call, what: calls.append((call[3], what))):
+            self.assertEqual(self.west("run", "-b", "rpi_pico"), 0)
+        self.assertEqual(calls, [("flash", "flashing")])
+        self.assertIn("west wramp capture PORT", self.err.getvalue())
+
+    def test_what_is_wrong_is_said_before_anything_is_built(self):
+        with mock.patch.object(wramp, "must", side_effect=AssertionError("built")):
+            self.assertEqual(self.west("run", "-b", "x", "nonsense"), 2)
+            self.assertEqual(self.west("run", "-b", "x", "dense", "fast"), 2)
+            self.assertEqual(self.west("run", "-b", "x", "--nonsense"), 1)
+            self.assertEqual(self.west("record", "-b", "x", "classic", "nonsense"), 2)
+            self.assertEqual(self.west("capture", "--save"), 2)
+
+    def test_capture_hands_everything_on(self):
+        done = types.SimpleNamespace(returncode=3)
+        with mock.patch.object(wramp.subprocess, "run", return_value=done) as run:
+            self.assertEqual(self.west("capture", "--baud", "9600", "/dev/ttyACM0", "--save"), 3)
+        self.assertEqual(
+            run.call_args.args[0][1:], ["capture", "--baud", "9600", "/dev/ttyACM0", "--save"]
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()

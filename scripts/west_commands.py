@@ -1,0 +1,573 @@
+"""`west wramp`: builds, runs, flashes and records the firmware.
+
+West loads this file in a workspace of wramp (scripts/bootstrap makes one). Each
+command prints the calls it makes, so that a reader can repeat them by hand.
+
+The functions at the top need no west and no Zephyr; scripts/tests has their tests.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import os
+import platform
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from west.commands import WestCommand
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# The preset without an overlay.
+PLAIN = "classic"
+
+# A run that prints nothing for this long hangs. The longest silence of a preset is the start
+# of the first step of `dense` on a loaded machine.
+SILENCE_S = 600
+
+NOT_FINISHED = 1
+TIMED_OUT = 124
+
+
+class Problem(Exception):
+    """What is wrong, and what to do about it."""
+
+
+# ---- Names ------------------------------------------------------------------------
+
+
+def board_directory(board):
+    """The board in a path: mps2/an385 is mps2_an385.
+
+    `claim` in rust/cli/src/model/results.rs names the directories of `wramp capture --save`
+    by the same rule.
+    """
+    return re.sub(r"[^A-Za-z0-9_-]", "-", board.replace("/", "_"))
+
+
+def presets(root=ROOT):
+    """All presets: `classic`, and each overlay beside prj.conf."""
+    overlays = sorted(path.stem for path in root.glob("*.conf") if path.stem != "prj")
+    return [PLAIN, *overlays]
+
+
+def overlay_of(preset, root=ROOT):
+    """The value of EXTRA_CONF_FILE; empty for `classic`. A preset may be a path."""
+    if preset == PLAIN:
+        return ""
+    if preset.endswith(".conf"):
+        path = Path(preset).resolve()
+        if not path.is_file():
+            raise Problem(f"there is no overlay {preset}")
+        return str(path)
+    if preset not in presets(root):
+        names = ", ".join(presets(root))
+        raise Problem(
+            f"there is no preset `{preset}`: name one of {names}, or the path of an overlay"
+        )
+    return f"{preset}.conf"
+
+
+def preset_name(preset):
+    return Path(preset).stem if preset.endswith(".conf") else preset
+
+
+def split_words(words):
+    """Separates presets from CMake's arguments.
+
+    Python 3.12 and later keep the `--` between the two, earlier ones drop it. CMake's
+    arguments start with a dash in any case, and presets never do.
+    """
+    names = []
+    for place, word in enumerate(words):
+        if word.startswith("-"):
+            return names, [word for word in words[place:] if word != "--"]
+        names.append(word)
+    return names, []
+
+
+# ---- What a build directory says about itself ---------------------------------------
+
+
+def cache_entries(text):
+    """Name to value, from the text of a CMakeCache.txt."""
+    return dict(re.findall(r"^([\w./-]+):[A-Z]+=(.*)$", text, re.MULTILINE))
+
+
+def effective_options(cache):
+    """The options of this call and of earlier ones that shaped the build.
+
+    Zephyr remembers `-DCONFIG_X=y` as CLI_CONFIG_X, and EXTRA_CONF_FILE as itself. Both
+    outlive the call that gave them.
+    """
+    kept = [f"-D{name[4:]}={cache[name]}" for name in sorted(cache) if name.startswith("CLI_CONFIG_")]
+    files = ("EXTRA_CONF_FILE", "EXTRA_DTC_OVERLAY_FILE", "CONF_FILE", "SHIELD", "SNIPPET")
+    kept += [f"-D{name}={cache[name]}" for name in files if cache.get(name)]
+    # Zephyr writes its default down as well: prj.conf and what boards/ has.
+    default = f"-DCONF_FILE={ROOT / 'prj.conf'}"
+    return [option for option in kept if option.split(";")[0] != default]
+
+
+def kconfig_symbols(text):
+    """Name to value, from the text of a .config; a string keeps no quotes."""
+    pairs = re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.MULTILINE)
+    return {name: value.strip('"') for name, value in pairs}
+
+
+def end_of_run(line):
+    """The exit status in a `wramp done` record, or None."""
+    if line.startswith("wramp done "):
+        found = re.search(r" exit=(\d+)\b", line)
+        return int(found[1]) if found else None
+    return None
+
+
+def core_opt(sysroot, target, environment):
+    """How Rust's core was compiled: `3` as rustup ships it, `size`, or `unknown`.
+
+    The size of an image depends on it. A precompiled library does not say, so only the two
+    cases that a file or a variable proves are named.
+    """
+    if environment.get("CARGO_UNSTABLE_BUILD_STD") or environment.get("RUSTUP_TOOLCHAIN") == "esp":
+        # Built as part of the firmware, whose profile says opt-level = "z".
+        return "size"
+    # rustup leaves this file for each target that it installs.
+    shipped = Path(sysroot, "lib/rustlib", f"manifest-rust-std-{target}")
+    return "3" if shipped.is_file() else "unknown"
+
+
+# ---- Rows of `switches` ---------------------------------------------------------------
+
+_NO_AOT = ("WRAMP_AOT=n",)
+_FIT = ("WRAMP_FIT_WASM_STACK=y",)
+_CACHE_16 = ("WRAMP_BLOCK_ADDR_CACHE_SIZE=16",)
+_FAST = ("WRAMP_INTERPRETER_FAST=y",)
+_COPY = ("WRAMP_MODULE_COPY=y",)
+_SPEED = ("WRAMP_INTERPRETER_SPEED=y",)
+_POOL = ("WRAMP_MODE_POOL=y", "WRAMP_WORKERS=1", "WRAMP_RESIDENTS=1")
+
+# One instance of each workload, so that nothing shares the CPU with a call.
+SWITCHES_BASE = ("WRAMP_AOT=y", "WRAMP_SLOTS=1", "WRAMP_WORKLOAD_STATE=y", "WRAMP_WORKLOAD_NEST=y")
+
+# A row `a` changes one thing of the published configuration. Each row `s` changes one more
+# thing than the row before it.
+SWITCHES = {
+    "0-published": (),
+    "a1-no-aot": _NO_AOT,
+    "a2-fitted-stack": _FIT,
+    "a3-cache-16": _CACHE_16,
+    "a4-cache-4": ("WRAMP_BLOCK_ADDR_CACHE_SIZE=4",),
+    "a5-fast-copying": _FAST + _COPY,
+    "a6-fast": _FAST,
+    "a7-O2": _SPEED,
+    "a8-pool": _POOL,
+    "s1-no-aot": _NO_AOT,
+    "s2-fitted-stack": _NO_AOT + _FIT,
+    "s3-cache-16": _NO_AOT + _FIT + _CACHE_16,
+    "s4-fast-copying": _NO_AOT + _FIT + _FAST + _COPY,
+    "s5-from-flash": _NO_AOT + _FIT + _FAST,
+    "s6-O2": _NO_AOT + _FIT + _FAST + _SPEED,
+    "s7-pool": _NO_AOT + _FIT + _FAST + _SPEED + _POOL,
+    "s8-metering": _NO_AOT + _FIT + _FAST + _SPEED + _POOL + ("WRAMP_METERING=y",),
+}
+
+
+def switch_overlay(row):
+    """The text of a row's overlay."""
+    return "".join(f"CONFIG_{symbol}\n" for symbol in SWITCHES_BASE + SWITCHES[row])
+
+
+# ---- Calls ----------------------------------------------------------------------------
+
+
+def show(call):
+    print(f"+ {shlex.join(map(str, call))}", file=sys.stderr, flush=True)
+
+
+def must(call, what):
+    """Runs a call whose failure ends the command."""
+    show(call)
+    if subprocess.run(call, cwd=ROOT).returncode != 0:
+        raise Problem(f"{what} failed; what it printed says why")
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+def answer(*call):
+    """The first line that a call prints, or None where it cannot be made."""
+    try:
+        done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    lines = done.stdout.splitlines()
+    return lines[0] if done.returncode == 0 and lines else None
+
+
+def emulate(call, sink, silence_s=SILENCE_S):
+    """Runs an emulator and hands each line of its UART to `sink`.
+
+    Returns the status of the run: what `wramp done` says, 124 after `silence_s` seconds
+    without a byte, and 1 where the emulator ends without that record. The emulator's own
+    status is of no use here: ninja replaces it by 1.
+    """
+    show(call)
+    status = None
+    # A group of its own, so that the end of a silent run reaches the emulator below ninja.
+    with subprocess.Popen(
+        call, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+
+        def stop(_signal=None, _frame=None):
+            os.killpg(process.pid, signal.SIGTERM)
+
+        def silent(_signal, _frame):
+            nonlocal status
+            status = TIMED_OUT
+            stop()
+
+        earlier = signal.signal(signal.SIGALRM, silent)
+        try:
+            signal.alarm(silence_s)
+            for raw in process.stdout:
+                signal.alarm(silence_s)
+                if status is not None:
+                    # The run is over. ninja and west complain of QEMU's exit status now.
+                    continue
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                sink(line)
+                status = end_of_run(line)
+        except KeyboardInterrupt:
+            stop()
+            raise
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, earlier)
+    if status == TIMED_OUT:
+        print(f"west wramp: no output for {silence_s} s: the run hangs", file=sys.stderr)
+    elif status is None:
+        print("west wramp: the run ended without a `wramp done` record", file=sys.stderr)
+        status = NOT_FINISHED
+    return status
+
+
+@dataclasses.dataclass
+class Firmware:
+    """A build directory, for one board and one preset."""
+
+    board: str
+    preset: str
+    directory: Path
+
+    @property
+    def cache(self):
+        path = self.directory / "CMakeCache.txt"
+        return cache_entries(path.read_text(errors="replace")) if path.is_file() else {}
+
+    @property
+    def symbols(self):
+        return kconfig_symbols((self.directory / "zephyr/.config").read_text())
+
+    def build(self, options=(), fresh=False):
+        """Builds, and prints the options that shaped the build, of earlier calls too."""
+        arguments = [f"-DEXTRA_CONF_FILE={overlay_of(self.preset)}", *options]
+        if fresh:
+            # Forgets what earlier calls and menuconfig chose, and keeps what was compiled.
+            arguments = ["-UCLI_CONFIG_*", "-UEXTRA_*", *arguments]
+            (self.directory / "zephyr/.config").unlink(missing_ok=True)
+        must(
+            [*WEST, "build", "-b", self.board, "-d", self.directory, ROOT, "--", *arguments],
+            "the build",
+        )
+        effective = effective_options(self.cache)
+        print(f"options: {shlex.join(effective) or 'none, prj.conf alone'}", file=sys.stderr)
+        given = {option for option in arguments if option.startswith("-DCONFIG_")}
+        stale = [o for o in effective if o.startswith("-DCONFIG_") and o not in given]
+        if stale:
+            print(
+                f"west wramp: {shlex.join(stale)} stayed from an earlier call; "
+                "--fresh forgets it",
+                file=sys.stderr,
+            )
+
+    def emulator(self):
+        """The call that runs the image here, or None for a real board."""
+        simulator = self.directory / "zephyr/zephyr.exe"
+        if simulator.is_file():
+            # At once, not in real time.
+            return [str(simulator), "-no-rt"]
+        if self.symbols.get("QEMU_TARGET") == "y":
+            return [*WEST, "build", "-d", str(self.directory), "-t", "run"]
+        return None
+
+
+# The west that runs this, wherever it is installed.
+WEST = [sys.executable, "-m", "west"]
+
+
+def describe(firmware, command, identical, opt=None):
+    """The lines of machine.txt: what made a record, and on what."""
+    cache, symbols = firmware.cache, firmware.symbols
+    changed = answer("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
+    commit = answer("git", "describe", "--always") or "unknown"
+    sysroot = answer("rustc", "--print", "sysroot") or ""
+    rows = [
+        ("date", now().strftime("%Y-%m-%dT%H:%M:%SZ")),
+        ("command", command),
+        ("options", shlex.join(effective_options(cache))),
+        # What earlier records changed in results/ changed nothing that runs.
+        ("commit", commit + ("-dirty" if changed else "")),
+        ("system", f"{platform.system()} {platform.release()} {platform.machine()}"),
+        ("cpu", processor(Path("/proc/cpuinfo"))),
+        ("rustc", answer("rustc", "--version")),
+        ("core_opt", opt or core_opt(sysroot, rust_target(firmware.directory), os.environ)),
+        ("cc", compiler(cache)),
+    ]
+    if symbols.get("QEMU_TARGET") == "y" and cache.get("QEMU"):
+        rows.append(("qemu", answer(cache["QEMU"], "--version")))
+    rows.append(("icount_shift", symbols.get("QEMU_ICOUNT_SHIFT")))
+    rows.append(("two_runs_identical", "yes" if identical else "no"))
+    lines = [f"{key}: {value}" for key, value in rows if value not in (None, "")]
+    return lines + image_sizes(firmware.directory / "zephyr")
+
+
+def image_sizes(directory):
+    """The lines `text_bytes` and `ram_beyond_bytes`, of the one reader of images there is."""
+    call = [os.environ.get("WRAMP", ROOT / "scripts/wramp"), "check", "--image", directory]
+    done = subprocess.run(call, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Problem(f"{shlex.join(map(str, call))} failed: the sizes of the image are not known")
+    return done.stdout.splitlines()
+
+
+def processor(cpuinfo):
+    if not cpuinfo.is_file():
+        return None
+    found = re.search(r"^model name\s*:\s*(.*)$", cpuinfo.read_text(), re.MULTILINE)
+    return found[1] if found else None
+
+
+def compiler(cache):
+    path = cache.get("CMAKE_C_COMPILER")
+    return answer(path, "--version") if path else None
+
+
+def rust_target(directory):
+    """The target that zephyr-lang-rust chose; its generated cargo configuration names it."""
+    path = directory / "rust/firmware/rust/sample-cargo-config.toml"
+    found = re.search(r'^target = "(.*)"$', path.read_text(), re.MULTILINE)
+    return found[1] if found else "unknown"
+
+
+def record(board, preset, out, command, opt=None):
+    """Builds, runs twice, and keeps the records and a description of what made them."""
+    firmware = Firmware(board, preset, ROOT / "build" / f"{board_directory(board)}-record")
+    firmware.build(fresh=True)
+    call = firmware.emulator()
+    if call is None:
+        raise Problem(
+            f"{board} is not emulated here: `west wramp run -b {board}` flashes it, "
+            "`west wramp capture PORT --save` records it"
+        )
+    runs = []
+    for _ in range(2):
+        lines = []
+        emulate(call, lines.append)
+        if all(end_of_run(line) is None for line in lines):
+            tail = "\n".join(lines[-5:])
+            raise Problem(f"the run was not done, so nothing was recorded; its last lines:\n{tail}")
+        runs.append([line for line in lines if line.startswith("wramp ")])
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "run.log").write_text("".join(f"{line}\n" for line in runs[0]))
+    about = describe(firmware, command, runs[0] == runs[1], opt)
+    (out / "machine.txt").write_text("".join(f"{line}\n" for line in about))
+    print(out.relative_to(ROOT) if out.is_relative_to(ROOT) else out)
+    if "core_opt: unknown" in about:
+        print(
+            "west wramp: how Rust's core was built is not known; --core-opt says it",
+            file=sys.stderr,
+        )
+
+
+# ---- The command ----------------------------------------------------------------------
+
+RUN_HELP = """\
+Builds into build/<board>[-<preset>] and runs the image where the board is emulated
+(native_sim, QEMU): what its UART prints comes out here and stays in run.log in the build
+directory. The exit status is the run's own. A real board is flashed; then
+`west wramp capture PORT` reads it.
+
+  west wramp run -b native_sim/native/64
+  west wramp run -b mps2/an385 dense
+  west wramp run -b rpi_pico fast --build-only
+  west wramp run -b mps2/an385 -- -DCONFIG_WRAMP_SLOTS=12
+
+CMake remembers each -DCONFIG_... of an earlier call for the same build directory. The line
+`options:` shows all that are in force, and --fresh forgets them.
+"""
+
+RECORD_HELP = """\
+Builds each preset, runs it twice, and keeps the records and a description of what made
+them in results/<board>/<date>-<preset>. A preset may be the path of an overlay. This is
+for emulated boards; `west wramp capture PORT --save` records a real one.
+
+  west wramp record -b mps2/an385 classic published fast
+"""
+
+SWITCHES_HELP = """\
+Builds and runs the published configuration once for each row, and records the runs in
+results/switches/<date>-<board>. `wramp table --show costs` compares them. A row takes
+about a minute.
+
+  west wramp switches -b mps2/an385
+  west wramp switches -b mps2/an385 --row 0-published --row s6-O2
+"""
+
+CAPTURE_HELP = """\
+Reads the UART of a board until the run is done: `wramp capture` with all its options.
+`scripts/wramp capture --help` lists them.
+
+  west wramp capture /dev/ttyACM0 --save
+"""
+
+
+class Wramp(WestCommand):
+    """`west wramp run`, `record`, `switches` and `capture`."""
+
+    def __init__(self):
+        super().__init__(
+            "wramp",
+            "build, run, flash and record wramp's firmware",
+            "Finds out how many isolated WebAssembly instances fit on a board.",
+            accepts_unknown_args=True,
+        )
+
+    def do_add_parser(self, parser_adder):
+        raw = argparse.RawDescriptionHelpFormatter
+        parser = parser_adder.add_parser(
+            self.name,
+            help=self.help,
+            description=self.description,
+            formatter_class=raw,
+            epilog=f"presets: {', '.join(presets())}",
+        )
+        commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+        def command(name, summary, text, board=True):
+            sub = commands.add_parser(
+                name, help=summary, description=text, formatter_class=raw
+            )
+            if board:
+                sub.add_argument(
+                    "-b", "--board", required=True, help="as `west build` takes it, mps2/an385 say"
+                )
+            return sub
+
+        run = command("run", "build, then run or flash", RUN_HELP)
+        run.add_argument("--build-only", action="store_true", help="neither run nor flash")
+        run.add_argument(
+            "--fresh", action="store_true", help="forget the options of earlier calls"
+        )
+        run.add_argument(
+            "words",
+            nargs="*",
+            metavar="PRESET | -- CMAKE-ARGUMENT",
+            help=f"one of {', '.join(presets())} ({PLAIN} where none is named)",
+        )
+        run.set_defaults(act=self.run_board)
+
+        keep = command("record", "run twice and keep the records in results/", RECORD_HELP)
+        keep.add_argument("preset", nargs="+", metavar="PRESET")
+        keep.set_defaults(act=self.record)
+
+        rows = command("switches", "record what each build switch saves", SWITCHES_HELP)
+        rows.add_argument(
+            "--row", action="append", choices=list(SWITCHES), metavar="ROW", help=", ".join(SWITCHES)
+        )
+        rows.set_defaults(act=self.switches)
+        for sub in (keep, rows):
+            sub.add_argument(
+                "--core-opt",
+                choices=["3", "size"],
+                help="how Rust's core was compiled, where this command cannot find out",
+            )
+
+        capture = command("capture", "read a board's UART", CAPTURE_HELP, board=False)
+        capture.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PORT [OPTION...]")
+        capture.set_defaults(act=self.capture)
+        return parser
+
+    def do_run(self, args, unknown_args):
+        if unknown_args and args.command != "capture":
+            self.die(
+                f"unknown argument {unknown_args[0]}; `west wramp {args.command} --help` lists "
+                "them, and what is meant for CMake follows `--`"
+            )
+        try:
+            sys.exit(args.act(args, unknown_args))
+        except Problem as problem:
+            self.die(str(problem), exit_code=2)
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    def run_board(self, args, _unknown):
+        names, options = split_words(args.words)
+        if len(names) > 1:
+            raise Problem(f"one preset at a time, not {' and '.join(names)}")
+        preset = names[0] if names else PLAIN
+        overlay_of(preset)
+        suffix = "" if preset == PLAIN else f"-{preset_name(preset)}"
+        directory = ROOT / "build" / f"{board_directory(args.board)}{suffix}"
+        firmware = Firmware(args.board, preset, directory)
+        firmware.build(options, fresh=args.fresh)
+        if args.build_only:
+            return 0
+        call = firmware.emulator()
+        if call is None:
+            must([*WEST, "flash", "-d", directory], "flashing")
+            print("flashed; `west wramp capture PORT` reads the run", file=sys.stderr)
+            return 0
+        with open(directory / "run.log", "w", encoding="utf-8") as log:
+
+            def both(line):
+                print(line, flush=True)
+                print(line, file=log, flush=True)
+
+            return emulate(call, both)
+
+    def record(self, args, _unknown):
+        for preset in args.preset:
+            overlay_of(preset)
+        board = board_directory(args.board)
+        for preset in args.preset:
+            date = now().date()
+            out = ROOT / "results" / board / f"{date}-{preset_name(preset)}"
+            command = f"west wramp record -b {args.board} {preset}"
+            record(args.board, preset, out, command, args.core_opt)
+        return 0
+
+    def switches(self, args, _unknown):
+        date = now().date()
+        out = ROOT / "results/switches" / f"{date}-{board_directory(args.board)}"
+        work = ROOT / "build/switches"
+        work.mkdir(parents=True, exist_ok=True)
+        for row in args.row or SWITCHES:
+            overlay = work / f"{row}.conf"
+            overlay.write_text(switch_overlay(row))
+            command = f"west wramp switches -b {args.board} --row {row}"
+            record(args.board, str(overlay), out / row, command, args.core_opt)
+        return 0
+
+    def capture(self, args, unknown):
+        words = unknown + [word for word in args.arguments if word != "--"]
+        if not any(not word.startswith("-") for word in words):
+            raise Problem("name the port: `west wramp capture /dev/ttyACM0`")
+        # --save writes to results/, which is this repository's.
+        place = ROOT if "--save" in words else None
+        return subprocess.run([ROOT / "scripts/wramp", "capture", *words], cwd=place).returncode
