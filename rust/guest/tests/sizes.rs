@@ -59,3 +59,45 @@ fn no_guest_of_ours_has_a_better_flag() {
         assert_eq!(report.custom_bytes, 0, "{path}");
     }
 }
+
+/// The rows of the table in docs/guest.md.
+fn rows() -> String {
+    let mut rows = String::new();
+    for path in [
+        "rust/guest/examples/counter.rs",
+        "rust/guest/examples/filter.rs",
+        "rust/guest/examples/rule.rs",
+        "rust/guest/examples/pipeline.rs",
+        "guest/counter.c",
+        "guest/echo.c",
+        "guest/sha256.c",
+    ] {
+        let module = path.rsplit_once('.').map(|(stem, _)| format!("{stem}.wasm")).unwrap();
+        let (narrow, wide) = (report(&module), sizes(&guest(&module), Layout::BOTH_64).unwrap());
+        let numbers = [
+            narrow.module_bytes,
+            narrow.part("linear-memory"),
+            narrow.instance_bytes(),
+            wide.instance_bytes(),
+        ];
+        let cells: Vec<_> = numbers.iter().map(|&number| grouped(number)).collect();
+        rows += &format!("| [`{path}`](../{path}) | {} |\n", cells.join(" | "));
+    }
+    rows
+}
+
+/// `1248` as `1,248`: all are below a million.
+fn grouped(number: u64) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{},{:03}", number / 1_000, number % 1_000),
+    }
+}
+
+#[test]
+fn the_table_in_the_documentation_is_that_of_the_modules() {
+    let page = std::fs::read_to_string(reference::root().join("docs/guest.md")).unwrap();
+    let table = page.split("<!-- sizes -->").nth(1).unwrap().split("<!-- end -->").next().unwrap();
+    let in_page: String = table.lines().skip(3).map(|line| format!("{line}\n")).collect();
+    assert_eq!(in_page, rows(), "put these rows into docs/guest.md:\n{}", rows());
+}
