@@ -154,6 +154,7 @@ fn lines_are_formatted_and_cut() {
 
 /// The attribute's refusals, each at compile time, with the sentence that helps.
 #[test]
+#[cfg_attr(miri, ignore = "it starts a compiler")]
 fn what_cannot_be_a_task_is_refused() {
     // The proc macro and the library, as cargo built them for this test.
     let deps = env::current_exe().unwrap().parent().unwrap().to_owned();
