@@ -1,6 +1,6 @@
 //! A module's initial memory: zeros, with data segments over them.
 
-use crate::block::{BLOCK, Words};
+use crate::block::{BLOCK, Words, is_zero};
 
 /// Bytes that lie somewhere in a module's initial memory.
 #[derive(Clone, Copy, Debug)]
@@ -43,21 +43,51 @@ impl<'a> Image<'a> {
         ascending.then_some(Self { segments })
     }
 
-    /// A walk through the image of a memory of that length, from its begin.
+    /// A walk through a memory of that length, from its begin.
     pub(crate) const fn walk(self, memory_bytes: usize) -> Walk<'a> {
-        Walk { ahead: self.segments, memory_bytes }
+        Walk { ahead: self.segments, memory_bytes, next: 0 }
     }
 }
 
-/// A walk through an image, a block at a time, forward only.
+/// A walk through a memory and its image, a block at a time, forward only.
 pub(crate) struct Walk<'a> {
     /// The segments that do not end before the block that was asked for last.
     ahead: &'a [Segment<'a>],
     /// What lies beyond is no part of the image, even within the last block.
     memory_bytes: usize,
+    /// Where the search for a difference goes on.
+    next: usize,
 }
 
 impl Walk<'_> {
+    /// The next block that differs from the image: its offset, and the difference. Blocks
+    /// that it has passed may be written to in between.
+    pub(crate) fn next_difference(&mut self, memory: &[u8]) -> Option<(usize, Words)> {
+        while self.next < memory.len() {
+            self.next += self.zeros_ahead(memory);
+            let offset = self.next;
+            let block = memory.get(offset..).unwrap_or_default();
+            let block = &block[..block.len().min(BLOCK)];
+            self.next += block.len();
+            let difference = self.difference(offset, load(block));
+            if !is_zero(&difference) {
+                return Some((offset, difference));
+            }
+        }
+        None
+    }
+
+    /// Bytes of whole blocks ahead that are zeros in memory and image. This is where most
+    /// of the time goes if a page is parked, so it reads words and does nothing else.
+    fn zeros_ahead(&self, memory: &[u8]) -> usize {
+        let segment = self.ahead.first().map_or(usize::MAX, Segment::begin);
+        let ahead = memory.get(self.next..segment.min(memory.len())).unwrap_or_default();
+        let blocks = ahead.as_chunks::<BLOCK>().0.as_flattened();
+        // A memory that is not aligned is compared block by block.
+        let blocks: &[Words] = bytemuck::try_cast_slice(blocks).unwrap_or_default();
+        blocks.iter().take_while(|words| is_zero(words)).count() * BLOCK
+    }
+
     /// The difference of `words`, the block at `offset`, and the image. One comparison
     /// where the image is zero up to the next segment.
     #[inline]

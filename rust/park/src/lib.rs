@@ -2,10 +2,10 @@
 //!
 //! An engine's instance costs hundreds of bytes, and its linear memory thousands. Its own
 //! state is less: its mutable globals, and what its memory differs in from the module's
-//! [`Image`]. This crate writes that difference ([`encode`]), puts it back ([`apply`]), and
-//! turns one guest's memory into the image again for the next guest ([`undo`]). It keeps
-//! the records of many instances in one region that the machine lends: in [`Fixed`] if
-//! all have the same length, in [`Cells`] otherwise; a [`Store`] is either.
+//! [`Image`]. This crate writes that difference and turns the memory into the image again
+//! for the next guest ([`take`]), and puts a difference back ([`apply`]). It keeps the
+//! records of many instances in one region that the machine lends: in [`Fixed`] if all have
+//! the same length, in [`Cells`] otherwise; a [`Store`] is either.
 //!
 //! Principles:
 //!
@@ -36,7 +36,7 @@ pub use block::BLOCK;
 pub use cells::{Cells, Layout};
 pub use fixed::Fixed;
 pub use image::{Image, Segment};
-pub use memory::{Reader, apply, changed, dirty, encode, max_encoded_len, reset, undo};
+pub use memory::{Reader, apply, changed, dirty, encode, max_encoded_len, reset, take, undo};
 pub use seal::{Opening, SEAL, Sealing};
 pub use store::Store;
 pub use stream::{Buffer, Count, Malformed, Record, Refused, Sink, Source};

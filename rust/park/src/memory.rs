@@ -7,8 +7,6 @@
 //!
 //! Every state has one record: a gap is as long as it can be, a number as short.
 
-use core::ops::ControlFlow;
-
 use crate::block::{self, BLOCK, MOST, Words};
 use crate::image::{Image, load, store};
 use crate::{Malformed, Refused, Sink, Source};
@@ -35,36 +33,33 @@ pub const fn max_encoded_len(memory_bytes: usize) -> usize {
 ///
 /// # Errors
 /// Those of the sink. `Full` for a memory of 4 GiB, whose length is no 32-bit number.
-pub fn encode(memory: &[u8], image: Image<'_>, mut sink: impl Sink) -> Result<u32, Refused> {
-    let length = u32::try_from(memory.len()).map_err(|_| Refused::Full)?;
-    let mut item = [0; ITEM];
-    let used = put_number(&mut item, length);
-    sink.put(&item[..used])?;
-    let (mut clean, mut differ) = (0, 0);
-    let mut put = |words: Option<&Words>, clean: u32| {
-        let mut used = 0;
-        if clean > 0 {
-            item[0] = 0;
-            used = 1 + put_number(&mut item[1..], clean);
-        }
-        if let (Some(words), Some(into)) = (words, item[used..].first_chunk_mut()) {
-            used += block::write(words, into);
-        }
-        sink.put(&item[..used])
-    };
+pub fn encode(memory: &[u8], image: Image<'_>, sink: impl Sink) -> Result<u32, Refused> {
+    let mut writer = Writer::new(memory.len(), sink)?;
     let mut walk = image.walk(memory.len());
-    for (offset, block) in (0..).step_by(BLOCK).zip(memory.chunks(BLOCK)) {
-        let words = walk.difference(offset, load(block));
-        if words == Words::default() {
-            clean += 1;
-        } else {
-            put(Some(&words), clean)?;
-            clean = 0;
-            differ += 1;
-        }
+    while let Some((offset, difference)) = walk.next_difference(memory) {
+        writer.put(offset, &difference)?;
     }
-    put(None, clean)?;
-    Ok(differ)
+    writer.finish()
+}
+
+/// Writes how a memory differs from the image, and turns it into the image on the way: what
+/// [`encode`] and [`undo`] do together, for little more than the time of the first.
+///
+/// The memory is the image afterwards, whatever is returned. If the sink refuses, the state
+/// is lost but for the record that was parked before: where the instance shall go on
+/// nevertheless, [`encode`] leaves it as it is.
+///
+/// # Errors
+/// Those of [`encode`].
+pub fn take(memory: &mut [u8], image: Image<'_>, sink: impl Sink) -> Result<u32, Refused> {
+    let mut writer = Writer::new(memory.len(), sink);
+    let mut walk = image.walk(memory.len());
+    while let Some((offset, difference)) = walk.next_difference(memory) {
+        exclusive_or(&mut memory[offset..], &difference);
+        let put = writer.as_mut().map_or(Ok(()), |writer| writer.put(offset, &difference));
+        writer = put.and(writer);
+    }
+    writer?.finish()
 }
 
 /// The number of blocks in which a memory differs from the image. It stops at `most`: to
@@ -72,15 +67,8 @@ pub fn encode(memory: &[u8], image: Image<'_>, mut sink: impl Sink) -> Result<u3
 #[must_use]
 pub fn dirty(memory: &[u8], image: Image<'_>, most: u32) -> u32 {
     let mut walk = image.walk(memory.len());
-    let blocks = (0..).step_by(BLOCK).zip(memory.chunks(BLOCK));
-    let differs = |(offset, block)| walk.difference(offset, load(block)) != Words::default();
-    let count = blocks.map(differs).try_fold(0, |count, differs| match count {
-        count if count == most => ControlFlow::Break(count),
-        count => ControlFlow::Continue(count + u32::from(differs)),
-    });
-    match count {
-        ControlFlow::Break(count) | ControlFlow::Continue(count) => count,
-    }
+    let differs = |_: &u32| walk.next_difference(memory).is_some();
+    (0..most).take_while(differs).count() as u32
 }
 
 /// Turns a memory that equals the image into the one that was encoded.
@@ -91,21 +79,25 @@ pub fn dirty(memory: &[u8], image: Image<'_>, most: u32) -> u32 {
 /// # Errors
 /// Then the memory holds neither. [`reset`] makes it the image again.
 pub fn apply(source: impl Source, memory: &mut [u8]) -> Result<(), Malformed> {
-    for_each(source, memory, |_, words, block| {
-        let there = load(block);
-        store(core::array::from_fn(|row| there[row] ^ words[row]), block);
+    let mut difference = Words::default();
+    for_each(source, memory, |_, written, block| {
+        let used = read_block(written, &mut difference, block.len())?;
+        exclusive_or(block, &difference);
+        Ok(used)
     })
 }
 
 /// Turns a memory that was encoded back into the image. It touches only the blocks that the
-/// record has, and writes the image into them whatever they hold.
+/// record has, and writes the image into them whatever they hold. Where most blocks differ
+/// [`reset`] is faster.
 ///
 /// # Errors
 /// Then the memory is not the image. [`reset`] makes it so.
 pub fn undo(source: impl Source, memory: &mut [u8], image: Image<'_>) -> Result<(), Malformed> {
     let mut walk = image.walk(memory.len());
-    for_each(source, memory, |offset, _, block| {
+    for_each(source, memory, |offset, written, block| {
         store(walk.difference(offset, Words::default()), block);
+        block::length(written)
     })
 }
 
@@ -114,14 +106,19 @@ pub fn undo(source: impl Source, memory: &mut [u8], image: Image<'_>) -> Result<
 pub fn reset(memory: &mut [u8], image: Image<'_>) -> u32 {
     let mut walk = image.walk(memory.len());
     let mut differed = 0;
-    for (offset, block) in (0..).step_by(BLOCK).zip(memory.chunks_mut(BLOCK)) {
-        let initial = walk.difference(offset, Words::default());
-        if load(block) != initial {
-            store(initial, block);
-            differed += 1;
-        }
+    while let Some((offset, difference)) = walk.next_difference(memory) {
+        exclusive_or(&mut memory[offset..], &difference);
+        differed += 1;
     }
     differed
+}
+
+/// Turns the block at the begin of `memory` into its image, or the image into the block.
+fn exclusive_or(memory: &mut [u8], difference: &Words) {
+    let length = memory.len().min(BLOCK);
+    let block = &mut memory[..length];
+    let words = load(block);
+    store(core::array::from_fn(|row| words[row] ^ difference[row]), block);
 }
 
 /// In how many blocks two states of an instance differ: what its calls in between made
@@ -151,27 +148,78 @@ pub fn changed(before: impl Source, after: impl Source) -> Result<u32, Malformed
     }
 }
 
-/// Calls `change` with the offset, the difference and the memory of each block of a record.
+/// Calls `change` with each block of a record: its offset, how it is written, and the
+/// memory there. It returns the length of what is written.
 fn for_each(
     source: impl Source,
     memory: &mut [u8],
-    mut change: impl FnMut(usize, Words, &mut [u8]),
+    mut change: impl FnMut(usize, &[u8; MOST], &mut [u8]) -> Result<usize, Malformed>,
 ) -> Result<(), Malformed> {
     let mut reader = Reader::new(source)?;
     if u32::try_from(memory.len()) != Ok(reader.memory_bytes()) {
         return Err(Malformed);
     }
-    let mut rest = memory;
-    let mut passed = 0;
-    while let Some((number, words)) = reader.next_block()? {
-        let offset = number as usize * BLOCK;
-        let ahead = rest.get_mut(offset - passed..).ok_or(Malformed)?;
-        let (block, behind) = ahead.split_at_mut(BLOCK.min(ahead.len()));
-        change(offset, words, block);
-        passed = offset + block.len();
-        rest = behind;
+    let mut more = true;
+    while more {
+        more = reader.next(|number, written| {
+            let offset = number as usize * BLOCK;
+            let end = memory.len().min(offset + BLOCK);
+            change(offset, written, memory.get_mut(offset..end).ok_or(Malformed)?)
+        })?;
     }
     Ok(())
+}
+
+/// Reads a block, of which so many bytes are within the memory.
+fn read_block(written: &[u8; MOST], words: &mut Words, inside: usize) -> Result<usize, Malformed> {
+    let used = block::read(written, words)?;
+    if inside < BLOCK && reaches_beyond(words, inside) { Err(Malformed) } else { Ok(used) }
+}
+
+/// Writes a record block by block.
+struct Writer<S> {
+    sink: S,
+    /// Blocks of the memory, blocks that are written, and how many of these differed.
+    blocks: u32,
+    next: u32,
+    dirty: u32,
+}
+
+impl<S: Sink> Writer<S> {
+    fn new(memory_bytes: usize, mut sink: S) -> Result<Self, Refused> {
+        let memory_bytes = u32::try_from(memory_bytes).map_err(|_| Refused::Full)?;
+        let mut number = [0; NUMBER];
+        let used = put_number(&mut number, memory_bytes);
+        sink.put(&number[..used])?;
+        Ok(Self { sink, blocks: memory_bytes.div_ceil(BLOCK as u32), next: 0, dirty: 0 })
+    }
+
+    /// Puts the block at `offset`, with the gap before it.
+    fn put(&mut self, offset: usize, difference: &Words) -> Result<(), Refused> {
+        // Within a memory whose length is a u32.
+        let number = (offset / BLOCK) as u32;
+        let mut item = [0; ITEM];
+        let mut used = put_gap(&mut item, number - self.next);
+        if let Some(into) = item[used..].first_chunk_mut() {
+            used += block::write(difference, into);
+        }
+        self.next = number + 1;
+        self.dirty += 1;
+        self.sink.put(&item[..used])
+    }
+
+    /// Puts the gap up to the memory's end. Returns the number of blocks that differed.
+    fn finish(mut self) -> Result<u32, Refused> {
+        let mut item = [0; ITEM];
+        let used = put_gap(&mut item, self.blocks - self.next);
+        self.sink.put(&item[..used])?;
+        Ok(self.dirty)
+    }
+}
+
+/// Writes a gap, if there is one, and returns its length.
+fn put_gap(item: &mut [u8; ITEM], blocks: u32) -> usize {
+    if blocks == 0 { 0 } else { 1 + put_number(&mut item[1..], blocks) }
 }
 
 /// Reads a record block by block.
@@ -181,6 +229,8 @@ pub struct Reader<S> {
     memory_bytes: u32,
     /// The block that comes next.
     next: u32,
+    /// What comes next in the source, and older bytes behind its end.
+    window: [u8; ITEM],
 }
 
 impl<S: Source> Reader<S> {
@@ -194,7 +244,7 @@ impl<S: Source> Reader<S> {
         let there = source.peek(&mut window);
         let (memory_bytes, used) = read_number(&window[..there])?;
         source.advance(used);
-        Ok(Self { source, memory_bytes, next: 0 })
+        Ok(Self { source, memory_bytes, next: 0, window: [0; ITEM] })
     }
 
     /// The length of the memory that was encoded.
@@ -209,43 +259,52 @@ impl<S: Source> Reader<S> {
     /// # Errors
     /// What comes next is not what [`encode`] writes.
     pub fn next_block(&mut self) -> Result<Option<(u32, Words)>, Malformed> {
+        let memory_bytes = self.memory_bytes;
+        let mut item = (0, Words::default());
+        let more = self.next(|number, written| {
+            item.0 = number;
+            read_block(written, &mut item.1, (memory_bytes - number * BLOCK as u32) as usize)
+        })?;
+        Ok(more.then_some(item))
+    }
+
+    /// Calls `read` with the number of the next block and how it is written, for the length
+    /// of that. False when the memory is covered.
+    fn next(
+        &mut self,
+        read: impl FnOnce(u32, &[u8; MOST]) -> Result<usize, Malformed>,
+    ) -> Result<bool, Malformed> {
         let blocks = self.memory_bytes.div_ceil(BLOCK as u32);
         if self.next == blocks {
-            return Ok(None);
+            return Ok(false);
         }
-        let mut window = [0; ITEM];
-        let there = self.source.peek(&mut window);
-        let mut item = &window[..there];
-        if let [0, number @ ..] = item {
-            let (gap, used) = read_number(number)?;
+        let there = self.source.peek(&mut self.window);
+        let mut used = 0;
+        if self.window[0] == 0 {
+            let (gap, length) = read_number(&self.window[1..])?;
             if gap == 0 || gap > blocks - self.next {
                 return Err(Malformed);
             }
             self.next += gap;
-            if self.next == blocks {
-                self.source.advance(1 + used);
-                return Ok(None);
-            }
-            item = &number[used..];
+            used = 1 + length;
         }
-        // A gap behind a gap is no block: one gap would have done.
-        let (words, used) = block::read(item)?;
-        self.source.advance(there - item.len() + used);
-        let number = self.next;
-        self.next += 1;
-        let inside = self.memory_bytes - number * BLOCK as u32;
-        if inside < BLOCK as u32 && reaches_beyond(&words, inside) {
-            return Err(Malformed);
+        let more = self.next < blocks;
+        if more {
+            // A gap behind a gap is no block: one gap would have done.
+            let written = self.window[used..].first_chunk().ok_or(Malformed)?;
+            used += read(self.next, written)?;
+            self.next += 1;
         }
-        Ok(Some((number, words)))
+        self.source.advance(used);
+        if used > there { Err(Malformed) } else { Ok(more) }
     }
 }
 
 /// Whether a block has bytes that are not zero behind its first `inside`.
 #[cold]
-fn reaches_beyond(words: &Words, inside: u32) -> bool {
+fn reaches_beyond(words: &Words, inside: usize) -> bool {
     let bytes = words.iter().flat_map(|word| word.to_le_bytes());
-    bytes.skip(inside as usize).any(|byte| byte != 0)
+    bytes.skip(inside).any(|byte| byte != 0)
 }
 
 /// Writes a number and returns its length.

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use wramp_park::{
     BLOCK, Buffer, Count, Image, Malformed, Opening, Reader, Refused, SEAL, Sealing, Segment, Sink,
-    Source, apply, changed, dirty, encode, max_encoded_len, reset, undo,
+    Source, apply, changed, dirty, encode, max_encoded_len, reset, take, undo,
 };
 
 /// A module's initial memory, the plain way: how much, and what lies where.
@@ -130,6 +130,12 @@ proptest! {
             prop_assert_eq!(&*memory, &initial[..], "it is its own inverse");
 
             call(memory, &calls);
+            let mut count = Count::default();
+            prop_assert_eq!(take(memory, image, &mut count), Ok(differ));
+            prop_assert_eq!(count, Count(record.len()));
+            prop_assert_eq!(&*memory, &initial[..]);
+
+            call(memory, &calls);
             prop_assert_eq!(reset(memory, image), differ);
             prop_assert_eq!(&*memory, &initial[..]);
             Ok(())
@@ -190,7 +196,15 @@ proptest! {
                 let mut bytes = vec![0; length];
                 let refused = encode(&memory, image, Buffer::new(&mut bytes));
                 prop_assert_eq!(refused, Err(Refused::Full));
+                // One that is taken leaves nothing for the next guest, refused or not.
+                let mut taken = memory.clone();
+                let refused = take(&mut taken, image, Buffer::new(&mut bytes));
+                prop_assert_eq!(refused, Err(Refused::Full));
+                prop_assert_eq!(&taken, &module.initial());
             }
+            let mut bytes = vec![0; record.len()];
+            take(&mut memory, image, Buffer::new(&mut bytes)).unwrap();
+            prop_assert_eq!(bytes, record);
             Ok(())
         })?;
     }
