@@ -41,7 +41,7 @@ impl Module {
 fn bytes(length: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![4 => Just(0_u8), 3 => 0..16_u8, 1 => any::<u8>()];
     let length = length.into();
-    prop_oneof![vec(byte, length.clone()), vec(any::<u8>(), length)]
+    prop_oneof![vec(byte, length.clone()), vec(any::<u8>(), length.clone()), vec(Just(0), length)]
 }
 
 fn module() -> impl Strategy<Value = Module> {
@@ -362,4 +362,34 @@ fn segments_that_overlap_or_descend_are_no_image() {
     assert!(Image::new(&[segment(0, &[1, 2]), segment(1, &[3])]).is_none());
     assert!(Image::new(&[segment(9, &[1]), segment(0, &[3])]).is_none());
     assert!(Image::new(&[segment(u32::MAX, &[1, 2])]).is_some());
+}
+
+#[test]
+fn zeros_over_a_segment_are_a_difference() {
+    let segments = [Segment { offset: 64, bytes: &[7; 96] }];
+    let image = Image::new(&segments).unwrap();
+    for skew in 0..4 {
+        let mut raw = vec![0; 256 + skew];
+        let memory = &mut raw[skew..];
+        assert_eq!(record(memory, image).1, 3);
+        assert_eq!(reset(memory, image), 3);
+        assert_eq!(memory[64..160], [7; 96]);
+        assert_eq!(dirty(memory, image, 9), 0);
+    }
+}
+
+#[test]
+fn another_form_of_the_same_gap_is_refused() {
+    let refused: &[&[u8]] = &[
+        &[64, 0, 0, 1, 1, 9, 0, 1],       // an empty gap
+        &[64, 0, 1, 0, 1],                // two in a row
+        &[64, 0, 0x82, 0],                // a number longer than needed
+        &[64, 0, 3],                      // beyond the end
+        &[64, 1, 1, 9],                   // short of the end
+        &[64, 1, 1, 9, 1, 1, 9, 1, 1, 9], // a block too many
+    ];
+    for bytes in refused {
+        assert_eq!(revived(bytes, &[0; 64]), Err(Malformed), "{bytes:?}");
+    }
+    assert!(revived(&[64, 1, 1, 9, 0, 1], &[0; 64]).is_ok());
 }
