@@ -41,10 +41,16 @@ endif()
 
 # The build scripts of wamr-sys and firmware read these facts.
 if(CONFIG_WRAMP_INTERPRETER_FAST)
-  set(WRAMP_FACTS WRAMP_WAMR_INTERPRETER=fast)
+  set(interpreter fast)
 else()
-  set(WRAMP_FACTS WRAMP_WAMR_INTERPRETER=classic)
+  set(interpreter classic)
 endif()
+wramp_correct_wamr(${CMAKE_CURRENT_LIST_DIR}/wamr_fixes ${interpreter} ${WAMR_ROOT_DIR}
+  ${CMAKE_CURRENT_BINARY_DIR}/wamr_corrected
+  fixes WRAMP_WAMR_ORIGINALS WRAMP_WAMR_COPIES)
+set(WRAMP_FACTS
+  WRAMP_WAMR_INTERPRETER=${interpreter}
+  WRAMP_WAMR_FIXES=${fixes})
 wramp_switch(copy CONFIG_WRAMP_MODULE_COPY)
 file(READ ${WAMR_ROOT_DIR}/core/version.h header)
 string(REGEX MATCH "MAJOR ([0-9]+).*MINOR ([0-9]+).*PATCH ([0-9]+)" _ "${header}")

@@ -125,6 +125,7 @@ pub(crate) fn describe<M: Machine, R: Runtime>(
         block_cache: engine.block_cache,
         aot: engine.aot.map(on).map(Word),
         module_copy: Some(Word(on(engine.copies_modules))),
+        engine_fixes: Some(Word(engine.fixes)),
         artefact: Some(Word(engine.artefact.as_str())),
         shares_stack: Some(Word(on(engine.shares_stack))),
         rustc: Word(here.rustc),

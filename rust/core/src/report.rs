@@ -503,6 +503,10 @@ records! {
         /// Whether a loaded module's bytes are copied into the arena (`on`) or read where they
         /// lie (`off`).
         module_copy: Option<Word<'a>>,
+        /// Faults of the engine that its build corrected: names of docs/engine-faults.md, joined
+        /// by `+`. `none` where no fault is known; `unlisted` where nobody has looked at this
+        /// source of the engine, which passed a test of these faults when it started.
+        engine_fixes: Option<Word<'a>>,
         /// What the engine loads: `wasm`, or `native` for code compiled from it.
         artefact: Option<Word<'a>>,
         /// Whether one interpreter stack can serve many instances: `on` or `off`. A pool needs it.

@@ -234,6 +234,10 @@ pub struct Facts {
     pub block_cache: Option<u32>,
     /// Whether compiled modules are supported, where the build says so.
     pub aot: Option<bool>,
+    /// What was corrected in the engine's own source before it was compiled: names joined by
+    /// `+`. `none` where no fault is known; `unlisted` among them where nobody has looked at
+    /// this source, so that the engine tests itself when it starts.
+    pub fixes: &'static str,
     /// What it loads.
     pub artefact: Artefact,
     /// Whether a loaded module's bytes are copied into the arena.

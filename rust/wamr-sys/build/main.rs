@@ -1,8 +1,9 @@
 //! Compiles WAMR for a host; for a microcontroller CMake has done so already.
 //!
-//! Whoever compiles the C, the crate learns the same four things about it: its
-//! version, its interpreter, whether it meters, and whether its loader needs a guard.
+//! Whoever compiles the C, the crate learns the same five things about it: its version, its
+//! interpreter, whether it meters, whether its loader needs a guard, and what was corrected.
 
+mod fixes;
 mod source;
 mod switches;
 
@@ -12,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::exit;
 
+use fixes::Corrections;
 use source::Source;
 use switches::Switches;
 
@@ -22,6 +24,8 @@ struct Facts {
     metering: bool,
     /// The wrapper has to refuse a function with too many constants.
     const_overflow: bool,
+    /// What was corrected in WAMR's source: see `fixes::Corrections::names`.
+    fixes: String,
     /// The -O level of the interpreter's file, where it is known.
     interpreter_opt: Option<String>,
     /// The C is compiled here, so its platform layer is completed here too.
@@ -53,7 +57,7 @@ fn build() -> Result<(), String> {
     let copy = word("WRAMP_MODULE_COPY", &["0", "1"])? == Some(1);
     println!("cargo::metadata=module_copy={}", u8::from(copy));
 
-    let Facts { version, fast, metering, const_overflow, interpreter_opt, host } = facts;
+    let Facts { version, fast, metering, const_overflow, fixes, interpreter_opt, host } = facts;
     if let Some(level) = interpreter_opt {
         println!("cargo::rustc-env=WRAMP_WAMR_INTERPRETER_OPT=O{level}");
     }
@@ -62,6 +66,8 @@ fn build() -> Result<(), String> {
     println!("cargo::rustc-env=WRAMP_WAMR_INTERPRETER={interpreter}");
     println!("cargo::metadata=interpreter={interpreter}");
     println!("cargo::metadata=const_overflow={}", u8::from(const_overflow));
+    println!("cargo::rustc-env=WRAMP_WAMR_FIXES={fixes}");
+    println!("cargo::metadata=fixes={fixes}");
     for (name, on) in [("wamr_metering", metering), ("wamr_host", host)] {
         if on {
             println!("cargo::rustc-cfg={name}");
@@ -86,16 +92,21 @@ fn word(name: &str, allowed: &[&str]) -> Result<Option<usize>, String> {
     }
 }
 
-/// What the build that compiles WAMR says about it, in four variables.
+/// What the build that compiles WAMR says about it, in a variable each.
 fn external_facts() -> Result<Facts, String> {
     let fast = word("WRAMP_WAMR_INTERPRETER", &["classic", "fast"])? == Some(1);
     // A build that does not say gets the guard.
     let fixed = word("WRAMP_WAMR_CONST_OVERFLOW", &["0", "1"])? == Some(0);
+    // Of the classic interpreter no fault is known. A fast one of which nobody says what was
+    // corrected tests itself.
+    let unsaid = if fast { fixes::UNLISTED } else { fixes::NONE };
+    let fixes = variable("WRAMP_WAMR_FIXES").unwrap_or_else(|| unsaid.into());
     Ok(Facts {
         version: variable("WRAMP_WAMR_VERSION").unwrap_or_else(|| "unknown".into()),
         fast,
         metering: word("WRAMP_WAMR_METERING", &["0", "1"])? == Some(1),
         const_overflow: fast && !fixed,
+        fixes,
         interpreter_opt: variable("WRAMP_WAMR_INTERPRETER_OPT"),
         host: false,
     })
@@ -121,16 +132,31 @@ fn compile() -> Result<Facts, String> {
 
     let is_on = |name: &str| switches.get(name).is_some_and(|switch| switch.value == "1");
     let fast = is_on("WAMR_BUILD_FAST_INTERP");
+    let corrections = correct(&manifest_dir, &source.root, fast)?;
     let facts = Facts {
         version: source.version.clone(),
         fast,
         metering: is_on("WAMR_BUILD_INSTRUCTION_METERING"),
         const_overflow: fast && source.const_overflow,
+        fixes: corrections.names,
         interpreter_opt: switches.get("WRAMP_INTERPRETER_OPT").map(|level| level.value.clone()),
         host: true,
     };
-    compile_c(&manifest_dir, &source, &switches, &memory_page)?;
+    compile_c(&manifest_dir, &source, &switches, &memory_page, &corrections.copies)?;
     Ok(facts)
+}
+
+/// Corrects what is known to be wrong in this WAMR, in copies.
+fn correct(manifest_dir: &Path, root: &Path, fast: bool) -> Result<Corrections, String> {
+    let descriptions = manifest_dir.join("../../src/wamr_fixes");
+    println!("cargo::rerun-if-changed={}", descriptions.display());
+    let copies = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("corrected");
+    let interpreter = if fast { "fast" } else { "classic" };
+    let corrections = fixes::correct(&fixes::read(&descriptions)?, interpreter, root, &copies)?;
+    for warning in &corrections.warnings {
+        println!("cargo::warning={warning}");
+    }
+    Ok(corrections)
 }
 
 /// Overrides the list's defaults by what the environment asks for.
@@ -220,6 +246,7 @@ fn compile_c(
     source: &Source,
     switches: &Switches,
     memory_page: &Path,
+    corrected: &[(PathBuf, PathBuf)],
 ) -> Result<(), String> {
     let core = source.root.join("core");
     let (target, invoke_native) = architecture()?;
@@ -328,12 +355,26 @@ fn compile_c(
     interpreter_build
         .file(core.join("iwasm/interpreter").join(interpreter))
         .opt_level_str(&switches["WRAMP_INTERPRETER_OPT"].value);
-    base.files(&plain);
+    for file in &mut plain {
+        // Cargo is told of each original. A copy is newer than this run of the script, so
+        // cargo would run it again and again.
+        println!("cargo::rerun-if-changed={}", file.display());
+        if let Some((_, copy)) = corrected.iter().find(|(original, _)| original == file) {
+            file.clone_from(copy);
+        }
+    }
+    // Only files of this list can be replaced.
+    let places = plain.iter().filter(|file| corrected.iter().any(|(_, copy)| copy == *file));
+    if places.count() != corrected.len() {
+        return Err("src/wamr_fixes corrects a file that is not in `plain` of the build".into());
+    }
 
-    builds.extend([base, memory, interpreter_build]);
+    builds.extend([memory, interpreter_build]);
     for file in builds.iter().flat_map(cc::Build::get_files) {
         println!("cargo::rerun-if-changed={}", file.display());
     }
+    base.files(&plain);
+    builds.push(base);
 
     let mut objects = Vec::new();
     for build in &builds {

@@ -22,6 +22,10 @@ mod host;
 pub const VERSION: &str = env!("WRAMP_WAMR_VERSION");
 /// The interpreter compiled in: `classic` or `fast`.
 pub const INTERPRETER: &str = env!("WRAMP_WAMR_INTERPRETER");
+/// What was corrected in this WAMR's source before it was compiled: names of `src/wamr_fixes`
+/// joined by `+`. `unlisted` among them stands for a source that nobody has looked at; `none`
+/// says that this interpreter has no known fault.
+pub const FIXES: &str = env!("WRAMP_WAMR_FIXES");
 /// How the interpreter's file was optimised, as the compiler's option has it: `Os`, `O2`;
 /// `None` where the build that compiled it did not say.
 pub const INTERPRETER_OPT: Option<&str> = option_env!("WRAMP_WAMR_INTERPRETER_OPT");

@@ -36,7 +36,8 @@ impl<'a> Engine<'a> {
     /// is as it was before, to the byte.
     ///
     /// # Errors
-    /// `Engine` if there is one already; `OutOfMemory`.
+    /// `Engine` if there is one already, or if this WAMR is of a source that nobody has looked
+    /// at and computes what is known to be wrong; `OutOfMemory`.
     pub fn new(arena: &'a dyn Arena) -> Result<Self, Error> {
         let Some(claim) = Claim::take() else {
             return Err(Error::new(ErrorKind::Engine, "WAMR is in use: one engine at a time"));
@@ -76,7 +77,10 @@ impl<'a> Engine<'a> {
         // during the call only. The functions do what C's do, by the promises of
         // `Arena`. By the claim WAMR is not initialised now.
         if unsafe { sys::wasm_runtime_full_init(&raw mut args) } {
-            return Ok(Self { _claim: claim, _arena: PhantomData });
+            let engine = Self { _claim: claim, _arena: PhantomData };
+            #[cfg(wamr_unlisted)]
+            crate::self_test::run(&engine)?;
+            return Ok(engine);
         }
         let failed = watch.failed();
         // SAFETY: WAMR is not initialised, so nobody is in it. The claim is still held.
@@ -120,6 +124,7 @@ impl Runtime for Engine<'_> {
             interpreter_opt: sys::INTERPRETER_OPT,
             block_cache: Some(sys::wramp_wamr_block_cache_entries).filter(|&entries| entries > 0),
             aot: Some(sys::wramp_wamr_aot != 0),
+            fixes: sys::FIXES,
             artefact: Artefact::Wasm,
             copies_modules: crate::COPIES_MODULES,
             meters: sys::METERING,

@@ -124,6 +124,8 @@ mod failure;
 mod instance;
 mod memory;
 mod module;
+#[cfg(any(test, wamr_unlisted))]
+mod self_test;
 mod stack;
 
 pub use engine::Engine;

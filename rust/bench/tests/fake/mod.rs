@@ -295,6 +295,7 @@ impl<'f, const METERS: bool, const SHARES: bool> Runtime for FakeEngine<'f, METE
             interpreter_opt: None,
             block_cache: None,
             aot: None,
+            fixes: "none",
             artefact: Artefact::Wasm,
             copies_modules: false,
             meters: METERS,

@@ -122,6 +122,7 @@ const KNOBS: &[&str] = &[
     "block_cache",
     "aot",
     "module_copy",
+    "engine_fixes",
     "artefact",
     "rustc",
     "cc",

@@ -106,6 +106,7 @@ pub(crate) fn header(board: &str, pointer_bits: u32) -> String {
         block_cache: None,
         aot: None,
         module_copy: None,
+        engine_fixes: Some(Word("none")),
         artefact: Some(Word("wasm")),
         shares_stack: Some(Word("on")),
         rustc: Word("1.95.0"),

@@ -181,7 +181,7 @@ pub(crate) fn check() {
 }
 
 /// A copy of a live block.
-pub(crate) fn read(block: usize) -> Vec<u8> {
+pub(crate) fn read(block: usize) -> std::vec::Vec<u8> {
     let state = state();
     let size = state.live[&block];
     let start = ptr::with_exposed_provenance::<u8>(block);

@@ -1,0 +1,197 @@
+//! Corrects faults of WAMR in copies of its files, for sources that are known to have them.
+//!
+//! `src/wamr_fixes/` describes each correction, and `src/wamr_fixes.cmake` does in Zephyr's
+//! build what this does on a host. A description names the checksum of the corrected copy, and
+//! both builds compare it, so both compile the same bytes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Stands for a correction where the source is not in its description.
+pub(crate) const UNLISTED: &str = "unlisted";
+/// Says that nothing had to be corrected.
+pub(crate) const NONE: &str = "none";
+
+/// A correction of one file.
+#[derive(Debug)]
+pub(crate) struct Fix {
+    /// For the record: lower-case letters, digits and hyphens.
+    pub(crate) name: String,
+    /// The interpreter that has the fault.
+    pub(crate) interpreter: String,
+    /// The file, from the root of WAMR's source.
+    pub(crate) file: String,
+    faulty: Vec<Faulty>,
+    after: String,
+    insert: String,
+}
+
+/// A source that has the fault.
+#[derive(Debug)]
+struct Faulty {
+    original: String,
+    corrected: String,
+}
+
+/// What a build does instead of compiling WAMR's files as they are.
+#[derive(Debug)]
+pub(crate) struct Corrections {
+    /// For the record: the corrections' names joined by `+`. [`UNLISTED`] is among them where
+    /// a source was not known, and [`NONE`] stands alone.
+    pub(crate) names: String,
+    /// Each file that is wrong, and its corrected copy.
+    pub(crate) copies: Vec<(PathBuf, PathBuf)>,
+    /// What a person has to know.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads all descriptions of a directory, in the order of their names.
+///
+/// # Errors
+/// Which file is wrong, and what is wrong with it.
+pub(crate) fn read(directory: &Path) -> Result<Vec<Fix>, String> {
+    let entries =
+        fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    paths.sort();
+    let mut fixes: Vec<Fix> = Vec::new();
+    for path in paths {
+        let refuse = |why: String| format!("{}: {why}", path.display());
+        let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let text = fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
+        let fix = parse(name, &text).map_err(refuse)?;
+        // The second would not find the checksum of the original.
+        if fixes.iter().any(|other| other.file == fix.file) {
+            return Err(refuse(format!("a second correction of {}", fix.file)));
+        }
+        fixes.push(fix);
+    }
+    Ok(fixes)
+}
+
+/// Reads a description. Its grammar stands at the head of each.
+///
+/// # Errors
+/// What is missing or not understood.
+pub(crate) fn parse(name: &str, text: &str) -> Result<Fix, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err("a name is lower-case letters, digits and hyphens".into());
+    }
+    let mut faulty = Vec::new();
+    let mut words = [("interpreter", None), ("file", None), ("after", None), ("insert", None)];
+    for (index, line) in text.lines().enumerate() {
+        let refuse = |why: &str| Err(format!("line {}: {why}", index + 1));
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let Some((word, rest)) = line.split_once(' ') else { return refuse("a word alone") };
+        if word == "faulty" {
+            let mut parts = rest.splitn(3, ' ');
+            let (original, corrected) = (parts.next(), parts.next());
+            let (Some(original), Some(corrected)) = (original, corrected) else {
+                return refuse("two checksums are needed");
+            };
+            let checksum = |text: &str| text.len() == 64 && text.chars().all(plain);
+            if !checksum(original) || !checksum(corrected) || parts.next().is_none() {
+                return refuse("expected two SHA-256 checksums and the name of a source");
+            }
+            faulty.push(Faulty { original: original.into(), corrected: corrected.into() });
+        } else if let Some((_, value)) = words.iter_mut().find(|(known, _)| *known == word) {
+            if value.replace(rest.to_owned()).is_some() {
+                return refuse("said twice");
+            }
+        } else {
+            return refuse("not a word of a description");
+        }
+    }
+    let [interpreter, file, after, insert] =
+        words.map(|(word, value)| value.ok_or_else(|| format!("the line `{word}` is missing")));
+    Ok(Fix {
+        name: name.into(),
+        interpreter: interpreter?,
+        file: file?,
+        faulty,
+        after: after?,
+        insert: insert?,
+    })
+}
+
+impl Fix {
+    /// The corrected file; `None` where the original is not in the description.
+    ///
+    /// # Errors
+    /// Why the description does not fit a source that it lists.
+    pub(crate) fn apply(&self, original: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        let checksum = sha256(original);
+        let Some(faulty) = self.faulty.iter().find(|faulty| faulty.original == checksum) else {
+            return Ok(None);
+        };
+        let after = format!("{}\n", self.after);
+        let mut places = original.windows(after.len()).enumerate();
+        let mut next = || places.find(|(_, part)| *part == after.as_bytes());
+        let (Some((place, _)), None) = (next(), next()) else {
+            return Err(format!("{} does not have `{}` exactly once", self.file, self.after));
+        };
+        let (head, tail) = original.split_at(place + after.len());
+        let corrected = [head, self.insert.as_bytes(), b"\n", tail].concat();
+        let checksum = sha256(&corrected);
+        if checksum != faulty.corrected {
+            return Err(format!("the corrected {} has SHA-256 {checksum}", self.file));
+        }
+        Ok(Some(corrected))
+    }
+}
+
+/// Applies what is for this interpreter to WAMR's source, and writes the copies.
+///
+/// # Errors
+/// A description that does not fit its source, or a file that cannot be read or written.
+pub(crate) fn correct(
+    fixes: &[Fix],
+    interpreter: &str,
+    root: &Path,
+    copies: &Path,
+) -> Result<Corrections, String> {
+    let mut corrections =
+        Corrections { names: String::new(), copies: Vec::new(), warnings: Vec::new() };
+    let mut names = Vec::new();
+    for fix in fixes.iter().filter(|fix| fix.interpreter == interpreter) {
+        let path = root.join(&fix.file);
+        let source = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let Some(corrected) =
+            fix.apply(&source).map_err(|why| format!("correction {}: {why}", fix.name))?
+        else {
+            names.push(UNLISTED);
+            corrections.warnings.push(warning(&fix.name, &path));
+            continue;
+        };
+        names.push(&fix.name);
+        let copy = copies.join(&fix.file);
+        copy.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&copy, corrected))
+            .map_err(|error| format!("{}: {error}", copy.display()))?;
+        corrections.copies.push((path, copy));
+    }
+    names.dedup();
+    corrections.names = if names.is_empty() { NONE.into() } else { names.join("+") };
+    Ok(corrections)
+}
+
+fn warning(name: &str, path: &Path) -> String {
+    format!(
+        "{} is not in src/wamr_fixes/{name}.txt, so it is not known whether this WAMR has the \
+         fault {name} (docs/engine-faults.md) and nothing was corrected. The engine tests \
+         itself when it starts. WAMR 2.4.5 and the package wamrx-sys 0.3.0 are known",
+        path.display()
+    )
+}
+
+/// In lower-case hexadecimal digits.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hmac_sha256::Hash::hash(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
