@@ -5,7 +5,7 @@
 ;; memory:   0 bytes
 ;; expects:  0x18cbf620 from every call
 ;;
-;; It iterates, with fib(0) = 0 and fib(1) = 1. A call returns the sum of the 500.
+;; It iterates, with fib(0) = 0 and fib(1) = 1, and returns the sum of the 500.
 (module
   (func (export "run") (result i32)
     (local $left i32)

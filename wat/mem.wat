@@ -7,8 +7,8 @@
 ;;
 ;; A call makes 100 passes. A pass fills the first 1,024 bytes with
 ;; (address + pass), from the top down, and reads them back in the same order:
-;; checksum * 31 + byte. It uses only 1 KiB of the page and costs the whole page,
-;; because nothing here tells an engine that it may allocate less.
+;; checksum * 31 + byte. It uses only 1 KiB of the page but costs the whole
+;; page, because nothing here tells an engine that it may allocate less.
 (module
   (memory (export "memory") 1 1)
 

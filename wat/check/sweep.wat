@@ -1,7 +1,8 @@
-;; sweep: each load and store of WebAssembly, at the address that is the argument
+;; sweep: each load and store of WebAssembly, at the address in the argument
 ;;
 ;; memory:   2048 bytes (one page declared, truncated at __heap_base)
-;; expects:  a trap, or 0: the access was within; `sum` returns what the memory adds up to
+;; expects:  a trap, or 0 if the access was within the memory; `sum` returns
+;;           the sum of the memory
 ;;
 ;; This is no workload. `wramp_bench::sweep` calls it.
 (module

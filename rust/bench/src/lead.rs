@@ -391,8 +391,8 @@ impl Scale {
         Self { floor: AtomicU32::new(NO_FLOOR), dwell: AtomicU32::new(0), below }
     }
 
-    /// Counts a time. The very first one sets where the histograms begin. Instances start one
-    /// at a time then.
+    /// Counts a time. The very first one sets where the histograms begin. No other thread races
+    /// with it, because instances start one at a time.
     #[inline(never)] // Its locals must not stay on the stack below a call.
     pub(crate) fn record<T: Tally>(&self, tally: &T, took: Ticks) {
         let floor = match self.floor.load(Acquire) {

@@ -50,7 +50,7 @@ pub struct Memory<'m, T> {
     /// What threads and the controller tell each other. There is one seat per slot, or two per
     /// worker of a pool. A controller that is the worker has two.
     pub seats: &'m [Seat<T>],
-    /// The table of a pool's residents; see [`table_words`](crate::table_words).
+    /// The table of a pool's residents. See [`table_words`](crate::table_words).
     pub table: &'m mut [MaybeUninit<u64>],
 }
 

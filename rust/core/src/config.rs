@@ -165,7 +165,7 @@ pub enum Mode {
     Threads,
     /// A fixed number of worker threads serves any number of residents.
     Pool {
-        /// Worker threads; each has one interpreter stack.
+        /// Worker threads. Each has one interpreter stack.
         workers: u32,
     },
     /// The controller itself calls any number of residents, one after another, on one

@@ -128,6 +128,6 @@ pub trait Machine: Sync {
     fn give_up(&self, status: u32) -> !;
 }
 
-/// An opaque point in time; see [`Machine::mark`].
+/// An opaque point in time. See [`Machine::mark`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(pub u64);

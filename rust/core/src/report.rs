@@ -314,7 +314,7 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
 /// The `key=value` words of a record, taken key by key.
 ///
 /// A reader asks for keys in the order in which they are written, so the next word is nearly
-/// always the right one. Words that were passed are dropped. An unknown or repeated key stays
+/// always the right one. Words behind it were asked for already. An unknown or repeated key stays
 /// ahead, and each look steps over it.
 #[derive(Clone)]
 struct Words<'a> {

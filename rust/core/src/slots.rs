@@ -11,7 +11,7 @@ pub enum StartError {
     Busy,
     /// There is no such core to pin to.
     NoSuchCore,
-    /// The operating system refused; its error number.
+    /// The operating system refused. Its error number.
     Os(i32),
 }
 

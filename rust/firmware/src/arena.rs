@@ -1,9 +1,10 @@
 //! The engine's memory: one fixed region under its own `sys_heap`.
 //!
-//! It is separate from the kernel's heap and from libc's, which is empty. `sys_heap` counts the
-//! bytes inside blocks. This file adds the bytes of their headers, so a figure is what an
-//! instance really costs. Figures are exact: blocks are rounded to 8 bytes with their headers,
-//! and any hole can be described.
+//! It is separate from the kernel's heap and from libc's, which has no memory.
+//!
+//! `sys_heap` counts the bytes inside blocks. This file adds the bytes of their headers, so a
+//! figure is what an instance really costs. Figures are exact: blocks are rounded to 8 bytes
+//! with their headers, and any hole can be described.
 
 use core::ffi::c_void;
 use core::ptr::NonNull;

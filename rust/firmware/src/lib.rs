@@ -1,4 +1,4 @@
-//! The machine under Zephyr: kernel threads on reserved stacks, an own heap.
+//! The machine under Zephyr: kernel threads on reserved stacks, a private heap.
 //!
 //! It is a second `Machine` and `Slots` and nothing more. Core, engine and loop are those of
 //! the Linux run. The files have the same names as those of rust/host, so a port is a

@@ -47,7 +47,7 @@ pub struct Region {
     layout: Layout,
 }
 
-// SAFETY: the region is plain memory that its owner alone reaches; no thread is tied to it.
+// SAFETY: the region is plain memory that its owner alone reaches. No thread is tied to it.
 unsafe impl Send for Region {}
 
 impl Region {

@@ -21,8 +21,8 @@ struct Stack {
     guard: usize,
 }
 
-// SAFETY: a stack is plain memory that its owner alone reaches; no thread is tied to it
-// except while a crew runs, and a crew borrows it mutably.
+// SAFETY: a stack is plain memory that its owner alone reaches. No thread is tied to it except
+// while a crew runs, and a crew borrows it mutably.
 unsafe impl Send for Stack {}
 
 impl Stack {
@@ -65,7 +65,7 @@ impl Stack {
     /// # Safety
     /// 1. No thread runs on it.
     unsafe fn paint(&mut self) {
-        // SAFETY: these bytes are mapped writable and ours; by 1 no thread uses them.
+        // SAFETY: these bytes are mapped writable and ours. By 1 no thread uses them.
         unsafe { self.bottom().write_bytes(PAINT, self.size()) };
     }
 
@@ -73,7 +73,7 @@ impl Stack {
     /// change more of them meanwhile. The result is then a lower bound.
     fn used(&self) -> usize {
         let clean = (0..self.size())
-            // SAFETY: within the mapping; volatile, since a thread may write there.
+            // SAFETY: within the mapping. Volatile, because a thread may write there.
             .take_while(|&offset| unsafe { self.bottom().add(offset).read_volatile() } == PAINT)
             .count();
         self.size() - clean
@@ -82,7 +82,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new` with this length; every crew has joined its threads.
+        // SAFETY: mapped by `new` with this length, and every crew has joined its threads.
         unsafe { libc::munmap(self.mapping.as_ptr().cast(), self.mapped) };
     }
 }

@@ -66,7 +66,7 @@ pub type wasm_function_inst_t = *mut WASMFunctionInstanceCommon;
 /// See [`WASMExecEnv`].
 pub type wasm_exec_env_t = *mut WASMExecEnv;
 
-/// A value's kind; see [`WASM_I32`].
+/// A value's kind. See [`WASM_I32`].
 pub type wasm_valkind_t = u8;
 /// The kind of an i32.
 pub const WASM_I32: wasm_valkind_t = 0;

@@ -67,7 +67,7 @@ impl<'a> Engine<'a> {
             },
         };
         // WAMR logs to the standard output, which is where records go.
-        // SAFETY: sets a global variable; the claim keeps others from doing so.
+        // SAFETY: this sets a global variable, and the claim keeps others from doing so.
         unsafe {
             sys::wasm_runtime_set_log_level(sys::WASM_LOG_LEVEL_FATAL);
         }
@@ -202,8 +202,8 @@ impl Runtime for Engine<'_> {
             return Err(wrong_module());
         }
         let handle = stack.handle.as_ptr();
-        // SAFETY: both live; the instance is of the stack's module, whose data is
-        // all that an execution environment holds of the instance before.
+        // SAFETY: both live. The instance is of the stack's module, and that module's data is all
+        // that an execution environment holds of the instance before.
         unsafe {
             sys::wasm_runtime_set_module_inst(handle, instance.handle.0.as_ptr());
         }

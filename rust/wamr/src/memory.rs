@@ -28,7 +28,7 @@ impl Current {
     }
 
     fn get(&self) -> Option<&'static dyn Arena> {
-        // SAFETY: nobody writes while WAMR is in use; see `Sync`.
+        // SAFETY: nobody writes while WAMR is in use. See `Sync`.
         unsafe { *self.0.get() }
     }
 }
@@ -42,7 +42,7 @@ impl Current {
 pub(crate) unsafe fn set(arena: Option<&dyn Arena>) {
     // SAFETY: this only changes the lifetime. By 2 nobody relies on it for longer.
     let arena: Option<&'static dyn Arena> = unsafe { core::mem::transmute(arena) };
-    // SAFETY: `MEMORY` holds one `Current`; by 1 nobody reads it now.
+    // SAFETY: `MEMORY` holds one `Current`. By 1 nobody reads it now.
     unsafe { *MEMORY.arena().0.get() = arena };
 }
 
@@ -104,7 +104,7 @@ unsafe extern "C" fn malloc(size: c_uint) -> *mut c_void {
 /// 1. `block` is null or a live block of the arena.
 unsafe extern "C" fn realloc(block: *mut c_void, size: c_uint) -> *mut c_void {
     pointer(match NonNull::new(block.cast()) {
-        // SAFETY: live by duty 1, for it is not null.
+        // SAFETY: live by duty 1, because it is not null.
         Some(block) => unsafe { MEMORY.reallocate(block, size) },
         None => MEMORY.allocate(size),
     })
@@ -116,7 +116,7 @@ unsafe extern "C" fn realloc(block: *mut c_void, size: c_uint) -> *mut c_void {
 /// 1. `block` is null or a live block of the arena.
 unsafe extern "C" fn free(block: *mut c_void) {
     if let Some(block) = NonNull::new(block.cast()) {
-        // SAFETY: live by duty 1, for it is not null.
+        // SAFETY: live by duty 1, because it is not null.
         unsafe { MEMORY.free(block) };
     }
 }
