@@ -11,8 +11,11 @@ const PAINT: u8 = 0xAA;
 /// and of wramp.
 ///
 /// A board's slot is a fraction of it, so a stack use measured here says nothing about a board.
-/// A sanitizer also keeps its own state there: ThreadSanitizer keeps close to a MiB per thread.
-const ROOM: usize = if option_env!("WRAMP_SANITIZE").is_some() { 2 << 20 } else { 64 << 10 };
+/// ThreadSanitizer also keeps 900 KiB of its own state there.
+const ROOM: usize = match option_env!("WRAMP_SANITIZE") {
+    Some(name) if matches!(name.as_bytes(), b"thread") => 1 << 20,
+    _ => 64 << 10,
+};
 
 /// One mapped stack with a guard page below it.
 struct Stack {

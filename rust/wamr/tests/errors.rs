@@ -73,7 +73,7 @@ fn a_table_in_five_bytes() {
         \x0a\x14\x02\x04\0\x20\0\x0b\
         \x0d\0\x20\0\x41\0\x11\0\x80\x80\x80\x80\0\x0b";
     arena::with(ROOMY, || {
-        let engine = Engine::new::<TestArena>().unwrap();
+        let engine = Engine::new(&TestArena).unwrap();
         assert_eq!(run(&engine, bytes), Ok(7));
     });
 }

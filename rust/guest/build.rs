@@ -1,0 +1,14 @@
+//! Links this package's own example guests as docs/guest.md says that a guest is linked.
+//!
+//! A guest of one's own says the same in its `.cargo/config.toml`: guest/templates/rust.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    if std::env::var("CARGO_CFG_TARGET_FAMILY").as_deref() != Ok("wasm") {
+        return;
+    }
+    // The largest frames hold a message of 256 bytes and a line of 96.
+    for argument in ["-zstack-size=1024", "--export=__heap_base", "--export=__data_end"] {
+        println!("cargo::rustc-link-arg={argument}");
+    }
+}

@@ -1,0 +1,16 @@
+//! counter: counts once a second, says so, and ends at 10.
+#![cfg_attr(target_family = "wasm", no_std)]
+
+use wramp_guest::{log, sleep};
+
+/// Each instance counts for itself: a local of the task lives in its own linear memory.
+#[wramp_guest::main]
+async fn main() {
+    let mut count = 0;
+    while count < 10 {
+        sleep(1_000).await;
+        count += 1;
+        log!("one more second");
+    }
+    log!("done");
+}

@@ -1,0 +1,12 @@
+//! divide: 5,040 by each number that comes; a 0 shows what a panic looks like.
+#![cfg_attr(target_family = "wasm", no_std)]
+
+use wramp_guest::{id, receive, send};
+
+#[wramp_guest::main]
+async fn main() {
+    loop {
+        let Some(number) = receive().await.as_i32() else { continue };
+        let _ = send(id() + 1, &(5_040 / number).to_le_bytes());
+    }
+}

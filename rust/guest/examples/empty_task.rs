@@ -1,0 +1,5 @@
+//! empty_task: the smallest task, which shows what the executor costs.
+#![cfg_attr(target_family = "wasm", no_std)]
+
+#[wramp_guest::main]
+async fn main() {}

@@ -1,0 +1,51 @@
+//! pipeline: three instances of one module: a source, a stage and a sink.
+//!
+//! The instance's number decides its part, so one loaded module serves all three, and any
+//! number of such pipelines: instances 0, 1, 2, then 3, 4, 5, and so on. The numbers 1 to 20
+//! go in, their squares go through, and the sum, 2,870, comes out in the log.
+#![cfg_attr(target_family = "wasm", no_std)]
+
+use wramp_guest::{NotSent, id, log, receive, send, sleep};
+
+const NUMBERS: i32 = 20;
+
+/// Gives a number to the next instance. A full queue is no loss: this one waits for room.
+async fn pass_on(number: i32) {
+    loop {
+        match send(id() + 1, &number.to_le_bytes()) {
+            // The next instance may start after this one.
+            Err(NotSent::Full | NotSent::NoInstance) => sleep(5).await,
+            _ => return,
+        }
+    }
+}
+
+async fn source() {
+    for number in 1..=NUMBERS {
+        pass_on(number).await;
+    }
+}
+
+async fn stage() {
+    for _ in 0..NUMBERS {
+        let number = receive().await.as_i32().unwrap_or(0);
+        pass_on(number * number).await;
+    }
+}
+
+async fn sink() {
+    let mut sum = 0;
+    for _ in 0..NUMBERS {
+        sum += receive().await.as_i32().unwrap_or(0);
+    }
+    log!("sum {sum}");
+}
+
+#[wramp_guest::main]
+async fn main() {
+    match id() % 3 {
+        0 => source().await,
+        1 => stage().await,
+        _ => sink().await,
+    }
+}
