@@ -502,7 +502,7 @@ impl<M: Machine> Scene<'_, M> {
         let percentiles = latency.and_then(|latency| latency.percentiles);
         Times {
             mean: latency.map(|latency| latency.mean(self.clock_hz)),
-            min: latency.map(|latency| self.nanos(latency.min)),
+            min: latency.and_then(|latency| latency.min).map(|min| self.nanos(min)),
             p50: percentiles.map(|of| self.nanos(of.p50)),
             p99: percentiles.map(|of| self.nanos(of.p99)),
             max: latency.and_then(|latency| latency.max).map(|max| self.nanos(max)),

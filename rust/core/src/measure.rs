@@ -207,8 +207,9 @@ pub struct Latency {
     pub calls: u64,
     /// The exact sum of all times. Divided by `calls` it is the mean.
     pub sum: Ticks,
-    /// The shortest time, exact. For a dwell: the shortest since the tally was cleared.
-    pub min: Ticks,
+    /// The shortest time, exact. For a dwell: the shortest since the tally was cleared. `None`
+    /// where it is 2^32 - 1 ticks or more.
+    pub min: Option<Ticks>,
     /// The longest time, exact, if it is known.
     pub max: Option<Ticks>,
     /// The percentiles, unless a counter of the histogram is full.
@@ -300,9 +301,12 @@ pub trait Spread<T: ?Sized> {
 struct Sums {
     calls: u32,
     sum: u64,
-    min: u64,
+    /// The shortest. `u32::MAX` stands for none, and for what takes that long.
+    min: u32,
     max: u64,
+    /// The dwell of the newest call, and the calls before the first one of that dwell.
     dwell: u32,
+    before: u32,
     dwell_max: u64,
 }
 
@@ -310,7 +314,8 @@ struct Sums {
 const WORDS: usize = 10;
 
 impl Sums {
-    const NONE: Self = Self { calls: 0, sum: 0, min: u64::MAX, max: 0, dwell: 0, dwell_max: 0 };
+    const NONE: Self =
+        Self { calls: 0, sum: 0, min: u32::MAX, max: 0, dwell: 0, before: 0, dwell_max: 0 };
 
     const fn to_words(self) -> [u32; WORDS] {
         const fn low(value: u64) -> u32 {
@@ -325,26 +330,27 @@ impl Sums {
             high(self.sum),
             // The minimum is inverted, so an empty tally is all zeros. A tally in a static then
             // costs no flash for its initial value.
-            low(!self.min),
-            high(!self.min),
+            !self.min,
             low(self.max),
             high(self.max),
             self.dwell,
+            self.before,
             low(self.dwell_max),
             high(self.dwell_max),
         ]
     }
 
     fn from_words(words: [u32; WORDS]) -> Self {
-        let [calls, sum, sum_high, min, min_high, max, max_high, dwell, longest, longest_high] =
+        let [calls, sum, sum_high, min, max, max_high, dwell, before, longest, longest_high] =
             words;
         let wide = |low, high| u64::from(high) << 32 | u64::from(low);
         Self {
             calls,
             sum: wide(sum, sum_high),
-            min: !wide(min, min_high),
+            min: !min,
             max: wide(max, max_high),
             dwell,
+            before,
             dwell_max: wide(longest, longest_high),
         }
     }
@@ -465,14 +471,18 @@ impl<C: Counter, const N: usize> Tally for Counts<C, N> {
         let bucket = bucket_of(Ticks(ticks)).saturating_sub(floor as usize).min(N - 1);
         self.histogram[bucket].increment();
         let sums = self.sums.get();
-        let before = if sums.dwell == dwell { sums.dwell_max } else { 0 };
+        let (before, longest) = match sums.dwell == dwell {
+            true => (sums.before, sums.dwell_max),
+            false => (sums.calls, 0),
+        };
         self.sums.set(Sums {
             calls: sums.calls.saturating_add(1),
             sum: sums.sum.saturating_add(ticks),
-            min: sums.min.min(ticks),
+            min: sums.min.min(u32::try_from(ticks).unwrap_or(u32::MAX)),
             max: sums.max.max(ticks),
             dwell,
-            dwell_max: before.max(ticks),
+            before,
+            dwell_max: longest.max(ticks),
         });
     }
 
@@ -501,16 +511,32 @@ pub struct CountsSpread<const N: usize> {
     counts: [u32; N],
     calls: u64,
     sum: u64,
-    min: u64,
+    min: u32,
     /// The longest time, or 0 while it is unknown: no call takes 0 ticks.
     max: u64,
+    /// The longest time since the tallies were cleared.
+    max_ever: u64,
+    /// Of a difference: the calls that were subtracted, and those of which the longest that
+    /// was added knows nothing.
+    subtracted: u64,
+    passed_over: u64,
     /// Whether the sums include a counter that stopped at its largest value.
     full: bool,
 }
 
 impl<C: Counter, const N: usize> Spread<Counts<C, N>> for CountsSpread<N> {
     fn new() -> Self {
-        Self { counts: [0; N], calls: 0, sum: 0, min: u64::MAX, max: 0, full: false }
+        Self {
+            counts: [0; N],
+            calls: 0,
+            sum: 0,
+            min: u32::MAX,
+            max: 0,
+            max_ever: 0,
+            subtracted: 0,
+            passed_over: 0,
+            full: false,
+        }
     }
 
     fn add(&mut self, tally: &Counts<C, N>) {
@@ -523,6 +549,7 @@ impl<C: Counter, const N: usize> Spread<Counts<C, N>> for CountsSpread<N> {
         self.sum = self.sum.saturating_add(sums.sum);
         self.min = self.min.min(sums.min);
         self.max = self.max.max(sums.max);
+        self.max_ever = self.max_ever.max(sums.max);
     }
 
     fn subtract(&mut self, earlier: &Self) {
@@ -532,12 +559,16 @@ impl<C: Counter, const N: usize> Spread<Counts<C, N>> for CountsSpread<N> {
         self.calls = self.calls.saturating_sub(earlier.calls);
         self.sum = self.sum.saturating_sub(earlier.sum);
         self.max = 0;
+        (self.subtracted, self.passed_over) = (earlier.calls, 0);
     }
 
     fn add_longest(&mut self, tally: &Counts<C, N>, dwell: u32) {
         let sums = tally.sums.read();
         if sums.dwell == dwell {
             self.max = self.max.max(sums.dwell_max);
+            self.passed_over += u64::from(sums.before);
+        } else {
+            self.passed_over += u64::from(sums.calls);
         }
     }
 
@@ -549,36 +580,48 @@ impl<C: Counter, const N: usize> Spread<Counts<C, N>> for CountsSpread<N> {
         (self.calls > 0).then(|| Latency {
             calls: self.calls,
             sum: Ticks(self.sum),
-            min: Ticks(self.min),
-            max: (self.max > 0).then_some(Ticks(self.max)),
+            min: (self.min < u32::MAX).then(|| Ticks(self.min.into())),
+            max: self.longest(),
             percentiles: self.percentiles(floor),
         })
     }
 }
 
 impl<const N: usize> CountsSpread<N> {
+    /// The longest call, where it is known.
+    ///
+    /// A thread may count a call for the dwell before, and be overtaken by the begin of this
+    /// dwell before it stores the count. Then the difference has a call that no longest of this
+    /// dwell knows. The longest call of all is then the answer: never too short.
+    fn longest(&self) -> Option<Ticks> {
+        let overtaken = self.passed_over > self.subtracted;
+        let longest = if overtaken { self.max_ever } else { self.max };
+        (longest > 0).then_some(Ticks(longest))
+    }
+
     fn percentiles(&self, floor: u32) -> Option<Percentiles> {
         // Use the histogram's own count: it may have a call that the sums do not have yet.
         let counted: u64 = self.counts.iter().map(|&count| u64::from(count)).sum();
-        (counted > 0 && self.max > 0 && !self.full).then(|| Percentiles {
-            p50: self.quantile(counted, 50, floor),
-            p99: self.quantile(counted, 99, floor),
+        let longest = self.longest().filter(|_| counted > 0 && !self.full)?;
+        Some(Percentiles {
+            p50: self.quantile(counted, 50, floor, longest),
+            p99: self.quantile(counted, 99, floor, longest),
         })
     }
 
     /// The latency that `percent` of the calls did not exceed. It has rank ceil(calls · percent
     /// / 100) and is the middle of its bucket, but never above the longest latency.
-    fn quantile(&self, calls: u64, percent: u64, floor: u32) -> Ticks {
+    fn quantile(&self, calls: u64, percent: u64, floor: u32, longest: Ticks) -> Ticks {
         let rank = (calls * percent).div_ceil(100).max(1);
         let mut seen = 0;
         for (index, &count) in self.counts.iter().enumerate().take(N - 1) {
             seen += u64::from(count);
             if seen >= rank {
-                return middle_of(index + floor as usize).min(Ticks(self.max));
+                return middle_of(index + floor as usize).min(longest);
             }
         }
         // The last bucket has no upper end.
-        Ticks(self.max)
+        longest
     }
 }
 
@@ -593,7 +636,15 @@ mod tests {
 
     const fn sums(number: u32) -> Sums {
         let wide = number as u64 * 0x1_0000_0001;
-        Sums { calls: number, sum: wide, min: wide, max: wide, dwell: number, dwell_max: wide }
+        Sums {
+            calls: number,
+            sum: wide,
+            min: number,
+            max: wide,
+            dwell: number,
+            before: number,
+            dwell_max: wide,
+        }
     }
 
     /// A reader of higher priority reads between any two words that the writer stores, and the
@@ -640,14 +691,39 @@ mod tests {
         }
     }
 
+    /// A thread counts a long call for the dwell before, and stores the count when the dwell has
+    /// begun. The mean of the dwell has that call, so its longest must not be shorter.
+    #[test]
+    fn a_call_that_a_dwell_overtakes_is_no_longer_than_the_longest() {
+        type Few = Counts<AtomicU32, 720>;
+        let tally = Few::NEW;
+        tally.record(Ticks(10), 0, 1);
+        let sum = || {
+            let mut sum = <CountsSpread<720> as Spread<Few>>::new();
+            sum.add(&tally);
+            sum
+        };
+        let before = sum();
+        tally.record(Ticks(900), 0, 1); // It read the number before dwell 2 began.
+        tally.record(Ticks(20), 0, 2);
+        let mut dwell = sum();
+        <CountsSpread<720> as Spread<Few>>::subtract(&mut dwell, &before);
+        <CountsSpread<720> as Spread<Few>>::add_longest(&mut dwell, &tally, 2);
+        let latency = <CountsSpread<720> as Spread<Few>>::latency(&dwell, 0).unwrap();
+        assert_eq!((latency.calls, latency.sum), (2, Ticks(920)));
+        assert_eq!(latency.max, Some(Ticks(900)));
+        assert!(latency.percentiles.is_some_and(|of| of.p99 <= Ticks(900) && of.p99 >= Ticks(880)));
+    }
+
     #[test]
     fn words_keep_their_places() {
         let all = Sums {
             calls: 1,
             sum: 2 << 32 | 3,
-            min: 4 << 32 | 5,
-            max: 6 << 32 | 7,
-            dwell: 8,
+            min: 4,
+            max: 5 << 32 | 6,
+            dwell: 7,
+            before: 8,
             dwell_max: 9 << 32 | 10,
         };
         assert_eq!(Sums::from_words(all.to_words()), all);
