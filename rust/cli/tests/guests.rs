@@ -203,7 +203,7 @@ fn what_the_engine_lacks_is_named() {
         (
             "simd",
             format!("(module (global v128 (v128.const i64x2 0 0)) {RUN})"),
-            &["SIMD (at byte", "-mno-simd128"][..],
+            &["SIMD at byte", "-mno-simd128"][..],
         ),
         (
             "imports",

@@ -113,8 +113,8 @@ struct OwnModule {
     has_start: bool,
 }
 
-/// The largest interpreter stack that is tried for a module of one's own. The built-in workloads
-/// are known to need far less than the presets allow.
+/// The largest interpreter stack that the search tries for a module of one's own. A built-in
+/// workload needs less than the presets allow.
 const MOST_FITTED_BYTES: u32 = 65_536;
 
 /// Runs the ramp. The exit status says whether it was right.
@@ -177,11 +177,7 @@ pub fn execute(args: &RunArgs) -> Outcome {
 /// arena has to hold it beside an instance.
 fn larger_stack(config: &Config) -> Option<Bytes> {
     let half = config.arena.0 / 2;
-    let most = if half < MOST_FITTED_BYTES {
-        (half + 1).next_power_of_two() / 2
-    } else {
-        MOST_FITTED_BYTES
-    };
+    let most = half.checked_ilog2().map_or(0, |power| 1 << power).min(MOST_FITTED_BYTES);
     (config.fit_wasm_stack && most > config.wasm_stack.0).then_some(Bytes(most))
 }
 
