@@ -211,6 +211,12 @@ fn what_the_engine_lacks_is_named() {
             &["env.a and env.b (memory)"],
         ),
         (
+            "signature",
+            r#"(module (func (export "run") (param i64 i32) (result f32) (f32.const 1)))"#
+                .to_owned(),
+            &["--export run is (i64, i32) -> f32", "() -> i32"],
+        ),
+        (
             "export",
             r#"(module (func (export "tick") (result i32) (i32.const 1)))"#.to_owned(),
             &["--export run", "tick"],
@@ -237,7 +243,7 @@ fn a_start_function_that_traps_is_blamed() {
     // The engine's words are the same, the culprit is not.
     let module = format!(r#"(module (memory 1) (data (i32.const 65536) "a") {RUN})"#);
     let (_, out, _) = run("segment", &module, &[]);
-    assert!(out.contains("out of bounds memory access, where a segment"), "{out}");
+    assert!(out.contains("out of bounds memory access, in a segment of data"), "{out}");
     // Nor is a call's trap the start function's.
     let module = r#"(module (func $f) (start $f) (func (export "run") (result i32) unreachable))"#;
     let (status, out, _) = run("call", module, &["--slots", "1"]);

@@ -5,9 +5,11 @@
 //! A module that is invalid in any other way passes, and the engine says what it has against it.
 
 use wasmparser::{
-    BinaryReaderError, ExternalKind, Import, Parser, Payload, TypeRef, Validator, WasmFeatures,
+    BinaryReaderError, ExternalKind, Import, Parser, Payload, TypeRef, ValType, Validator,
+    WasmFeatures,
 };
 
+use crate::model::module;
 use crate::problem::Problem;
 
 /// What WAMR runs as wramp builds it (`src/wamr.cmake`).
@@ -56,14 +58,37 @@ const PROPOSALS: [(&str, WasmFeatures, &str); 12] = [
 /// Refuses a module of which it is known that no instance can run it.
 ///
 /// # Errors
-/// A proposal that the engine lacks, imports, or an export that is no function of the module.
+/// A proposal that the engine lacks, imports, or an export that is no function wramp can call.
 /// The sentence does not name the file; the caller does.
 pub fn check(wasm: &[u8], export: &str) -> Result<(), Problem> {
     let found = Interface::of(wasm);
     if let Some(problem) = lacking(wasm).or_else(|| found.imported()) {
         return Err(problem);
     }
-    found.callable(export)
+    found.callable(export)?;
+    fitting(wasm, export)
+}
+
+/// Refuses a function that no call of wramp's fits.
+fn fitting(wasm: &[u8], export: &str) -> Result<(), Problem> {
+    let Some(signature) = module::signature(wasm, export) else { return Ok(()) };
+    if let ([] | [ValType::I32], [ValType::I32]) = (signature.params(), signature.results()) {
+        return Ok(());
+    }
+    let types = |types: &[ValType]| {
+        let words: Vec<_> = types.iter().map(ToString::to_string).collect();
+        words.join(", ")
+    };
+    let results = match signature.results() {
+        [one] => one.to_string(),
+        several => format!("({})", types(several)),
+    };
+    Err(Problem::new(format!(
+        "--export {} is ({}) -> {results}, and wramp calls () -> i32 or (i32) -> i32: export a \
+         function that wraps it",
+        printable(export),
+        types(signature.params())
+    )))
 }
 
 /// Whether an instance runs a function of the module's own before the first call.
@@ -335,6 +360,24 @@ mod tests {
             assert_eq!(said, words);
         }
         assert!(refusal("(module)").ends_with("it exports no function at all"));
+    }
+
+    #[test]
+    fn an_export_of_another_type_is_named_with_it() {
+        for (signature, words) in [
+            ("", "() -> ()"),
+            ("(param i32 f64) (result i32)", "(i32, f64) -> i32"),
+            ("(result i64)", "() -> i64"),
+            ("(result i32 externref)", "() -> (i32, externref)"),
+        ] {
+            let said =
+                refusal(&format!(r#"(module (func (export "run") {signature} unreachable))"#));
+            assert!(said.starts_with(&format!("--export run is {words}, and")), "{said}");
+        }
+        for signature in ["(result i32)", "(param i32) (result i32)"] {
+            let text = format!(r#"(module (func (export "run") {signature} unreachable))"#);
+            assert!(check(&wat::parse_str(text).unwrap(), "run").is_ok());
+        }
     }
 
     #[test]

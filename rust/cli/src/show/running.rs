@@ -214,8 +214,8 @@ impl Running {
         // The engine has the same words for a start function and for a segment.
         match (has_start, fault.message.readable().to_string().starts_with("out of bounds")) {
             (true, false) => ", in its start function",
-            (true, true) => ", in its start function or where a segment of data or elements lies",
-            (false, _) => ", where a segment of data or elements lies",
+            (true, true) => ", in its start function or a segment of data",
+            (false, _) => ", in a segment of data or elements",
         }
     }
 
