@@ -167,6 +167,12 @@ impl RunLog {
         self.header.as_ref()?.value(key)
     }
 
+    /// Whether a fault says why this workload did not run.
+    #[must_use]
+    pub fn has_fault(&self, workload: &str) -> bool {
+        self.faults.iter().any(|fault| fault.value("workload") == Some(workload))
+    }
+
     /// What is known to be missing from this run, in a sentence; `None` where nothing is.
     #[must_use]
     pub fn losses(&self) -> Option<String> {
@@ -176,11 +182,8 @@ impl RunLog {
             lost.push(format!("{} {records} could not be read", self.unread));
         }
         // A ramp that could not begin has a fault in place of an end.
-        let faulted = |ramp: &RampLog| {
-            let of = |fault: &Kept<FaultKind>| fault.value("workload") == Some(&ramp.workload);
-            self.faults.iter().any(of)
-        };
-        for ramp in self.ramps.iter().filter(|ramp| ramp.end.is_none() && !faulted(ramp)) {
+        let open = |ramp: &&RampLog| ramp.end.is_none() && !self.has_fault(&ramp.workload);
+        for ramp in self.ramps.iter().filter(open) {
             lost.push(format!("the ramp of {} has no end", ramp.name()));
         }
         let ended = self.ramps.iter().filter(|ramp| ramp.end.is_some()).count();
