@@ -644,7 +644,7 @@ records! {
         errors: u64,
         /// The mean of the dwell's calls, from an exact sum.
         latency_mean_us: Option<Nanos>,
-        /// The shortest call since the workload's load.
+        /// The shortest call since the workload's load; absent where it is 2^32 ticks or more.
         latency_min_us: Option<Nanos>,
         /// Half of the dwell's calls took at most this long.
         latency_p50_us: Option<Nanos>,
@@ -676,7 +676,7 @@ records! {
         errors: u32,
         /// The mean of its calls, from an exact sum.
         latency_mean_us: Option<Nanos>,
-        /// Its shortest call.
+        /// Its shortest call; absent where it is 2^32 ticks or more.
         latency_min_us: Option<Nanos>,
         /// Half of its calls took at most this long.
         latency_p50_us: Option<Nanos>,
