@@ -94,12 +94,19 @@ impl RampLog {
         end.or_else(|| self.steps.last().and_then(|step| step.value("cost_bytes"))).or(predicted)
     }
 
-    /// Time of a call on the first rung: the mean, or in an older log the median.
+    /// Time of a call that has a core to itself, on the first rung: the mean, or in an older log
+    /// the median.
+    ///
+    /// Where that rung has several threads already (a pool, or a step above 1), the mean is of
+    /// calls that shared the core in time slices. Then it is the shortest call.
     #[must_use]
     pub fn call_time(&self) -> Option<CallTime<'_>> {
         let first = self.steps.iter().next()?;
         let of = |key, is_median| Some(CallTime { text: first.value(key)?, is_median });
-        of("latency_mean_us", false).or_else(|| of("latency_p50_us", true))
+        let step = first.get();
+        let shared = step.running.unwrap_or(step.instances) > 1;
+        let shortest = if shared { of("latency_min_us", false) } else { None };
+        shortest.or_else(|| of("latency_mean_us", false)).or_else(|| of("latency_p50_us", true))
     }
 
     /// Parts of an instance, module by module, in their order.
