@@ -87,8 +87,8 @@ pub(crate) fn state(state: &mut State) -> i32 {
 const MULTIPLIER: u32 = 1_664_525;
 const INCREMENT: u32 = 1_013_904_223;
 
-/// The generator's state after that many steps from 0, in at most 32 steps. A step is x -> a x
-/// + c, and a step of twice the length has a^2 and (a + 1) c (F. Brown, "Random Number
+/// The generator's state after that many steps from 0, in at most 32 steps. A step is
+/// x -> a x + c, and a step of twice the length has a^2 and (a + 1) c (F. Brown, "Random Number
 /// Generation with Arbitrary Strides", 1994).
 fn generator_at(mut steps: u32) -> u32 {
     let (mut multiplier, mut increment) = (MULTIPLIER, INCREMENT);
