@@ -5,7 +5,7 @@
 ;; memory:   0 bytes
 ;; expects:  0x4a81de28 from every call
 ;;
-;; The sum of 1 ..= 50,000.
+;; A call returns the sum of 1 ..= 50,000.
 (module
   (func (export "run") (result i32)
     (local $number i32)

@@ -6,13 +6,13 @@
 ;; expects:  0xa7914000 from every call
 ;;
 ;; A call fills 1,024 words, then passes over them 100 times, from the top down:
-;; low += word, high += low, neither reset between passes. Returns low ^ high.
-;; The word at an address is (address + 4) * 0x9e3779b1.
+;; low += word, high += low. Neither is reset between passes. The call returns
+;; low ^ high. The word at an address is (address + 4) * 0x9e3779b1.
 (module
   ;; WAMR takes the first mutable i32 global at or below the heap base for the
-  ;; stack pointer; without one it does not truncate. Nothing writes it.
+  ;; stack pointer. It truncates only if there is one. Nothing writes it.
   (global $__stack_pointer (mut i32) (i32.const 4096))
-  ;; One global under both names: each costs an instance 40 bytes.
+  ;; One global has both names, because each costs an instance 40 bytes.
   (global (export "__data_end") (export "__heap_base") i32 (i32.const 4096))
   (memory (export "memory") 1 1)
 

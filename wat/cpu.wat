@@ -5,10 +5,10 @@
 ;; memory:   0 bytes
 ;; expects:  0x62cfb515 from the first call
 ;;
-;; 10,000 rounds, each hashing its number as one word of FNV-1a, in a loop that
-;; tests at its top. The hash is carried over calls, so a lost or doubled call
-;; shows in every later result. It is the only mutable global because each costs
-;; an instance 40 bytes under WAMR.
+;; A call makes 10,000 rounds in a loop that tests at its top. Each round hashes
+;; its own number as one word of FNV-1a. The next call continues the hash, so a
+;; lost or doubled call shows in every later result. The hash is the only
+;; mutable global, because each costs an instance 40 bytes under WAMR.
 (module
   (global $hash (mut i32) (i32.const 0x811c9dc5))
 

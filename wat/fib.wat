@@ -5,7 +5,7 @@
 ;; memory:   0 bytes
 ;; expects:  0x18cbf620 from every call
 ;;
-;; Iterative, with fib(0) = 0 and fib(1) = 1. Returns the sum of the 500.
+;; It iterates, with fib(0) = 0 and fib(1) = 1, and returns the sum of the 500.
 (module
   (func (export "run") (result i32)
     (local $left i32)
@@ -19,7 +19,7 @@
       (local.set $next (i32.const 1))
       (local.set $steps (i32.const 30))
       (loop $step
-        ;; Operands from left to right: the old $this plus the old $next.
+        ;; The operands go from left to right: the old $this plus the old $next.
         (local.set $next
           (i32.add (local.get $this) (local.tee $this (local.get $next))))
         (br_if $step

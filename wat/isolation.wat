@@ -6,19 +6,20 @@
 ;; expects:  0x96a0f96b from the first call, with the argument 1
 ;;
 ;; The argument is the instance's seed, the same at every call. A call checks
-;; that all 512 words and both globals hold what the call before left there (the
-;; first one: zeros, so that bytes of an earlier guest show too), overwrites all
-;; of them with the next pattern and returns that pattern's key with bit 0 set.
-;; Where anything differs it returns 0, which is never right, and so does every
-;; later call: the globals then stay behind the memory.
+;; that all 512 words and both globals hold what the previous call left there.
+;; The first call checks for zeros, so bytes of an earlier guest show too. The
+;; call then overwrites all of them with the next pattern and returns that
+;; pattern's key with bit 0 set. If anything differs, it returns 0, which is
+;; never right. So does every later call, because the globals then stay behind
+;; the memory.
 ;;
 ;; Patterns of different (seed, call) differ in every word as long as both
-;; numbers are below 2^15: see $key_of. Good for 2^32 - 1 calls.
+;; numbers are below 2^15. See $key_of. It works for 2^32 - 1 calls.
 (module
   ;; WAMR takes the first mutable i32 global at or below the heap base for the
-  ;; stack pointer and guards its writes: it stands first and nothing writes it.
+  ;; stack pointer and guards its writes. So it is first and nothing writes it.
   (global $__stack_pointer (mut i32) (i32.const 2048))
-  ;; One global under both names: each costs an instance 40 bytes.
+  ;; One global has both names, because each costs an instance 40 bytes.
   (global (export "__data_end") (export "__heap_base") i32 (i32.const 2048))
   (global $calls (mut i32) (i32.const 0))
   (global $key (mut i32) (i32.const 0))

@@ -5,10 +5,10 @@
 ;; memory:   65536 bytes
 ;; expects:  0xa8a58000 from every call
 ;;
-;; 100 passes. A pass fills the first 1,024 bytes with (address + pass), from
-;; the top down, and reads them back in the same order: checksum * 31 + byte.
-;; Only 1 KiB of the page is used and the whole is paid for: nothing here tells
-;; an engine that it may allocate less.
+;; A call makes 100 passes. A pass fills the first 1,024 bytes with
+;; (address + pass), from the top down, and reads them back in the same order:
+;; checksum * 31 + byte. It uses only 1 KiB of the page but costs the whole
+;; page, because nothing here tells an engine that it may allocate less.
 (module
   (memory (export "memory") 1 1)
 

@@ -5,11 +5,12 @@
 ;; memory:   65536 bytes
 ;; expects:  0x000000c0 from every call
 ;;
-;; One producer, one consumer, slots of 32 bytes from address 0. A call makes 3
-;; bursts: send until the ring is full, receive until it is empty. It returns
-;; how many messages arrived with all 8 words as they were sent. $head and $tail
-;; count all messages so far, modulo 2^32, so contents differ from call to call:
-;; word k of message n is n * 0x9e3779b1 + k * 0x85ebca6b.
+;; There is one producer and one consumer. Slots of 32 bytes begin at address 0.
+;; A call makes 3 bursts: it sends until the ring is full, then receives until
+;; the ring is empty. It returns how many messages arrived with all 8 words as
+;; they were sent. $head and $tail count all messages so far, modulo 2^32, so
+;; contents differ from call to call. Word k of message n is
+;; n * 0x9e3779b1 + k * 0x85ebca6b.
 (module
   (memory (export "memory") 1 1)
   (global $head (mut i32) (i32.const 0))

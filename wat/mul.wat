@@ -5,8 +5,8 @@
 ;; memory:   0 bytes
 ;; expects:  0x50224601 from every call
 ;;
-;; 0x9e3779b1 to the power of 20,000, modulo 2^32. The base is odd, so no factor
-;; of 2 gathers and the product never becomes 0.
+;; A call returns 0x9e3779b1 to the power of 20,000, modulo 2^32. The base is
+;; odd, so the product gathers no factor of 2 and never becomes 0.
 (module
   (func (export "run") (result i32)
     (local $left i32)

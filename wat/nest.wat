@@ -5,10 +5,10 @@
 ;; memory:   0 bytes
 ;; expects:  0x49855554 from every call
 ;;
-;; 40 rounds. Round r enters all blocks and leaves blocks 0 to r, counted from
-;; the innermost, with one branch; after the end of block d, from r outwards,
-;; follows hash * 31 + d. An interpreter that finds a block's end by reading on
-;; to it remembers some of them; these are many.
+;; A call makes 40 rounds. Round r enters all blocks. With one branch it leaves
+;; blocks 0 to r, counted from the innermost. After the end of each block d,
+;; from r outwards, it computes hash * 31 + d. An interpreter that finds a
+;; block's end by reading on to it remembers some of the ends. Here are many.
 (module
   (func (export "run") (result i32)
     (local $round i32)

@@ -5,7 +5,7 @@
 ;; memory:   0 bytes
 ;; expects:  0x0005d636 from every call
 ;;
-;; How many bits are 1 in the numbers 1 ..= 50,000 together.
+;; A call returns how many bits are 1 in the numbers 1 ..= 50,000 together.
 (module
   (func (export "run") (result i32)
     (local $number i32)

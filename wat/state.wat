@@ -5,10 +5,11 @@
 ;; memory:   2048 bytes (one page declared, truncated at __heap_base)
 ;; expects:  0xbb07c8cc from the first call
 ;;
-;; A call takes 50 samples (the top 12 bits of x = 1664525 x + 1013904223, which
-;; starts at 0) into a ring of 507 that starts as zeros, keeps the running sums,
-;; and returns mean * 0x01000193 + variance, both of the whole ring and rounded
-;; down. Bookkeeping is in memory, as a global costs more. Every byte is used:
+;; A call takes 50 samples into a ring of 507 that starts as zeros. A sample is
+;; the top 12 bits of x = 1664525 x + 1013904223, where x starts at 0. The call
+;; keeps the running sums and returns mean * 0x01000193 + variance, both of the
+;; whole ring and rounded down. Bookkeeping is in memory, because a global costs
+;; more. Every byte is used:
 ;;
 ;;     0  sum of squares, 64 bits
 ;;     8  sum
@@ -17,9 +18,9 @@
 ;;    20  507 samples of 32 bits, up to 2048
 (module
   ;; WAMR takes the first mutable i32 global at or below the heap base for the
-  ;; stack pointer; without one it does not truncate. Nothing writes it.
+  ;; stack pointer. It truncates only if there is one. Nothing writes it.
   (global $__stack_pointer (mut i32) (i32.const 2048))
-  ;; One global under both names: each costs an instance 40 bytes.
+  ;; One global has both names, because each costs an instance 40 bytes.
   (global (export "__data_end") (export "__heap_base") i32 (i32.const 2048))
   (memory (export "memory") 1 1)
 
@@ -72,7 +73,7 @@
       (i32.mul
         (i32.div_u (local.get $sum) (i32.const 507))
         (i32.const 0x01000193))
-      ;; (507 * squares - sum^2) / 507^2: no rounding before the last division.
+      ;; (507 * squares - sum^2) / 507^2. It rounds only in the last division.
       (i32.wrap_i64
         (i64.div_u
           (i64.sub

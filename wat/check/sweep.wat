@@ -1,9 +1,10 @@
-;; sweep: each load and store of WebAssembly, at the address that is the argument
+;; sweep: each load and store of WebAssembly, at the address in the argument
 ;;
 ;; memory:   2048 bytes (one page declared, truncated at __heap_base)
-;; expects:  a trap, or 0: the access was within; `sum` returns what the memory adds up to
+;; expects:  a trap, or 0 if the access was within the memory; `sum` returns
+;;           the sum of the memory
 ;;
-;; Not a workload: `wramp_bench::sweep` calls it.
+;; This is no workload. `wramp_bench::sweep` calls it.
 (module
   (global $__stack_pointer (mut i32) (i32.const 2048))
   (global (export "__data_end") (export "__heap_base") i32 (i32.const 2048))
@@ -11,7 +12,7 @@
   (global $i64 i64 (i64.const 0xeeeeeeeeeeeeeeee))
   (memory 1 1)
 
-  ;; 0 where nothing was ever stored.
+  ;; It returns 0 if nothing was ever stored.
   (func (export "sum") (param $address i32) (result i32)
     (local $sum i32)
     (local.set $address (i32.const 2048))

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::alloc::Layout;
 use std::ptr::NonNull;
 
 use common::{Region, TestArena, cases, whole};
@@ -234,7 +235,7 @@ fn other_threads_are_kept_out_of_a_replay() {
 /// allocation of its own, and knows which ones live.
 struct Strict {
     room: u32,
-    live: Vec<(NonNull<u8>, Box<[u64]>, u32)>,
+    live: Vec<(NonNull<u8>, Layout, u32)>,
     takes: Vec<u32>,
 }
 
@@ -243,16 +244,20 @@ struct Strict {
 unsafe impl RawHeap for Strict {
     fn take(&mut self, bytes: u32) -> Option<NonNull<u8>> {
         self.room = self.room.checked_sub(bytes)?;
-        let mut words = vec![0; (bytes as usize).div_ceil(8).max(1)].into_boxed_slice();
-        let block = NonNull::new(words.as_mut_ptr().cast()).unwrap();
-        self.live.push((block, words, bytes));
+        let layout = Layout::array::<u64>((bytes as usize).div_ceil(8).max(1)).unwrap();
+        // SAFETY: the layout has at least one word.
+        let block = NonNull::new(unsafe { std::alloc::alloc(layout) }).unwrap();
+        self.live.push((block, layout, bytes));
         self.takes.push(bytes);
         Some(block)
     }
 
     unsafe fn give(&mut self, block: NonNull<u8>) {
         let at = self.live.iter().position(|(live, ..)| *live == block).expect("it lives");
-        self.room += self.live.swap_remove(at).2;
+        let (block, layout, bytes) = self.live.swap_remove(at);
+        self.room += bytes;
+        // SAFETY: allocated by `take` with this layout; it leaves the list here, so once.
+        unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
     }
 }
 

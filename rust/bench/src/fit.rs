@@ -1,8 +1,9 @@
-//! The least interpreter stack that a workload's first call runs in, found by trying.
+//! Finds by trial the smallest interpreter stack that a first call runs in.
 //!
-//! What a call needs depends on the interpreter, the pointer's size and the path the call
-//! takes, so it is measured on the machine itself and not computed from the module. A later
-//! call may take a deeper path: hence a margin, and beyond it a clean trap.
+//! What a call needs depends on the interpreter, on the pointer's size and on the path of the
+//! call. The bench therefore measures it on the machine itself and does not compute it from the
+//! module. A later call may take a deeper path. A margin allows for that. A call that needs
+//! more than the margin gets a clean trap.
 
 use core::sync::atomic::{
     AtomicU32,
@@ -20,26 +21,26 @@ use crate::run::give_up;
 use crate::seat::{Phase, Seat};
 use crate::threads::start_error;
 
-/// What was found.
+/// The result of the search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fitted {
-    /// Least stack that the first call ran in, to 8 bytes.
+    /// The smallest stack that the first call ran in, to 8 bytes.
     pub(crate) needed: Bytes,
-    /// That and the margin: a quarter of it, at least 64 bytes; never above the knob.
+    /// `needed` plus the margin of a quarter, at least 64 bytes. It never exceeds the knob.
     pub(crate) stack: Bytes,
 }
 
-/// Steps of the search.
+/// Step of the search, in bytes.
 const UNIT: u32 = 8;
 
 /// The search for one guest's stack.
 pub(crate) struct Trial<'t, 'm, M: Machine, R: Runtime + 'm> {
     scene: &'t Scene<'t, M>,
     runtime: &'m R,
-    /// The guest's module, or none where each instance loads its own.
+    /// The guest's module. `None` if each instance loads its own.
     module: Option<&'t R::Module<'m>>,
     guest: &'t Guest<'t>,
-    /// The slot that it runs on.
+    /// The slot that the search runs on.
     seat: &'t Seat<M::Tally>,
     /// Calls so far.
     calls: AtomicU32,
@@ -58,12 +59,12 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
         Self { scene, runtime, module, guest, seat, calls: AtomicU32::new(0), found }
     }
 
-    /// Searches on a slot's thread, so that a call that does not return is found out. A machine
-    /// without threads has to trust the guest.
+    /// Searches on a slot's thread, so the controller notices a call that does not return. A
+    /// machine without threads has to trust the guest.
     ///
     /// # Errors
-    /// What keeps an instance from its first call in the largest stack; `Stuck` where the call
-    /// does not return.
+    /// The failure that keeps an instance from its first call in the largest stack. `Stuck` if
+    /// the call does not return.
     pub(crate) fn search<S: Slots>(&self, slots: &mut S) -> Result<Fitted, Error> {
         if self.scene.config.mode.workers() == Some(0) {
             return self.fit();
@@ -73,7 +74,7 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
             crew.start(0, self.scene.config.pin.core()).map_err(start_error)?;
             let mut seen = 0;
             while self.seat.over().is_none() {
-                // One call may take so long, and there are several.
+                // One call may take that long, and the search makes several.
                 let goes_on = || {
                     let calls = self.calls.load(Acquire);
                     (calls != seen || self.seat.over().is_some()).then_some(calls)
@@ -81,7 +82,7 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
                 match self.scene.wait(format_args!("a trial call"), 1, goes_on) {
                     Some(calls) => seen = calls,
                     None if crew.abort(0) => return Err(stuck_error()),
-                    // It goes on, and borrows what would be freed if this returned.
+                    // The thread goes on, and it borrows what a return would free.
                     None => give_up(self.scene, &Climbed::stuck_in_trial()),
                 }
             }
@@ -98,7 +99,7 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
         }
     }
 
-    /// Tries stacks on an instance of its own, which is gone afterwards.
+    /// Tries stacks on an instance of its own, and drops the instance afterwards.
     fn fit_of(&self, module: &R::Module<'_>) -> Result<Fitted, Error> {
         let Self { scene, runtime, guest, .. } = self;
         let (most, budget) = (scene.config.wasm_stack, scene.config.budget);
@@ -111,7 +112,7 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
             match result {
                 Err(error) if error.kind == ErrorKind::WasmStack => Ok(false),
                 Err(error) if error.kind == ErrorKind::NativeStack => Err(error),
-                // A guest that traps in its own way had stack enough to do so.
+                // A guest that traps for its own reasons had enough stack to get there.
                 _ => Ok(true),
             }
         };

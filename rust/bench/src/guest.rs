@@ -1,14 +1,14 @@
-//! What is ramped, and how its results are known to be right.
+//! A guest: a module, its export, and how to judge its results.
 
 use core::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use wramp_core::runtime::{Error, ModuleBytes, Parameters};
 use wramp_workloads::{State, Workload};
 
-/// A module with its export and its truth.
+/// A module, the export to call, and the way to judge its results.
 #[derive(Clone, Copy)]
 pub struct Guest<'a> {
-    /// Name, for the record.
+    /// The name in the records.
     pub name: &'a str,
     /// The module.
     pub module: ModuleBytes<'a>,
@@ -16,21 +16,21 @@ pub struct Guest<'a> {
     pub export: &'a str,
     /// What the export takes.
     pub parameters: Parameters,
-    /// How its results are judged.
+    /// How to judge its results.
     pub check: Check<'a>,
 }
 
-/// How a result is judged.
+/// How to judge a result.
 #[derive(Clone, Copy)]
 pub enum Check<'a> {
-    /// Against a native implementation.
+    /// By comparing it with a native implementation.
     Reference {
         /// The expected result of the next call.
         next: fn(&mut State) -> i32,
-        /// Whether it differs from call to call.
+        /// Whether the result differs from call to call.
         varies: bool,
     },
-    /// Against the first instance: the same call index must give the same result.
+    /// By comparing it with the first instance: the same call index must give the same result.
     Agreement(&'a Agreement),
 }
 
@@ -48,33 +48,35 @@ impl From<&'static Workload> for Guest<'_> {
 
 /// Digests per doubling of the call index.
 const PER_OCTAVE: u32 = 16;
-/// Enough for 2^32 calls.
+/// Digests kept: enough for 2^32 calls.
 const DIGESTS: usize = 32 * PER_OCTAVE as usize;
 
-/// What the first instance returned, for the others to agree with.
+/// What the first instance returned, so that the others can compare.
 ///
-/// It publishes a digest of all its results so far, at every one of the first calls
-/// and then 16 times a doubling; the others compare theirs where it is known
-/// already. So a wrong result shows at the latest when the calls have grown by 1/16.
-/// One writer, no compare-and-swap, 2 KiB.
+/// The first instance publishes a digest of all its results so far. It does so at every one of
+/// the first calls and then 16 times per doubling. The others compare their digests with those
+/// that are known already. A wrong result therefore shows at the latest when the number of
+/// calls has grown by 1/16.
+///
+/// There is one writer and no compare-and-swap. The table takes 2 KiB.
 pub struct Agreement {
     published: AtomicU32,
     digests: [AtomicU32; DIGESTS],
 }
 
 impl Agreement {
-    /// Nothing published.
+    /// An empty table.
     #[must_use]
     pub const fn new() -> Self {
         Self { published: AtomicU32::new(0), digests: [const { AtomicU32::new(0) }; DIGESTS] }
     }
 
-    /// Forgets everything. Only while no instance runs.
+    /// Forgets everything. The caller MUST make sure that no instance runs.
     pub fn clear(&self) {
         self.published.store(0, Relaxed);
     }
 
-    /// Where the digest after `calls` calls is kept, if it is one that is kept.
+    /// The place of the digest after `calls` calls, if that digest is kept.
     fn place(calls: u32) -> Option<usize> {
         let octave = calls.checked_ilog2()?;
         let below = calls - (1 << octave);
@@ -95,7 +97,7 @@ impl Agreement {
         }
     }
 
-    /// Whether the digest agrees; true where it cannot be known yet.
+    /// Whether the digest agrees. True while it cannot be known.
     fn agrees(&self, calls: u32, digest: u32) -> bool {
         match Self::place(calls) {
             Some(place) if self.published.load(Acquire) >= calls => {
@@ -112,15 +114,15 @@ impl Default for Agreement {
     }
 }
 
-/// The seed of an instance: neighbours differ in half of their bits.
+/// The seed of an instance. The seeds of neighbours differ in half of their bits.
 #[must_use]
 pub(crate) fn seed_of(id: u32) -> u32 {
     id.wrapping_add(1).wrapping_mul(0x9E37_79B9)
 }
 
 impl Guest<'_> {
-    /// What call number `calls` (from 0) is given: a built-in workload its seed, a
-    /// user's export the number of the call.
+    /// The argument of call number `calls` (from 0). A built-in workload gets its seed. A
+    /// user's export gets the number of the call.
     pub(crate) fn argument(&self, judge: &Judge, calls: u32) -> i32 {
         match self.check {
             Check::Reference { .. } => judge.state.argument(),
@@ -129,26 +131,29 @@ impl Guest<'_> {
     }
 }
 
-/// Judges one instance's results, call by call. Small: a pool keeps one an instance.
+/// Judges one instance's results, call by call. It is small, because a pool keeps one per
+/// instance.
 pub(crate) struct Judge {
     state: State,
-    /// A user's module: the digest of its results so far. A workload that does not vary:
-    /// its one result, once it is `known`.
+    /// For a user's module: the digest of its results so far. For a workload that does not
+    /// vary: its one result, once it is `known`.
     memo: u32,
     known: bool,
     strayed: bool,
 }
 
 impl Judge {
-    /// For an instance that was given `seed`.
+    /// A judge of an instance that was given `seed`.
     pub(crate) fn new(seed: u32) -> Self {
         Self { state: State::new(seed), memo: 0x811c_9dc5, known: false, strayed: false }
     }
 
-    /// Whether the result of call number `calls` (from 1) is right; `first` is the
-    /// instance that the others agree with. A failed call is never right, and the
-    /// reference goes on all the same: a guest that trapped halfway is judged strictly.
-    #[inline(never)] // What it keeps shall not lie on the stack below a call.
+    /// Whether the result of call number `calls` (from 1) is right. `first` is set for the
+    /// instance that the others compare with.
+    ///
+    /// A failed call is never right, and the reference advances all the same. A guest that
+    /// trapped halfway is therefore judged strictly.
+    #[inline(never)] // Its locals must not stay on the stack below a call.
     pub(crate) fn accepts(
         &mut self,
         check: &Check<'_>,

@@ -1,7 +1,7 @@
-//! The controller: does what the state machine says, and keeps the arena's account.
+//! The controller: obeys the state machine and keeps the account of the arena.
 //!
-//! How instances come to life differs (a thread each, or a pool), which is behind
-//! [`Herd`]. How a ramp is driven and a rung is sampled does not.
+//! Instances come to life in different ways (one thread each, or a pool). [`Herd`] hides that.
+//! A ramp is driven, and a rung is sampled, in the same way for all of them.
 
 use core::fmt;
 use core::sync::atomic::{
@@ -18,13 +18,13 @@ use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
 use crate::run::Summary;
 
-/// Most modules side by side.
+/// The most modules side by side.
 pub const MAX_MODULES: usize = 5;
 
-/// How soon someone who waits looks up for the first time: a compromise between a prompt
-/// answer and being the load that is measured.
+/// Time until a waiting controller looks for the first time. It is a compromise: the answer
+/// should come promptly, but looking must not become part of the measured load.
 pub(crate) const GLANCE: Micros = Micros(1_000);
-/// After so long a wait says what it waits for.
+/// Time after which a wait says what it waits for.
 const SAY_AFTER: Micros = Micros(2_000_000);
 /// How long a wait goes on after someone asked the run to end.
 const PATIENCE: Micros = Micros(2_000_000);
@@ -44,18 +44,18 @@ pub(crate) struct Climbed {
     pub(crate) errors: u64,
     /// Calls that the budget ended.
     pub(crate) over_budget: u64,
-    /// Most bytes of any slot's stack.
+    /// The most bytes that any slot's stack held.
     pub(crate) stack_used: Option<Bytes>,
-    /// Jain's index of the calls in the time in which all ran together.
+    /// Jain's index of the calls in the time in which all instances ran together.
     pub(crate) fairness: Option<Ratio>,
-    /// What kept the last instance from starting, if something did.
+    /// What kept the last instance from starting, if anything did.
     pub(crate) failure: Option<Error>,
     /// An instance whose call did not return.
     pub(crate) stuck: Option<u32>,
 }
 
 impl Climbed {
-    /// Of a ramp that ended before its first instance, in a trial call that does not return.
+    /// A ramp that ended before its first instance, in a trial call that does not return.
     pub(crate) fn stuck_in_trial() -> Self {
         let none = Self {
             outcome: Outcome { peak: 0, limit: Limit::Error },
@@ -72,7 +72,7 @@ impl Climbed {
         none.with_stuck(Some(0))
     }
 
-    /// The same where an instance, if any, is stuck: that is what ended the ramp.
+    /// The same ramp, with the stuck instance, if there is one, as the reason for its end.
     pub(crate) fn with_stuck(self, stuck: Option<u32>) -> Self {
         if stuck.is_none() {
             return self;
@@ -89,32 +89,32 @@ pub(crate) fn stuck_error() -> Error {
     Error::new(ErrorKind::Stuck, "a call has not returned")
 }
 
-/// A machine, its knobs, and the ramp that is on.
+/// A machine, its knobs and the current ramp.
 pub(crate) struct Scene<'s, M> {
     pub(crate) machine: &'s M,
     pub(crate) config: &'s Config,
-    /// Name of the ramp in the records.
+    /// The name of the ramp in the records.
     pub(crate) name: &'s str,
     /// When the run began.
     pub(crate) began: Ticks,
-    /// Ticks a second.
+    /// Ticks per second.
     pub(crate) clock_hz: u64,
     /// The interpreter stack of each module's instances.
     pub(crate) stacks: [Bytes; MAX_MODULES],
     /// Whether the engine can end a call by itself.
     pub(crate) meters: bool,
-    /// What the run has come to before this ramp.
+    /// The sums of the run before this ramp.
     pub(crate) so_far: Summary,
 }
 
 impl<M: Machine> Scene<'_, M> {
-    /// Milliseconds since the run began; stops after 49 days.
+    /// Milliseconds since the run began. The value stops after 49 days.
     pub(crate) fn millis(&self) -> u32 {
         self.millis_at(self.machine.now())
     }
 
-    /// The same of another time.
-    #[inline(never)] // A division of 128 bits.
+    /// Converts another time in the same way.
+    #[inline(never)] // The division has 128 bits.
     pub(crate) fn millis_at(&self, time: Ticks) -> u32 {
         u32::try_from(self.micros(self.began, time).0 / 1000).unwrap_or(u32::MAX)
     }
@@ -131,15 +131,17 @@ impl<M: Machine> Scene<'_, M> {
         self.machine.emit(&record.into());
     }
 
-    /// Lets the instances run for so long.
+    /// Lets the instances run for that many milliseconds.
     pub(crate) fn hold(&self, millis: u32) {
         if millis > 0 && !self.machine.interrupted() {
             self.machine.sleep(Micros(u64::from(millis) * 1000));
         }
     }
 
-    /// Makes a call and times it: how long it took, and when it ended. The call leaves its
-    /// result elsewhere: a copy of it would lie on the stack below the call.
+    /// Makes a call and times it. Returns how long it took and when it ended.
+    ///
+    /// The call leaves its result elsewhere. A copy of the result would take room on the stack
+    /// below the call.
     #[inline]
     pub(crate) fn time(&self, call: impl FnOnce()) -> (Ticks, Ticks) {
         let machine = self.machine;
@@ -156,11 +158,11 @@ impl<M: Machine> Scene<'_, M> {
         (took, ended)
     }
 
-    /// Waits for an answer of instances that share the CPU with others, at most twice as
-    /// long as it takes. `None` where it does not come: something is stuck.
+    /// Waits for an answer from instances that share the CPU with others. It waits at most
+    /// twice as long as that takes. `None` if no answer comes: something is stuck.
     ///
-    /// Each look is after twice the time of the one before. With looks at equal intervals,
-    /// shorter than a time slice, the wait could be for ever: see [`Machine::sleep`].
+    /// Each look comes after twice the time of the one before. Looks at equal intervals that
+    /// are shorter than a time slice could make the wait endless. See [`Machine::sleep`].
     pub(crate) fn wait<T>(
         &self,
         awaited: fmt::Arguments<'_>,
@@ -201,17 +203,17 @@ impl<M: Machine> Scene<'_, M> {
     }
 }
 
-/// The instances of a ramp, as the controller deals with them.
+/// The instances of a ramp, as the controller sees them.
 pub(crate) trait Herd {
-    /// Brings instance `id` to life: `Alive` or `Failed`.
+    /// Starts instance `id` and answers `Alive` or `Failed`.
     fn start(&mut self, id: u32) -> Event;
-    /// Lets the instances run for so many milliseconds.
+    /// Lets the instances run for that many milliseconds.
     fn hold(&mut self, millis: u32);
-    /// A dwell begins now.
+    /// Begins a dwell.
     fn begin_dwell(&mut self);
-    /// The dwell is over: samples and reports. The p99 that a promise is about.
+    /// Ends the dwell, samples and reports. Returns the p99 that a promise concerns.
     fn sample(&mut self) -> Option<Nanos>;
-    /// Stops and joins all.
+    /// Stops and joins all instances.
     fn stop(&mut self);
 }
 
@@ -241,7 +243,7 @@ pub(crate) fn drive<M: Machine>(scene: &Scene<'_, M>, slots: u32, herd: &mut imp
             Action::Done(outcome) => return outcome,
         };
         action = ramp.next(event);
-        // Told once: the answer to what the interrupt asks for is not another interrupt.
+        // Report the interrupt once. The answer to what it causes is not another interrupt.
         let over = matches!(action, Action::Stop | Action::Done(_));
         if !told && !over && scene.machine.interrupted() {
             told = true;
@@ -250,24 +252,25 @@ pub(crate) fn drive<M: Machine>(scene: &Scene<'_, M>, slots: u32, herd: &mut imp
     }
 }
 
-/// Free bytes that the largest hole does not hold.
+/// Free bytes outside the largest hole.
 fn outside(arena: &ArenaStats) -> Bytes {
     arena.free.saturating_sub(arena.largest)
 }
 
 /// The arena's account of a ramp.
 pub(crate) struct Account {
-    /// Least free since the load.
+    /// The fewest free bytes since the load.
     lowest: Bytes,
     before: ArenaStats,
-    /// The newest instance left what lies outside the largest hole as it was: so will the next.
+    /// Whether the newest instance left the bytes outside the largest hole untouched. The next
+    /// instance will then do the same.
     spared: bool,
     modules: usize,
     slots: u32,
     demands: heapless::Vec<Demand, MAX_MODULES>,
-    /// What the newest instance took.
+    /// Bytes that the newest instance took.
     pub(crate) cost: Option<Bytes>,
-    /// What the first of each module said about the rest.
+    /// The prediction from the first instance of each module.
     pub(crate) predicted: Option<Outcome>,
 }
 
@@ -286,25 +289,25 @@ impl Account {
         }
     }
 
-    /// An instance is about to start.
+    /// Notes the arena before an instance starts.
     pub(crate) fn before<M: Machine>(&mut self, machine: &M) {
         self.before = machine.arena();
         self.lowest = self.lowest.min(self.before.low_water);
         machine.arena_reset_low_water();
     }
 
-    /// It lives: what it took and needed.
+    /// Notes the arena after an instance has started. Returns what it took and needed.
     pub(crate) fn after<M: Machine>(&mut self, machine: &M) -> Demand {
         let after = machine.arena();
         let cost = self.before.free.saturating_sub(after.free);
-        // Of several modules one may fit where another does not.
+        // Of several modules, one may fit where another does not.
         self.spared = self.modules == 1 && outside(&after) >= outside(&self.before);
         let need = self.before.free.saturating_sub(after.low_water);
         self.cost = Some(cost);
         Demand { cost, need }
     }
 
-    /// Predicts the end, once there is an instance of each module, and says so.
+    /// Predicts the end once there is an instance of each module, and reports it.
     pub(crate) fn learn<M: Machine, R: Runtime>(
         &mut self,
         scene: &Scene<'_, M>,
@@ -342,7 +345,7 @@ impl Account {
         });
     }
 
-    /// What free bytes and costs say, for an engine whose allocations are not known.
+    /// Predicts from free bytes and costs, for an engine whose allocations are not known.
     fn by_formula<M: Machine>(&self, scene: &Scene<'_, M>) -> Outcome {
         let arena = scene.machine.arena();
         let header = scene.machine.facts().block_header;
@@ -360,26 +363,26 @@ impl Account {
     }
 }
 
-/// No call has been seen yet.
+/// No call has set the floor yet.
 const NO_FLOOR: u32 = u32::MAX;
 
-/// What threads need to know to count a time: where the histogram begins, and which
-/// dwell is on.
+/// What a thread needs in order to count a time: where the histogram begins, and the number of
+/// the current dwell.
 pub(crate) struct Scale {
     floor: AtomicU32,
     dwell: AtomicU32,
-    /// Doublings from where the histogram begins to the first time.
+    /// Doublings from the beginning of the histogram to the first time.
     below: usize,
 }
 
 impl Scale {
-    /// The first call may be a slow one, with what others do in between.
+    /// The first call may be a slow one, because other threads run in between.
     pub(crate) const fn of_calls() -> Self {
         Self::new(3)
     }
 
-    /// The first turnaround is that of one resident alone: with hundreds it takes hundreds
-    /// of times as long, and hardly ever less.
+    /// The first turnaround is that of a single resident. With hundreds of residents it takes
+    /// hundreds of times as long, and hardly ever less.
     pub(crate) const fn of_turnarounds() -> Self {
         Self::new(1)
     }
@@ -388,9 +391,9 @@ impl Scale {
         Self { floor: AtomicU32::new(NO_FLOOR), dwell: AtomicU32::new(0), below }
     }
 
-    /// Counts a time. The very first one, while instances start one at a time, sets
-    /// where the histograms begin.
-    #[inline(never)] // Its sums shall not lie on the stack below a call.
+    /// Counts a time. The very first one sets where the histograms begin. No other thread races
+    /// with it, because instances start one at a time.
+    #[inline(never)] // Its locals must not stay on the stack below a call.
     pub(crate) fn record<T: Tally>(&self, tally: &T, took: Ticks) {
         let floor = match self.floor.load(Acquire) {
             NO_FLOOR => {
@@ -403,7 +406,7 @@ impl Scale {
         tally.record(took, floor, self.dwell.load(Relaxed));
     }
 
-    /// What the times in `spread` come to.
+    /// The statistics of the times in `spread`.
     pub(crate) fn latency<T: Tally>(&self, spread: &T::Spread) -> Option<Latency> {
         match self.floor.load(Acquire) {
             NO_FLOOR => None,
@@ -422,7 +425,7 @@ impl<T: Tally> Window<T> {
         Self { before: T::Spread::new() }
     }
 
-    /// A dwell begins.
+    /// Begins a dwell.
     pub(crate) fn begin<'t>(&mut self, scale: &Scale, tallies: impl Iterator<Item = &'t T>)
     where
         T: 't,
@@ -432,7 +435,7 @@ impl<T: Tally> Window<T> {
         tallies.for_each(|tally| self.before.add(tally));
     }
 
-    /// The dwell is over: its calls and their times.
+    /// Ends the dwell. Returns its calls and their times.
     #[inline(never)] // It keeps a histogram on the stack.
     pub(crate) fn end<'t>(
         &self,
@@ -451,7 +454,7 @@ impl<T: Tally> Window<T> {
     }
 }
 
-/// A dwell that is on: since when, and the CPU time until then.
+/// The current dwell: when it began, and the CPU time until then.
 pub(crate) struct Dwell {
     began: Ticks,
     cpu: Option<CpuTime>,
@@ -473,7 +476,7 @@ impl Dwell {
         Self { began: machine.now(), cpu: machine.cpu_time() }
     }
 
-    /// Ends it. To be called first: what follows may take its time.
+    /// Ends the dwell. Call it first, before slower work makes the dwell seem longer.
     pub(crate) fn end<M: Machine>(&self, machine: &M) -> (Ticks, Option<u32>) {
         let time = machine.now().saturating_sub(self.began);
         let permille = self.cpu.zip(machine.cpu_time()).and_then(|(then, now)| {
@@ -485,7 +488,7 @@ impl Dwell {
     }
 }
 
-/// Times as a record has them; each is absent where it is not known.
+/// Times as a record shows them. Each is absent if it is not known.
 pub(crate) struct Times {
     pub(crate) mean: Option<Nanos>,
     pub(crate) min: Option<Nanos>,
@@ -499,7 +502,7 @@ impl<M: Machine> Scene<'_, M> {
         let percentiles = latency.and_then(|latency| latency.percentiles);
         Times {
             mean: latency.map(|latency| latency.mean(self.clock_hz)),
-            min: latency.map(|latency| self.nanos(latency.min)),
+            min: latency.and_then(|latency| latency.min).map(|min| self.nanos(min)),
             p50: percentiles.map(|of| self.nanos(of.p50)),
             p99: percentiles.map(|of| self.nanos(of.p99)),
             max: latency.and_then(|latency| latency.max).map(|max| self.nanos(max)),
@@ -543,8 +546,10 @@ pub(crate) fn report<M: Machine>(
     });
 }
 
-/// Reports what an instance of that cost is made of. What the engine did not ask for is the
-/// allocator's: headers and rounding. A sum above the cost would be a lie, and is not told.
+/// Reports the parts of an instance of that cost.
+///
+/// Bytes that the engine did not ask for belong to the allocator: headers and rounding. If the
+/// parts add up to more than the cost, they are wrong, and nothing is reported.
 pub(crate) fn report_parts<M: Machine>(
     scene: &Scene<'_, M>,
     workload: &str,
@@ -576,7 +581,7 @@ mod tests {
         scale.record(&tally, Ticks(66_800));
         let mut window = Window::new();
         window.begin(&scale, core::iter::once(&tally));
-        // 720 residents in turn; now and then one that waited for a preempted worker.
+        // 720 residents take turns. Now and then, one waited for a preempted worker.
         for turn in 0..1000 {
             scale.record(&tally, Ticks(66_800 * if turn % 50 == 0 { 1440 } else { 720 }));
         }
@@ -591,7 +596,7 @@ mod tests {
         assert_eq!(latency.sum, Ticks(66_800 * (980 * 720 + 20 * 1440)));
     }
 
-    /// The histogram's counters hold 65,535 calls of one kind; the sums hold all of them.
+    /// The histogram's counters hold 65,535 calls of one kind. The sums hold all calls.
     #[test]
     fn calls_are_counted_where_a_histogram_is_full_and_percentiles_left_out() {
         let scale = Scale::of_calls();

@@ -1,8 +1,8 @@
 //! The one loop: load once, instantiate N, obey the ramp, emit records.
 //!
-//! Generic over the machine ([`Machine`], [`Slots`]) and the engine ([`Runtime`]); the same
-//! code runs on Linux, under QEMU and on a board. No std, no allocation, no unsafe,
-//! no `cfg`. Inside a timed region stand a clock, a call and a clock.
+//! It is generic over the machine ([`Machine`], [`Slots`]) and the engine ([`Runtime`]). The
+//! same code runs on Linux, under QEMU and on a board. It uses no std, no allocation, no unsafe
+//! code and no `cfg`. A timed region contains a clock, a call and a clock, and nothing else.
 //!
 //! [`Machine`]: wramp_core::machine::Machine
 //! [`Slots`]: wramp_core::slots::Slots

@@ -1,10 +1,12 @@
-//! One ramp, a few workers for any number of resident instances.
+//! One ramp with a few workers for any number of residents.
 //!
-//! A run queue in rotation: a worker takes the next resident out of its place, makes one
-//! call to its end, and puts it back. Taking is owning, so that two workers never enter
-//! one instance, and the compiler sees it. A resident costs no thread and no
-//! interpreter stack; each worker has one stack, which serves every instance of
-//! the module. On a machine without threads the controller is the one worker.
+//! The run queue rotates. A worker takes the next resident out of its place, makes one call to
+//! its end, and puts it back. Taking a resident moves it, so the compiler makes sure that two
+//! workers never enter one instance.
+//!
+//! A resident costs no thread and no interpreter stack. Each worker has one stack, which serves
+//! every instance of the module. On a machine without threads, the controller is the only
+//! worker.
 
 use core::sync::atomic::{
     AtomicBool, AtomicU32,
@@ -28,8 +30,8 @@ use crate::run::give_up;
 use crate::seat::{Phase, Seat};
 use crate::threads::{failed, start_error, wrong_result};
 
-/// An instance without a thread. All of this but the instance's memory lies beside the arena,
-/// in the table that the machine lends.
+/// An instance without a thread. Its memory lies in the arena. Everything else lies beside the
+/// arena, in the table that the machine lends.
 pub(crate) struct Resident<I> {
     instance: I,
     judge: Judge,
@@ -40,7 +42,7 @@ pub(crate) struct Resident<I> {
     errors: u32,
     over_budget: u32,
     from_ms: u32,
-    /// End of its latest call; of no meaning before the first.
+    /// When its latest call ended. Meaningless before the first call.
     ended: Ticks,
 }
 
@@ -62,36 +64,36 @@ impl<I> Resident<I> {
 
 /// A resident's place in the table.
 pub(crate) enum Place<I> {
-    /// It waits for its next call.
+    /// The resident waits for its next call.
     Here(Resident<I>),
-    /// A worker has it in a call; it had made so many before.
+    /// A worker has the resident in a call. These are the figures from before the call.
     InCall {
         /// Calls that had returned.
         calls: u32,
-        /// When the first of them had.
+        /// When the first of these calls had returned.
         from_ms: u32,
     },
 }
 
-/// 64-bit words of memory for a table of `residents` of an engine's instances.
+/// Memory for a table of `residents` of an engine's instances, in 64-bit words.
 #[must_use]
 pub const fn table_words<R: Runtime + 'static>(residents: usize) -> usize {
     Places::<Place<R::Instance<'static>>>::bytes_for(residents) / size_of::<u64>()
 }
 
-/// All residents, in the order of their start.
+/// All residents, in the order in which they started.
 struct Queue<'p, I> {
     places: Places<'p, Place<I>>,
-    /// Where the rotation goes on.
+    /// The place where the rotation continues.
     next: usize,
-    /// A new resident, whose first call comes before the rotation goes on.
+    /// A new resident. Its first call comes before the rotation continues.
     newest: Option<usize>,
-    /// Number of the dwell that is on.
+    /// The number of the current dwell.
     dwell: u32,
-    /// Residents whose first call has returned. They are called in the order of their
-    /// start, one of them at a time, so this says whose.
+    /// Residents whose first call has returned. First calls come in the order of the starts and
+    /// one at a time, so this number says whose they were.
     called: usize,
-    /// The first error of all, and whose it was.
+    /// The first error of all, and the resident that had it.
     error: Option<(usize, Error)>,
 }
 
@@ -104,7 +106,7 @@ impl<'p, I> Queue<'p, I> {
     fn take(&mut self) -> Option<(usize, Resident<I>)> {
         let count = self.places.len();
         let newest = self.newest.take().and_then(|place| self.take_from(place));
-        // No more places are empty than there are workers, so this ends soon.
+        // At most one place per worker is empty, so this ends soon.
         newest.or_else(|| {
             (0..count).find_map(|_| {
                 let place = self.next % count;
@@ -135,7 +137,7 @@ impl<'p, I> Queue<'p, I> {
         }
     }
 
-    /// Adds a resident, which is the next one to be called. False where the table is full.
+    /// Adds a resident and makes it the next one to be called. False if the table is full.
     fn add(&mut self, resident: Resident<I>) -> bool {
         let place = self.places.len();
         let added = self.places.push(Place::Here(resident)).is_ok();
@@ -155,28 +157,28 @@ where
     pub(crate) runtime: &'s R,
     pub(crate) guest: &'s Guest<'s>,
     pub(crate) module: &'s R::Module<'m>,
-    /// Threads that call; 0 where the controller does.
+    /// Threads that call. 0 if the controller calls.
     workers: usize,
-    /// One a worker, for its calls.
+    /// One per worker, for its calls.
     serving: &'s [Seat<M::Tally>],
-    /// One a worker, for its residents' turnaround.
+    /// One per worker, for the turnaround of its residents.
     turning: &'s [Seat<M::Tally>],
     calls: Scale,
     turnarounds: Scale,
-    /// Most residents.
+    /// The most residents.
     most: u32,
     queue: M::Lock<Queue<'p, R::Instance<'s>>>,
     /// Why a worker did not start.
     failure: M::Lock<Option<Error>>,
-    /// Workers wait until all of them are there.
+    /// Whether all workers are there. They wait for that.
     open: AtomicBool,
     /// Residents so far.
     residents: AtomicU32,
 }
 
 impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
-    /// A pool of `workers` threads, or one that the controller serves itself where that is 0.
-    /// `None` without two seats for each.
+    /// A pool of `workers` threads. With 0 workers, the controller serves the pool itself.
+    /// `None` if there are fewer than two seats for each.
     pub(crate) fn new(
         scene: Scene<'s, M>,
         runtime: &'s R,
@@ -206,7 +208,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         })
     }
 
-    /// Climbs until something runs out, then stops, joins and reports every resident.
+    /// Climbs until something runs out. Then stops, joins and reports every resident.
     pub(crate) fn climb<S: Slots>(&self, slots: &mut S) -> Climbed {
         if self.workers == 0 {
             return self.climb_with(&mut NoThreads);
@@ -254,18 +256,18 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
             stuck: None,
         });
         if lead.lost {
-            // A thread goes on that borrows what would be freed if this returned.
+            // A thread goes on, and it borrows what a return would free.
             give_up(&self.scene, &climbed);
         }
         climbed
     }
 
     /// Reports every resident and gives them back. All workers have been joined, or will never
-    /// give back what they have.
+    /// give back what they hold.
     fn finish(&self, mut climbed: Climbed) -> Climbed {
         self.queue.with(|queue| {
-            // Over the latest dwell, in which all were there. One that was in a call when it
-            // began is counted from the next one.
+            // Count over the latest dwell, in which all residents were there. A resident that
+            // was in a call when the dwell began counts from its next call.
             let dwell = queue.dwell;
             let since = |place: &Place<_>| match place {
                 Place::Here(resident) if resident.dwell == dwell => {
@@ -344,7 +346,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         });
     }
 
-    /// One worker's life: its stack, then calls until it is asked to stop.
+    /// One worker's life: its stack, then calls until someone asks it to stop.
     fn work(&self, worker: usize) -> Result<(), Error> {
         let seat = &self.serving[worker];
         let mut stack = self.stack()?;
@@ -354,7 +356,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         }
         let mut turn = None;
         loop {
-            // Back and the next one out: the lock is taken once a call.
+            // Put one back and take the next one: this takes the lock once per call.
             let stop = seat.asked_to_stop();
             turn = self.queue.with(|queue| {
                 if let Some((place, resident)) = turn.take() {
@@ -370,7 +372,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         }
     }
 
-    /// An interpreter stack on this thread.
+    /// Makes an interpreter stack on this thread.
     fn stack(&self) -> Result<R::Stack<'s>, Error> {
         let none = || Error::new(ErrorKind::Engine, "no resident to make a stack for");
         let (place, first) = self.queue.with(Queue::take).ok_or_else(none)?;
@@ -380,7 +382,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         stack
     }
 
-    /// One call of one resident.
+    /// Makes one call of one resident.
     fn serve(
         &self,
         worker: usize,
@@ -430,8 +432,8 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         self.queue.with(|queue| queue.error.get_or_insert((place, error)).0);
     }
 
-    /// Waits until the instance's pause since its latest call is over. The queue is in the
-    /// order in which they ended, so whoever comes next is due even later.
+    /// Waits until the pause after the instance's latest call is over. The queue is in the
+    /// order in which calls ended, so the next resident is due even later.
     fn pause(&self, ended: Ticks) {
         let pause = Micros(u64::from(self.scene.config.pause_ms) * 1000);
         if pause == Micros(0) {
@@ -480,10 +482,10 @@ struct Lead<'c, 'p, 's, 'm, M: Machine, R: Runtime> {
     account: Account,
     /// Workers whose threads were started.
     started: usize,
-    /// The controller's own interpreter stack, where it is the one that calls.
+    /// The controller's own interpreter stack, if it is the caller.
     own: Option<R::Stack<'s>>,
     failure: Option<Error>,
-    /// Its thread cannot be ended.
+    /// Whether a thread cannot be ended.
     lost: bool,
     parts: Option<Parts>,
     dwell: Dwell,
@@ -542,7 +544,7 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
         Ok(())
     }
 
-    /// The controller makes one call itself. False where there is none to make.
+    /// Makes one call on the controller itself. False if there is none to make.
     fn call_one(&mut self) -> bool {
         let pool = self.pool;
         let Some(stack) = &mut self.own else { return false };
@@ -552,7 +554,7 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
         true
     }
 
-    /// Waits for the first call of resident `id`; the error that no call gets past.
+    /// Waits for the first call of resident `id`. Returns the error that stops every call.
     fn first_call(&mut self, id: u32) -> Result<(), Error> {
         if self.own.is_some() {
             self.call_one();
@@ -669,7 +671,7 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
             if seat.over().is_some() {
                 self.crew.join(worker);
             } else {
-                // Not while it holds the queue.
+                // The worker must not hold the queue when it is aborted.
                 let crew = &mut *self.crew;
                 self.lost |= !pool.queue.with(|_| crew.abort(worker));
             }
@@ -687,7 +689,7 @@ mod tests {
         assert!(queue.add(Resident::new((), id)));
     }
 
-    /// Whose the next calls are.
+    /// The residents that get the next calls.
     fn turns<const N: usize>(queue: &mut Queue<'_, ()>) -> [usize; N] {
         core::array::from_fn(|_| {
             let (place, mut resident) = queue.take().unwrap();

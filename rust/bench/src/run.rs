@@ -1,4 +1,4 @@
-//! A whole run: every ramp of the scenario, one after another, and what came of it.
+//! A whole run: every ramp of the scenario, one after another, and the result.
 
 use core::fmt::Write as _;
 use core::mem::MaybeUninit;
@@ -19,21 +19,22 @@ use crate::pool::{Place, Pool};
 use crate::seat::Seat;
 use crate::threads::{Left, Modules, ThreadRamp};
 
-/// What a run came to; `exit` is the process's, or the firmware's, status.
+/// The result of a run. `exit` is the status of the process or of the firmware.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Ramps that ended.
     pub workloads: u32,
     /// Failed or wrong calls over all of them.
     pub errors: u64,
-    /// Whether the arena was ever not as it had been.
+    /// Whether a ramp ever left the arena different from before.
     pub leaked: bool,
-    /// Things that could not even begin.
+    /// Ramps or runs that could not begin.
     pub faults: u32,
 }
 
 impl Summary {
-    /// 0 right; 1 wrong results, failed calls or leaked bytes; 2 wrong input or geometry.
+    /// The exit status: 0 right; 1 wrong results, failed calls or leaked bytes; 2 wrong input
+    /// or geometry.
     #[must_use]
     pub fn exit(&self) -> u32 {
         match self {
@@ -46,14 +47,14 @@ impl Summary {
 
 /// Memory that a machine lends the bench for a run, beside the arena and the stacks.
 pub struct Memory<'m, T> {
-    /// What threads and controller tell each other: one a slot, or two a worker of a pool (two
-    /// where the controller is the worker).
+    /// What threads and the controller tell each other. There is one seat per slot, or two per
+    /// worker of a pool. A controller that is the worker has two.
     pub seats: &'m [Seat<T>],
-    /// The table of a pool's residents; see [`table_words`](crate::table_words).
+    /// The table of a pool's residents. See [`table_words`](crate::table_words).
     pub table: &'m mut [MaybeUninit<u64>],
 }
 
-/// Words of a message, formatted without allocating; what does not fit is cut.
+/// Words of a message, formatted without allocating. A longer text is cut.
 type Line = heapless::String<192>;
 
 fn line(arguments: core::fmt::Arguments<'_>) -> Line {
@@ -74,7 +75,7 @@ const fn on(switch: bool) -> &'static str {
     if switch { "on" } else { "off" }
 }
 
-/// Says that a run cannot begin, or not go on, and which knob mends it.
+/// Says that a run cannot begin or continue, and which knob to turn.
 pub(crate) fn fault<M: Machine>(
     machine: &M,
     workload: Option<&str>,
@@ -90,7 +91,8 @@ pub(crate) fn fault<M: Machine>(
     }));
 }
 
-/// The `run` record. Not inlined: its frame must not stay on the stack for the run.
+/// Emits the `run` record. It is not inlined, because its frame must not stay on the stack for
+/// the whole run.
 #[inline(never)]
 pub(crate) fn describe<M: Machine, R: Runtime>(
     machine: &M,
@@ -158,8 +160,8 @@ pub(crate) fn describe<M: Machine, R: Runtime>(
     }));
 }
 
-/// Runs the scenario: `run` record to `done` record. `engine` is what came of setting it up;
-/// where it failed the run says why and ends.
+/// Runs the scenario, from the `run` record to the `done` record. `engine` is the result of
+/// starting it. If it failed, the run says why and ends.
 pub fn run<M: Machine, S: Slots, R: Runtime>(
     machine: &M,
     slots: &mut S,
@@ -190,7 +192,7 @@ pub fn run<M: Machine, S: Slots, R: Runtime>(
     summary
 }
 
-/// Most residents of a pool whose table is that memory.
+/// The most residents that fit in the table's memory.
 fn capacity<'m, R: Runtime + 'm>(table: &mut [MaybeUninit<u64>]) -> usize {
     Places::<Place<R::Instance<'m>>>::over(table).capacity()
 }
@@ -222,7 +224,7 @@ pub(crate) fn explain_engine<M: Machine>(machine: &M, config: &Config, error: &E
     }
 }
 
-/// Refuses what no machine, or this machine, or this engine cannot run.
+/// Refuses what no machine, this machine or this engine can run.
 fn may_begin<M: Machine, R: Runtime>(
     machine: &M,
     slots: usize,
@@ -282,8 +284,9 @@ fn may_begin<M: Machine, R: Runtime>(
     true
 }
 
-/// Ends the program after a ramp in which a thread does not return and cannot be ended. What
-/// that thread uses is never freed, so what the arena would get back is not measured.
+/// Ends the program after a ramp in which a thread does not return and cannot be ended.
+///
+/// Nothing frees what that thread uses, so nobody can measure what the arena would get back.
 pub(crate) fn give_up<M: Machine>(scene: &Scene<'_, M>, climbed: &Climbed) -> ! {
     let mut summary = scene.so_far;
     end(scene.machine, scene.config, scene.meters, scene.name, climbed, None);
@@ -320,8 +323,8 @@ fn explain_stuck<M: Machine>(
     fault(machine, Some(name), stuck, Some(knob), message);
 }
 
-/// Emits the `end` record. `given_back` is what is free after the ramp and what did not come
-/// back.
+/// Emits the `end` record. `given_back` holds the bytes free after the ramp and the bytes that
+/// did not come back.
 fn end<M: Machine>(
     machine: &M,
     config: &Config,
@@ -404,8 +407,8 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         })
     }
 
-    /// One ramp, from load to leak check. False where the run must not go on: something is
-    /// stuck, or someone asked it to end.
+    /// Makes one ramp, from load to leak check. False if the run must not continue, because
+    /// something is stuck or someone asked it to end.
     fn ramp(&mut self, config: &Config, name: &str, guests: &[Guest<'_>]) -> bool {
         let machine = self.machine;
         if machine.interrupted() {
@@ -446,8 +449,8 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         true
     }
 
-    // Not inlined, as all below that has much on its stack: load, trial call and climb run one
-    // after the other, so they share the stack.
+    // Neither this nor anything below it with much on its stack is inlined. Load, trial call
+    // and climb run one after the other, so they use the same part of the stack.
     #[inline(never)]
     fn load_and_climb(
         &mut self,
@@ -487,7 +490,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
                 }
             }
         }
-        // Not known at run time alone: a build without residents carries none of this code.
+        // `POOLS` is a constant, so a build without residents carries none of this code.
         if M::POOLS
             && let (Some(workers), [guest], Some(module)) =
                 (config.mode.workers(), guests, &modules[0])
@@ -517,8 +520,8 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         pool.ok_or_else(missing).map(|pool| pool.climb(self.slots))
     }
 
-    /// Finds the interpreter stack that the guest needs. Where each instance has a module of
-    /// its own one is loaded for this.
+    /// Finds the interpreter stack that the guest needs. If each instance has its own module,
+    /// this loads one for the search.
     #[inline(never)]
     fn fit<'r>(
         &mut self,
@@ -540,7 +543,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         Ok(fitted.stack)
     }
 
-    /// Nothing ran: says which knob mends it.
+    /// Explains a ramp in which nothing ran, and names the knob to turn.
     fn explain(&mut self, config: &Config, name: &str, error: &Error) {
         self.summary.faults += 1;
         let machine = self.machine;

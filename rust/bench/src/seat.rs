@@ -8,30 +8,30 @@ use core::sync::atomic::{
 use wramp_core::measure::Tally;
 use wramp_core::runtime::ErrorKind;
 
-/// Where the thread of a slot has come to.
+/// The phase that a slot's thread has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Phase {
-    /// Nothing here.
+    /// The seat is empty.
     Empty = 0,
-    /// Being instantiated, or in its first call.
+    /// The instance is being instantiated, or is in its first call.
     Starting = 1,
     /// Its first call returned.
     Alive = 2,
-    /// It did not come to life.
+    /// It could not start.
     Failed = 3,
     /// It was stopped and is gone.
     Ended = 4,
 }
 
-/// One slot's shared state. Each field has one writer at a time; loads and stores
-/// are all it takes, so it works where there is no compare-and-swap.
+/// One slot's shared state. Each field has one writer at a time. It needs loads and stores
+/// only, so it works without compare-and-swap.
 pub struct Seat<T> {
     phase: AtomicU8,
     stop: AtomicBool,
     alive_from_ms: AtomicU32,
     alive_until_ms: AtomicU32,
-    /// Number of the first error's kind and one more; 0 is none.
+    /// The number of the first error's kind plus one. 0 means none.
     error: AtomicU8,
     over_budget: AtomicU32,
     calls_before: AtomicU32,
@@ -55,7 +55,8 @@ impl<T: Tally> Seat<T> {
         }
     }
 
-    /// Makes the seat ready for a new instance. Only while no thread has it.
+    /// Makes the seat ready for a new instance. The caller MUST make sure that no thread has
+    /// it.
     pub(crate) fn prepare(&self) {
         self.tally.clear();
         self.stop.store(false, Relaxed);
@@ -76,7 +77,7 @@ impl<T: Tally> Seat<T> {
         }
     }
 
-    /// What came of its start, once something did.
+    /// The result of its start, once there is one.
     pub(crate) fn started(&self) -> Option<Phase> {
         Some(self.phase()).filter(|phase| *phase != Phase::Starting)
     }
@@ -98,13 +99,13 @@ impl<T: Tally> Seat<T> {
         self.stop.load(Acquire)
     }
 
-    /// Its first call returned at that time.
+    /// Notes when its first call returned.
     pub(crate) fn begins_at(&self, ms: u32) {
         self.alive_from_ms.store(ms, Relaxed);
         self.alive_until_ms.store(ms, Relaxed);
     }
 
-    /// A call of it returned at that time.
+    /// Notes when a call returned.
     pub(crate) fn lives_until(&self, ms: u32) {
         self.alive_until_ms.store(ms, Relaxed);
     }
@@ -114,7 +115,7 @@ impl<T: Tally> Seat<T> {
         self.alive_until_ms.load(Relaxed).saturating_sub(self.alive_from_ms.load(Relaxed))
     }
 
-    /// Notes an error: true if it is the first.
+    /// Notes an error. True if it is the first one.
     pub(crate) fn note(&self, kind: ErrorKind) -> bool {
         if kind == ErrorKind::Budget {
             self.over_budget.store(self.over_budget.load(Relaxed).saturating_add(1), Relaxed);
@@ -131,12 +132,13 @@ impl<T: Tally> Seat<T> {
         ErrorKind::from_u8(self.error.load(Acquire).checked_sub(1)?)
     }
 
-    /// Remembers the calls so far, for [`calls_since`](Self::calls_since). The controller's.
+    /// Remembers the calls so far, for [`calls_since`](Self::calls_since). Only the controller
+    /// calls it.
     pub(crate) fn mark_calls(&self) {
         self.calls_before.store(self.tally.calls(), Relaxed);
     }
 
-    /// Calls since they were last marked.
+    /// Calls since the controller last marked them.
     pub(crate) fn calls_since(&self) -> u32 {
         self.tally.calls().saturating_sub(self.calls_before.load(Relaxed))
     }

@@ -1,4 +1,4 @@
-//! A guest reaches its own memory and no byte beyond: tried, on the machine itself.
+//! Tries on the machine that a guest reaches its own memory and no byte beyond.
 
 use wramp_core::config::{Config, Knob};
 use wramp_core::machine::Machine;
@@ -9,19 +9,22 @@ use wramp_core::slots::Slots;
 
 use crate::run::{Summary, describe, explain_engine, fault, finish};
 
-/// How far beyond both ends of 32-bit addresses' zero is tried, in bytes.
+/// How far the sweep goes on both sides of address 0 (of 32 bits), in bytes.
 const FAR: u32 = 8 * 1024;
 
 /// Bytes of the guests' memory.
 const MEMORY: u32 = 2048;
 
-/// Three instances side by side in the arena, of a module with a memory of 2,048 bytes. The
-/// one in the middle makes each of `accesses` (an export `(i32) -> i32` and the bytes that it
-/// reaches) at every address from -8 KiB to +8 KiB: an access that is not wholly within
-/// must trap, any other must not, and what the neighbours' export `sum` returns must stay 0.
+/// Sweeps the memory of one instance with every access.
 ///
-/// One `instance` record an access, whose errors are the addresses where that did not hold,
-/// between the `run` and the `done` record. `engine` is what came of setting it up.
+/// Three instances lie side by side in the arena. Their module has a memory of 2,048 bytes. The
+/// middle one makes each of `accesses` (an export `(i32) -> i32` and the bytes that it reaches)
+/// at every address from -8 KiB to +8 KiB. An access that is not wholly within the memory must
+/// trap, and any other must not. The neighbours' export `sum` must keep returning 0.
+///
+/// It emits one `instance` record per access between the `run` and the `done` record. The
+/// errors of that record are the addresses where a rule failed. `engine` is the result of
+/// starting it.
 pub fn sweep<M: Machine, S: Slots, R: Runtime>(
     machine: &M,
     slots: &S,

@@ -1,4 +1,4 @@
-//! One ramp, a thread an instance: each on its own slot, with its own interpreter stack.
+//! One ramp with a thread per instance, on its own slot and interpreter stack.
 
 use wramp_core::machine::{Lock, Machine};
 use wramp_core::measure::{Bytes, Micros, Nanos, Spread as _, Tally, fairness};
@@ -17,9 +17,9 @@ use crate::seat::{Phase, Seat};
 
 /// The modules of a ramp.
 pub(crate) enum Modules<'s, M> {
-    /// Loaded once, shared by all instances; instance `n` is of module `n` mod their number.
+    /// Loaded once and shared by all instances. Instance `n` runs module `n` mod their number.
     Shared(&'s [Option<M>]),
-    /// Each instance loads a copy of its own.
+    /// Each instance loads its own copy.
     Private,
 }
 
@@ -27,24 +27,24 @@ pub(crate) enum Modules<'s, M> {
 pub(crate) struct ThreadRamp<'s, 'm, M: Machine, R: Runtime + 'm> {
     pub(crate) scene: Scene<'s, M>,
     pub(crate) runtime: &'s R,
-    /// What is ramped.
+    /// The guests to ramp.
     pub(crate) guests: &'s [Guest<'s>],
-    /// The loaded modules of `guests`, in their order.
+    /// The loaded modules of `guests`, in the same order.
     pub(crate) modules: Modules<'s, R::Module<'m>>,
-    /// One a slot.
+    /// One per slot.
     pub(crate) seats: &'s [Seat<M::Tally>],
     pub(crate) scale: Scale,
     /// What instances leave for the controller.
     pub(crate) left: M::Lock<Left>,
 }
 
-/// Errors whose words are kept; of further ones only the kind is.
+/// Errors whose words are kept. Of later errors only the kind is kept.
 const WORDS: usize = 4;
 
 /// What instances leave for the controller, under a lock.
 #[derive(Default)]
 pub(crate) struct Left {
-    /// What the newest of the first instances is made of.
+    /// The parts of the newest of the first instances.
     parts: Option<Parts>,
     /// The first error of each of the first slots that had one.
     errors: heapless::Vec<(usize, Error), WORDS>,
@@ -53,7 +53,7 @@ pub(crate) struct Left {
 }
 
 impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
-    /// Climbs until something runs out, then stops, joins and reports every instance.
+    /// Climbs until something runs out. Then stops, joins and reports every instance.
     #[inline(never)] // Load and climb run one after the other, so they share the stack.
     pub(crate) fn climb<S: Slots>(&self, slots: &mut S) -> Climbed {
         let most = self.slots(slots.count());
@@ -86,14 +86,14 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
             }
             .with_stuck(lead.stuck);
             if lead.lost {
-                // A thread goes on that borrows what would be freed if this returned.
+                // A thread goes on, and it borrows what a return would free.
                 give_up(&self.scene, &climbed);
             }
             climbed
         })
     }
 
-    /// Slots that there are, in whole sets: a mixed ramp compares like with like.
+    /// The available slots, in whole sets, because a mixed ramp must compare like with like.
     fn slots(&self, there: usize) -> u32 {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let slots = self.scene.config.slots.min(count(there.min(self.seats.len())));
@@ -105,7 +105,7 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         &self.guests[id % self.guests.len()]
     }
 
-    /// One instance's life, on its own thread: returns when it was asked to stop.
+    /// One instance's life on its own thread. Returns when someone asked it to stop.
     fn live(&self, slot: usize) -> Result<(), Error> {
         if slot < self.guests.len() {
             self.runtime.note(slot);
@@ -122,28 +122,28 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         }
     }
 
-    // This and the next two are not inlined: what they keep would lie on every instance's
-    // stack for its whole life.
+    // This function and the next two are not inlined. Otherwise their locals would lie on every
+    // instance's stack for its whole life.
     #[inline(never)]
     fn live_alone(&self, slot: usize) -> Result<(), Error> {
         let own = self.runtime.load(self.guest(slot).module)?;
         self.inhabit(slot, &own)
     }
 
-    /// Leaves the parts of one of the first instances to the controller.
+    /// Leaves the parts of one of the first instances for the controller.
     #[inline(never)]
     fn leave_parts(&self, instance: &R::Instance<'_>, stack: &R::Stack<'_>, size: Bytes) {
         let parts = self.runtime.noted(instance, Some((stack, size)));
         self.left.with(|left| left.parts = parts);
     }
 
-    /// Leaves the slot's first error to the controller.
+    /// Leaves the slot's first error for the controller.
     #[cold]
     #[inline(never)]
     fn leave_error(&self, slot: usize, result: &Result<i32, Error>) {
         let error = result.err().unwrap_or_else(|| wrong_result(&self.guest(slot).check));
         if self.seats[slot].note(error.kind) {
-            // A fifth one's words are not kept.
+            // The words of a fifth error are not kept.
             self.left.with(|left| left.errors.push((slot, error)).is_ok());
         }
     }
@@ -167,7 +167,7 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         self.serve(slot, |argument| self.runtime.call(&mut stack, &mut instance, argument, budget))
     }
 
-    /// Calls until asked to stop. `Err` where not even the first call could be made.
+    /// Calls until someone asks it to stop. `Err` if not even the first call could be made.
     fn serve(
         &self,
         slot: usize,
@@ -188,7 +188,7 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
                 && calls == 1
                 && matches!(error.kind, ErrorKind::WasmStack | ErrorKind::NativeStack)
             {
-                return Err(*error); // No call can ever be made in this geometry.
+                return Err(*error); // No call can ever succeed in this geometry.
             }
             self.scale.record(&seat.tally, took);
             if !judge.accepts(&guest.check, id == 0, calls, &result) {
@@ -250,7 +250,7 @@ struct Lead<'c, 's, 'm, M: Machine, R: Runtime> {
     failure: Option<Error>,
     /// An instance whose call does not return.
     stuck: Option<u32>,
-    /// Its thread cannot be ended.
+    /// Whether a thread cannot be ended.
     lost: bool,
     dwell: Dwell,
     window: Window<M::Tally>,
@@ -272,7 +272,8 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
         self.running().iter().map(|seat| &seat.tally)
     }
 
-    /// Reports each instance's life; calls, errors and calls over budget of all.
+    /// Reports each instance's life. Returns the calls, the errors and the calls over budget of
+    /// all.
     fn report_instances(&self) -> (u64, u64, u64) {
         let scene = &self.ramp.scene;
         let (mut calls, mut errors, mut over_budget) = (0, 0, 0);
@@ -282,7 +283,8 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
             let latency = self.ramp.scale.latency::<M::Tally>(&spread);
             let times = scene.times(latency.as_ref());
             let number = u32::try_from(id).unwrap_or(u32::MAX);
-            // One call that hangs may be one of many: the same guest runs in every instance.
+            // One call that hangs may be one of many, because every instance runs the same
+            // guest.
             let is_stuck = self.stuck == Some(number) || seat.over().is_none();
             let kind = if is_stuck { Some(ErrorKind::Stuck) } else { seat.error() };
             let error = if is_stuck {
@@ -370,7 +372,7 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
             report_parts(scene, self.ramp.guest(slot).name, &parts, demand.cost);
         }
         self.account.learn(scene, self.ramp.runtime, demand);
-        // Fairness is judged over the time in which all ran together.
+        // Fairness concerns the time in which all instances ran together.
         self.running().iter().for_each(Seat::mark_calls);
         Event::Alive
     }
@@ -409,7 +411,8 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
         started.iter().for_each(Seat::ask_to_stop);
         let known = self.stuck;
         let is_known = |slot: usize| known.is_some_and(|id| id as usize == slot);
-        // One wait for all: a guest that hangs in every instance shall not take as many.
+        // Wait once for all instances. A guest that hangs in all of them must not cost one wait
+        // each.
         let all_over = || {
             let mut seats = started.iter().enumerate();
             seats.all(|(slot, seat)| is_known(slot) || seat.over().is_some()).then_some(())

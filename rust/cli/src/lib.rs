@@ -49,8 +49,12 @@ pub enum Command {
     Check(cmd::check::CheckArgs),
     /// Predict peak and limit of a geometry that was not run
     Plan(cmd::plan::PlanArgs),
+    /// Say what each part of a module costs an instance, and which flag saves most
+    Size(cmd::size::SizeArgs),
     /// Make a module that declares whole pages take only the bytes it uses
     Shrink(cmd::shrink::ShrinkArgs),
+    /// Make a project for a guest of your own, in Rust, C or text
+    New(cmd::new::NewArgs),
     /// List the built-in workloads
     Workloads(cmd::workloads::WorkloadsArgs),
 }
@@ -67,7 +71,9 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => cmd::compare::execute(&args),
         Command::Check(args) => cmd::check::execute(&args),
         Command::Plan(args) => cmd::plan::execute(&args),
+        Command::Size(args) => cmd::size::execute(&args),
         Command::Shrink(args) => cmd::shrink::execute(&args),
+        Command::New(args) => cmd::new::execute(&args),
         Command::Workloads(args) => cmd::workloads::execute(&args),
     };
     done.unwrap_or_else(|problem| problem.report())

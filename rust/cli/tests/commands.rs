@@ -111,9 +111,19 @@ fn a_run_can_be_pinned() {
 
 #[test]
 fn every_subcommand_shows_an_example() {
-    for command in
-        ["run", "capture", "table", "plot", "compare", "check", "plan", "shrink", "workloads"]
-    {
+    for command in [
+        "run",
+        "capture",
+        "table",
+        "plot",
+        "compare",
+        "check",
+        "plan",
+        "size",
+        "shrink",
+        "new",
+        "workloads",
+    ] {
         let output = wramp(&[command, "--help"]);
         assert!(output.status.success());
         let text = stdout(&output);

@@ -159,7 +159,8 @@ fn derived_is_what_a_run_under_the_promise_reports() {
         arena: Bytes(100_000),
         slots: 6,
         settle_ms: 0,
-        dwell_ms: 10,
+        // Long enough for several calls of each instance on a loaded machine.
+        dwell_ms: 30,
         pause_ms: 0,
         ..Config::PUBLISHED
     };

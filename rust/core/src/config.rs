@@ -1,7 +1,7 @@
-//! Every knob of a ramp, with its range; the same on Linux and on Zephyr.
+//! Every knob of a ramp, with its range. Linux and Zephyr share them.
 //!
-//! Where a knob is set differs (a command's option, a Kconfig symbol), so a
-//! refusal names the [`Knob`] and each platform says what it is called there.
+//! Each platform sets a knob in its own place: a command's option or a Kconfig symbol. A
+//! refusal therefore names the [`Knob`], and the platform says what it is called there.
 
 use crate::measure::{Bytes, Nanos};
 
@@ -16,7 +16,7 @@ pub enum Knob {
     SlotStack,
     /// Bytes of an interpreter stack.
     WasmStack,
-    /// Instances a rung.
+    /// Instances that each rung adds.
     Step,
     /// Which ramps a run makes.
     Scenario,
@@ -30,9 +30,9 @@ pub enum Knob {
     Mode,
     /// Worker threads of a pool.
     Workers,
-    /// Most residents of a pool.
+    /// The most residents of a pool.
     Residents,
-    /// Milliseconds that a rung is held.
+    /// Milliseconds of a dwell.
     Dwell,
     /// Core to pin to.
     Pin,
@@ -63,7 +63,7 @@ impl Knob {
         Self::Stuck,
     ];
 
-    /// The option of the command `wramp run`, where it has one.
+    /// The option of `wramp run`, if the knob has one.
     #[must_use]
     pub const fn option(self) -> Option<&'static str> {
         Some(match self {
@@ -86,7 +86,7 @@ impl Knob {
         })
     }
 
-    /// The Kconfig symbol of the firmware, where it has one.
+    /// The Kconfig symbol of the firmware, if the knob has one.
     #[must_use]
     pub const fn symbol(self) -> Option<&'static str> {
         Some(match self {
@@ -112,7 +112,7 @@ impl Knob {
 /// Where the threads of a ramp may run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pin {
-    /// Wherever the scheduler likes.
+    /// On any core that the scheduler picks.
     #[default]
     Free,
     /// On this core only.
@@ -120,7 +120,7 @@ pub enum Pin {
 }
 
 impl Pin {
-    /// The core, where there is one.
+    /// The core, if there is one.
     #[must_use]
     pub const fn core(self) -> Option<u8> {
         match self {
@@ -136,16 +136,16 @@ pub enum Scenario {
     /// The chosen workloads one after another, each alone.
     #[default]
     All,
-    /// The five small modules side by side; instance `n` is of module `n` mod 5.
+    /// The five small modules side by side. Instance `n` runs module `n` mod 5.
     Mixed,
-    /// Each instance loads a copy of the module of its own.
+    /// Each instance loads its own copy of the module.
     Private,
     /// The chosen workload pinned to each of two cores in turn, then free.
     Pinned,
 }
 
 impl Scenario {
-    /// The word that stands for it in a record.
+    /// The word for it in a record.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -160,21 +160,21 @@ impl Scenario {
 /// How instances share threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Every instance has a thread and an interpreter stack of its own.
+    /// Every instance has its own thread and its own interpreter stack.
     #[default]
     Threads,
-    /// So many worker threads serve any number of resident instances.
+    /// A fixed number of worker threads serves any number of residents.
     Pool {
-        /// Worker threads; each has one interpreter stack.
+        /// Worker threads. Each has one interpreter stack.
         workers: u32,
     },
-    /// The controller calls any number of resident instances itself, one after another, on
-    /// one interpreter stack: for a machine without threads.
+    /// The controller itself calls any number of residents, one after another, on one
+    /// interpreter stack. This mode is for a machine without threads.
     Cooperative,
 }
 
 impl Mode {
-    /// The word that stands for it in a record.
+    /// The word for it in a record.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -184,7 +184,7 @@ impl Mode {
         }
     }
 
-    /// Threads that call residents; `None` where each instance has a thread of its own.
+    /// Threads that call residents. `None` where each instance has its own thread.
     #[must_use]
     pub const fn workers(self) -> Option<u32> {
         match self {
@@ -200,20 +200,20 @@ impl Mode {
 pub struct Config {
     /// Bytes of the arena.
     pub arena: Bytes,
-    /// Stacks reserved: most threads at a time; at least 1.
+    /// Stacks reserved, which is the most threads at a time. At least 1.
     pub slots: u32,
     /// Bytes of a slot's stack, as the board has it.
     pub slot_stack: Bytes,
     /// Bytes of an interpreter stack.
     pub wasm_stack: Bytes,
-    /// Whether each workload gets the interpreter stack that its first call needs, and a
-    /// margin, in place of all of `wasm_stack`.
+    /// Whether each workload gets only the interpreter stack that its first call needs, and a
+    /// margin, instead of all of `wasm_stack`.
     pub fit_wasm_stack: bool,
-    /// Instances added a rung; at least 1.
+    /// Instances that each rung adds. At least 1.
     pub step: u32,
     /// Milliseconds for the newest instances to settle.
     pub settle_ms: u32,
-    /// Milliseconds that a rung is held and measured; at least 1.
+    /// Milliseconds that a rung is held and measured. At least 1.
     pub dwell_ms: u32,
     /// Milliseconds that an instance pauses between calls.
     pub pause_ms: u32,
@@ -223,17 +223,18 @@ pub struct Config {
     pub mode: Mode,
     /// Where threads may run.
     pub pin: Pin,
-    /// Instructions a call may take, where the engine meters.
+    /// Instructions that a call may take, if the engine meters.
     pub budget: Option<u32>,
-    /// Milliseconds that a call may take for each instance that shares the CPU with it. One
-    /// that takes longer is stuck, which ends the run. `None` waits for ever.
+    /// Milliseconds that a call may take, for each instance that shares the CPU with it. A call
+    /// that takes longer is stuck and ends the run. `None` waits for ever.
     pub stuck_ms: Option<u32>,
-    /// Promised p99.
+    /// The promised p99.
     pub slo: Option<Nanos>,
 }
 
 impl Config {
-    /// The published benchmark's geometry (see `results/` for its source), and our pace.
+    /// The geometry of the published benchmark (see `results/` for its source), at our own
+    /// pace.
     pub const PUBLISHED: Self = Self {
         arena: Bytes(196_608),
         slots: 24,
@@ -252,8 +253,8 @@ impl Config {
         slo: None,
     };
 
-    /// The bytes of the published geometry's arena and stacks together, spent densely: a
-    /// pool of four workers, fitted interpreter stacks, and the rest for the arena.
+    /// The bytes of the published geometry's arena and stacks, spent densely: on a pool of four
+    /// workers, on fitted interpreter stacks, and all the rest on the arena.
     pub const DENSE: Self = {
         let published = Self::PUBLISHED;
         let budget = published.arena.0 + published.slots * published.slot_stack.0;
@@ -268,10 +269,10 @@ impl Config {
         }
     };
 
-    /// Refuses what no machine can run; the knob and the least it must be.
+    /// Refuses a configuration that no machine can run.
     ///
     /// # Errors
-    /// The first knob that is below its least value.
+    /// The first knob below its least value, and that value.
     pub const fn check(&self) -> Result<(), (Knob, u32)> {
         if self.slots == 0 && !matches!(self.mode, Mode::Cooperative) {
             return Err((Knob::Slots, 1));
@@ -296,17 +297,19 @@ impl Config {
     }
 }
 
-/// Default of [`Config::stuck_ms`]: thousands of times as long as a call of any workload here.
+/// Default of [`Config::stuck_ms`]. A call of any workload here is thousands of times shorter.
 pub const STUCK_MS: u32 = 10_000;
-/// Default budget of an engine that meters, in its instructions: hundreds of times what a
-/// call of any workload here takes, and over in ten seconds on a slow board.
+/// Default budget of an engine that meters, in its instructions.
+///
+/// A call of any workload here takes hundreds of times fewer. A slow board uses the budget up
+/// within ten seconds.
 pub const DEFAULT_BUDGET: u32 = 100_000_000;
 
 /// Workers of [`Config::DENSE`].
 pub const DENSE_WORKERS: u32 = 4;
 
-/// An arena below this holds no allocator, let alone an engine; what the engine
-/// needs is found out by asking it.
+/// The smallest arena. A smaller one holds no allocator, let alone an engine. The engine itself
+/// says how much more it needs.
 pub const MIN_ARENA_BYTES: u32 = 256;
-/// An interpreter's frame alone takes more than this.
+/// The smallest interpreter stack. An interpreter's frame alone takes more.
 pub const MIN_WASM_STACK_BYTES: u32 = 64;

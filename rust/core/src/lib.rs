@@ -1,9 +1,11 @@
-//! What every wramp is made of, on a laptop as on a microcontroller.
+//! The parts that every wramp shares, on a laptop and on a microcontroller.
 //!
-//! The seams to a machine ([`machine`], [`slots`]) and to an engine ([`runtime`]), the ramp
-//! as a pure state machine ([`ramp`]), units and statistics ([`measure`]) and the record
-//! format ([`report`]). No std, no allocation, no unsafe code, no dependency, no clock
-//! and no thread: all of it is tested on a laptop, and under Miri.
+//! This crate holds the seams to a machine ([`machine`], [`slots`]) and to an engine
+//! ([`runtime`]), the ramp as a pure state machine ([`ramp`]), units and statistics
+//! ([`measure`]), and the record format ([`report`]).
+//!
+//! It uses no std, no allocation, no unsafe code, no dependency, no clock and no thread. All of
+//! it is therefore tested on a laptop, and under Miri.
 #![no_std]
 #![forbid(unsafe_code)]
 

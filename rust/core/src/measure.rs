@@ -14,13 +14,13 @@ macro_rules! unit {
         pub struct $name(pub $inner);
 
         impl $name {
-            /// The sum, stopping at the type's largest value.
+            /// The sum. It stops at the type's largest value.
             #[must_use]
             pub const fn saturating_add(self, other: Self) -> Self {
                 Self(self.0.saturating_add(other.0))
             }
 
-            /// The difference, stopping at zero.
+            /// The difference. It stops at zero.
             #[must_use]
             pub const fn saturating_sub(self, other: Self) -> Self {
                 Self(self.0.saturating_sub(other.0))
@@ -36,11 +36,12 @@ macro_rules! unit {
 }
 
 unit! {
-    /// Bytes of memory. 32 bits: an arena of 4 GiB is not a microcontroller's.
+    /// Bytes of memory. 32 bits suffice: no microcontroller has an arena of 4 GiB.
     Bytes(u32)
 }
 unit! {
-    /// Ticks of a machine's clock; [`Facts::clock_hz`](crate::machine::Facts::clock_hz) a second.
+    /// Ticks of a machine's clock, [`Facts::clock_hz`](crate::machine::Facts::clock_hz) per
+    /// second.
     Ticks(u64)
 }
 unit! {
@@ -49,8 +50,8 @@ unit! {
 }
 
 impl Ticks {
-    /// These ticks in microseconds, rounded to the nearest; saturates. A clock of 0 Hz
-    /// counts as one of 1 Hz.
+    /// These ticks in microseconds, rounded to the nearest. The result saturates. A clock of 0
+    /// Hz counts as one of 1 Hz.
     #[must_use]
     pub fn to_micros(self, hz: u64) -> Micros {
         let hz = u128::from(hz.max(1));
@@ -60,14 +61,14 @@ impl Ticks {
 }
 
 unit! {
-    /// Nanoseconds. Records show them as microseconds with three decimals, so that
-    /// a short call is not rounded to nothing.
+    /// Nanoseconds. Records show them as microseconds with three decimals, so a short call is
+    /// not rounded to zero.
     Nanos(u64)
 }
 
 impl Ticks {
-    /// These ticks in nanoseconds, rounded to the nearest; saturates. A clock of 0 Hz
-    /// counts as one of 1 Hz.
+    /// These ticks in nanoseconds, rounded to the nearest. The result saturates. A clock of 0
+    /// Hz counts as one of 1 Hz.
     #[must_use]
     pub fn to_nanos(self, hz: u64) -> Nanos {
         let hz = u128::from(hz.max(1));
@@ -91,13 +92,13 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// Jain's fairness index of a set of rates, (Σx)² / (n · Σx²): 1 where all are
-/// equal, 1/n where one has everything.
+/// Jain's fairness index of a set of rates, (Σx)² / (n · Σx²). It is 1 if all rates are equal,
+/// and 1/n if one rate has everything.
 ///
 /// R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness", DEC-TR-301, 1984.
-/// Rates are reduced to 32 bits by a common shift, so that the sums stay within 128
-/// bits for up to 2^32 of them; the result is rounded down. `None` for an empty set and
-/// where every rate is zero.
+///
+/// A common shift reduces the rates to 32 bits, so the sums of up to 2^32 rates stay within 128
+/// bits. The result is rounded down. `None` for an empty set, and if every rate is zero.
 #[must_use]
 pub fn fairness(rates: impl Iterator<Item = u64> + Clone) -> Option<Ratio> {
     let most = rates.clone().max()?;
@@ -112,7 +113,7 @@ pub fn fairness(rates: impl Iterator<Item = u64> + Clone) -> Option<Ratio> {
     if squares == 0 {
         return None;
     }
-    // sum <= 2^64, so its square fits; 10,000 is applied to the quotient's parts.
+    // sum <= 2^64, so its square fits. The factor 10,000 goes to the quotient's parts.
     let (numerator, denominator) = (sum * sum, count * squares);
     let ratio = match numerator.checked_mul(10_000) {
         Some(scaled) => scaled / denominator,
@@ -121,11 +122,11 @@ pub fn fairness(rates: impl Iterator<Item = u64> + Clone) -> Option<Ratio> {
     u32::try_from(ratio).ok().map(Ratio)
 }
 
-/// Buckets to a doubling.
+/// Buckets per doubling.
 pub const BUCKETS_PER_OCTAVE: usize = 18;
-/// Doublings that all buckets cover: 2^40 ticks are 18 minutes of nanoseconds.
+/// Doublings that all buckets cover. 2^40 ticks are 18 minutes in nanoseconds.
 const OCTAVES: usize = 40;
-/// Buckets that cover every latency of below 2^40 ticks.
+/// Buckets that cover every latency below 2^40 ticks.
 pub const ALL_BUCKETS: usize = OCTAVES * BUCKETS_PER_OCTAVE;
 
 /// Lower bounds of an octave's buckets: 2^(15 + k/18), rounded.
@@ -139,39 +140,41 @@ const MIDDLES: [u32; BUCKETS_PER_OCTAVE] = [
     55109, 57273, 59521, 61858, 64286,
 ];
 
-/// The bucket, of [`ALL_BUCKETS`], that a latency falls into; 0 counts as 1, and what is
-/// above all buckets as one of the last.
+/// The bucket, of [`ALL_BUCKETS`], that holds a latency. 0 counts as 1. A latency above all
+/// buckets goes into the last one.
 fn bucket_of(latency: Ticks) -> usize {
     let ticks = latency.0.max(1);
     let octave = ticks.ilog2();
     if octave as usize >= OCTAVES {
         return ALL_BUCKETS - 1;
     }
-    // Of 16 significant bits, which the bounds have too.
+    // The mantissa has 16 significant bits, as the bounds have.
     let mantissa = if octave >= 15 { ticks >> (octave - 15) } else { ticks << (15 - octave) };
     let within = BOUNDS.partition_point(|&bound| u64::from(bound) <= mantissa) - 1;
     octave as usize * BUCKETS_PER_OCTAVE + within
 }
 
-/// The latency that stands for a bucket of [`ALL_BUCKETS`], rounded to the nearest tick.
+/// The latency that represents a bucket of [`ALL_BUCKETS`], rounded to the nearest tick.
 fn middle_of(bucket: usize) -> Ticks {
     let octave = bucket / BUCKETS_PER_OCTAVE;
     let middle = u64::from(MIDDLES[bucket % BUCKETS_PER_OCTAVE]);
     Ticks(((middle << octave) + (1 << 14)) >> 15)
 }
 
-/// A counter that one thread writes and others read, without compare-and-swap
-/// (riscv32i has none): [`AtomicU32`] where memory is plenty, [`AtomicU16`] where not.
+/// A counter that one thread writes and others read.
+///
+/// It needs no compare-and-swap, which riscv32i lacks. Use [`AtomicU32`] where memory is
+/// plentiful and [`AtomicU16`] where it is not.
 pub trait Counter: Sync {
     /// Zero.
     const ZERO: Self;
-    /// Adds one, stopping at the largest value. Called by one thread only.
+    /// Adds one and stops at the largest value. Only one thread calls it.
     fn increment(&self);
     /// The count.
     fn get(&self) -> u32;
-    /// Whether the count is the largest value: maybe it should be more.
+    /// Whether the count is at its largest value. The true count may then be higher.
     fn full(&self) -> bool;
-    /// Back to zero. Called only while no thread counts.
+    /// Sets the count back to zero. The caller MUST make sure that no thread counts meanwhile.
     fn clear(&self);
 }
 
@@ -197,27 +200,28 @@ macro_rules! counter {
 counter!(AtomicU16, u16::MAX);
 counter!(AtomicU32, u32::MAX);
 
-/// A set of times at one moment, in the clock's ticks.
+/// Statistics of a set of times at one moment, in the clock's ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
-    /// How many times there are; at least 1.
+    /// Number of times in the set. At least 1.
     pub calls: u64,
-    /// All of them together, exact. Divided by `calls` it is the mean.
+    /// The exact sum of all times. Divided by `calls` it is the mean.
     pub sum: Ticks,
-    /// The shortest, exact. Of a dwell's times: the shortest since the tally was cleared.
-    pub min: Ticks,
-    /// The longest, exact, where it is known.
+    /// The shortest time, exact. For a dwell: the shortest since the tally was cleared. `None`
+    /// where it is 2^32 - 1 ticks or more.
+    pub min: Option<Ticks>,
+    /// The longest time, exact, if it is known.
     pub max: Option<Ticks>,
     /// The percentiles, unless a counter of the histogram is full.
     pub percentiles: Option<Percentiles>,
 }
 
-/// Percentiles of a set of times: middles of a histogram's buckets.
+/// Percentiles of a set of times. They are the middles of a histogram's buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percentiles {
     /// Half of the calls took at most this long.
     pub p50: Ticks,
-    /// 99 of a hundred calls took at most this long.
+    /// 99 of every hundred calls took at most this long.
     pub p99: Ticks,
 }
 
@@ -231,47 +235,52 @@ impl Latency {
     }
 }
 
-/// What one thread did and how long it took. One thread writes; any may read, at any time.
+/// What one thread did and how long it took. One thread writes. Any thread may read at any
+/// time.
 pub trait Tally: Sync {
-    /// Nothing done yet.
+    /// A tally in which nothing is recorded.
     const NEW: Self;
     /// The sum of several tallies at one moment.
     type Spread: Spread<Self>;
 
-    /// Where a tally's histogram begins so that it holds times like `first`: `below` doublings
-    /// below it, or at 1 tick where the histogram covers everything anyhow.
+    /// The floor of a histogram that is to hold times like `first`. It lies `below` doublings
+    /// under that time, or at 1 tick if the histogram covers everything anyway.
     fn floor(first: Ticks, below: usize) -> u32;
 
-    /// Counts one call that took `latency`, in a histogram that begins at `floor`, which all
-    /// tallies of a ramp share. `dwell` numbers the dwell that is going on: the longest call is
-    /// also kept for each dwell on its own.
+    /// Counts one call that took `latency`, in a histogram that begins at `floor`. All tallies
+    /// of a ramp share the floor.
+    ///
+    /// `dwell` numbers the current dwell. The tally also keeps the longest call of each dwell
+    /// on its own.
     fn record(&self, latency: Ticks, floor: u32, dwell: u32);
 
     /// Counts one call that failed or returned a wrong result.
     fn error(&self);
 
-    /// Calls so far; stops at 2^32 - 1.
+    /// Calls so far. The count stops at 2^32 - 1.
     fn calls(&self) -> u32;
 
-    /// Errors so far; stops at 2^32 - 1.
+    /// Errors so far. The count stops at 2^32 - 1.
     fn errors(&self) -> u32;
 
-    /// Forgets everything. Only while no thread records.
+    /// Forgets everything. The caller MUST make sure that no thread records meanwhile.
     fn clear(&self);
 }
 
-/// The sum of several threads' tallies at one moment, and the difference of two such sums.
+/// The sum of several threads' tallies at one moment, or the difference of two such sums.
 pub trait Spread<T: ?Sized> {
-    /// Of no tally.
+    /// The sum of no tallies.
     #[must_use]
     fn new() -> Self;
 
-    /// Adds all that was recorded since the tally was cleared.
+    /// Adds everything that the tally recorded since it was cleared.
     fn add(&mut self, tally: &T);
 
-    /// Leaves what came since `earlier`. The longest call is then unknown until
-    /// [`add_longest`](Self::add_longest). In place: one of these is several hundred bytes,
-    /// and stands on a microcontroller's stack.
+    /// Keeps only what came since `earlier`. The longest call is then unknown until
+    /// [`add_longest`](Self::add_longest).
+    ///
+    /// It works in place, because a spread is several hundred bytes on a microcontroller's
+    /// stack.
     fn subtract(&mut self, earlier: &Self);
 
     /// Adds one thread's longest call of the dwell `dwell` to a difference.
@@ -281,28 +290,32 @@ pub trait Spread<T: ?Sized> {
     #[must_use]
     fn calls(&self) -> u64;
 
-    /// What the set comes to, counted in histograms that began at `floor`; `None` for an empty
-    /// set.
+    /// The statistics of the set, counted in histograms that began at `floor`. `None` for an
+    /// empty set.
     #[must_use]
     fn latency(&self, floor: u32) -> Option<Latency>;
 }
 
-/// Sums of one thread's times that belong together.
+/// Sums of one thread's times that must be read together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sums {
     calls: u32,
     sum: u64,
-    min: u64,
+    /// The shortest. `u32::MAX` stands for none, and for what takes that long.
+    min: u32,
     max: u64,
+    /// The dwell of the newest call, and the calls before the first one of that dwell.
     dwell: u32,
+    before: u32,
     dwell_max: u64,
 }
 
-/// Words of [`Sums`].
+/// Number of words of [`Sums`].
 const WORDS: usize = 10;
 
 impl Sums {
-    const NONE: Self = Self { calls: 0, sum: 0, min: u64::MAX, max: 0, dwell: 0, dwell_max: 0 };
+    const NONE: Self =
+        Self { calls: 0, sum: 0, min: u32::MAX, max: 0, dwell: 0, before: 0, dwell_max: 0 };
 
     const fn to_words(self) -> [u32; WORDS] {
         const fn low(value: u64) -> u32 {
@@ -315,28 +328,29 @@ impl Sums {
             self.calls,
             low(self.sum),
             high(self.sum),
-            // Inverted, so that nothing recorded is all zeros: a tally in a static then costs no
-            // flash for its initial value.
-            low(!self.min),
-            high(!self.min),
+            // The minimum is inverted, so an empty tally is all zeros. A tally in a static then
+            // costs no flash for its initial value.
+            !self.min,
             low(self.max),
             high(self.max),
             self.dwell,
+            self.before,
             low(self.dwell_max),
             high(self.dwell_max),
         ]
     }
 
     fn from_words(words: [u32; WORDS]) -> Self {
-        let [calls, sum, sum_high, min, min_high, max, max_high, dwell, longest, longest_high] =
+        let [calls, sum, sum_high, min, max, max_high, dwell, before, longest, longest_high] =
             words;
         let wide = |low, high| u64::from(high) << 32 | u64::from(low);
         Self {
             calls,
             sum: wide(sum, sum_high),
-            min: !wide(min, min_high),
+            min: !min,
             max: wide(max, max_high),
             dwell,
+            before,
             dwell_max: wide(longest, longest_high),
         }
     }
@@ -344,11 +358,12 @@ impl Sums {
 
 /// [`Sums`] that one thread writes and others read whole, on machines without 64-bit atomics.
 ///
-/// There are two copies. The writer fills the one that nobody is told to read, then turns the
-/// readers to it. A reader that was overtaken reads again. So a reader never waits for a
-/// writer that it has preempted, which a lock or a plain sequence lock would make it do.
+/// There are two copies. The writer fills the copy that no reader is told to read, then directs
+/// the readers to it. A reader that the writer overtook reads again. A reader therefore never
+/// waits for a writer that it has preempted. It would have to with a lock or with a plain
+/// sequence lock.
 struct Shared {
-    /// Writes so far, wrapping; the last one went to copy `writes % 2`.
+    /// Writes so far, wrapping. The last write went to copy `writes % 2`.
     writes: AtomicU32,
     copies: [[AtomicU32; WORDS]; 2],
 }
@@ -383,16 +398,16 @@ impl Shared {
         Sums::from_words(core::array::from_fn(|word| copy[word].load(Relaxed)))
     }
 
-    /// Replaces the sums. Called by one thread only.
+    /// Replaces the sums. Only one thread calls it.
     fn set(&self, sums: Sums) {
         self.write(sums.to_words());
     }
 
-    /// Writes word by word, as they come: a test reads between two words.
+    /// Writes word by word, as the words come. A test reads between two words.
     fn write(&self, words: impl IntoIterator<Item = u32>) {
         let next = self.writes.load(Relaxed).wrapping_add(1);
-        // A reader that sees a word of this write also sees that the readers were turned away
-        // from this copy before (its fence comes after it has read the words).
+        // A reader that sees a word of this write also sees that readers were directed away
+        // from this copy before. Its own fence comes after it has read the words.
         fence(Release);
         for (to, from) in self.copy(next).iter().zip(words) {
             to.store(from, Relaxed);
@@ -400,12 +415,12 @@ impl Shared {
         self.writes.store(next, Release);
     }
 
-    /// The sums as some write left them. Called by any thread.
+    /// The sums as one write left them. Any thread may call it.
     fn read(&self) -> Sums {
         self.read_while(|| ())
     }
 
-    /// Does `meanwhile` before each word, for a test that writes between two of them.
+    /// Calls `meanwhile` before each word, for a test that writes between two words.
     fn read_while(&self, mut meanwhile: impl FnMut()) -> Sums {
         loop {
             let writes = self.writes.load(Acquire);
@@ -415,8 +430,8 @@ impl Shared {
                 copy[word].load(Relaxed)
             });
             fence(Acquire);
-            // One more write went to the other copy and begins nothing in this one before it
-            // is counted, but the next may have: then read again.
+            // One more write went to the other copy. It changes nothing in this copy before it
+            // is counted. A write after that one may have changed this copy, so read again.
             if self.writes.load(Relaxed) == writes {
                 return Sums::from_words(words);
             }
@@ -426,14 +441,14 @@ impl Shared {
 
 /// The [`Tally`] of a machine: exact sums, and `N` buckets of counters `C` for percentiles.
 ///
-/// Log-uniform buckets, 18 to a doubling, so that a percentile is within 1.95 % of the
-/// exact one (2^(1/36) - 1 = 1.94 %, and the rounding of the bounds) and half a tick,
-/// for it is rounded to whole ticks: 32 may read as 33. Below 32 ticks it is exact.
+/// The buckets are log-uniform, 18 per doubling. A percentile is therefore within 1.95 % of the
+/// exact one (2^(1/36) - 1 = 1.94 %, and the rounding of the bounds) and half a tick, because
+/// it is rounded to whole ticks: 32 may read as 33. Below 32 ticks it is exact.
 ///
-/// `N` buckets make a window of N/18 doublings over a floor that all tallies of a
-/// ramp share. What lies outside is counted in the window's edge, and a percentile that falls
-/// there is an upper bound: above, from the window's last bucket on, the longest latency;
-/// below, the middle of the lowest bucket.
+/// `N` buckets make a window of N/18 doublings above a floor that all tallies of a ramp share.
+/// The edge buckets of the window count the latencies outside it. A percentile that falls into
+/// an edge bucket is an upper bound. In the window's last bucket and above it is the longest
+/// latency. Below the window it is the middle of the lowest bucket.
 pub struct Counts<C, const N: usize> {
     errors: AtomicU32,
     sums: Shared,
@@ -451,19 +466,23 @@ impl<C: Counter, const N: usize> Tally for Counts<C, N> {
     }
 
     fn record(&self, latency: Ticks, floor: u32, dwell: u32) {
-        // No call takes no time: it took less than a tick.
+        // A call always takes time. 0 ticks means less than one tick.
         let ticks = latency.0.max(1);
         let bucket = bucket_of(Ticks(ticks)).saturating_sub(floor as usize).min(N - 1);
         self.histogram[bucket].increment();
         let sums = self.sums.get();
-        let before = if sums.dwell == dwell { sums.dwell_max } else { 0 };
+        let (before, longest) = match sums.dwell == dwell {
+            true => (sums.before, sums.dwell_max),
+            false => (sums.calls, 0),
+        };
         self.sums.set(Sums {
             calls: sums.calls.saturating_add(1),
             sum: sums.sum.saturating_add(ticks),
-            min: sums.min.min(ticks),
+            min: sums.min.min(u32::try_from(ticks).unwrap_or(u32::MAX)),
             max: sums.max.max(ticks),
             dwell,
-            dwell_max: before.max(ticks),
+            before,
+            dwell_max: longest.max(ticks),
         });
     }
 
@@ -492,16 +511,32 @@ pub struct CountsSpread<const N: usize> {
     counts: [u32; N],
     calls: u64,
     sum: u64,
-    min: u64,
-    /// 0 while it is unknown: no call takes 0 ticks.
+    min: u32,
+    /// The longest time, or 0 while it is unknown: no call takes 0 ticks.
     max: u64,
-    /// A count that stopped at its largest value is among the sums.
+    /// The longest time since the tallies were cleared.
+    max_ever: u64,
+    /// Of a difference: the calls that were subtracted, and those of which the longest that
+    /// was added knows nothing.
+    subtracted: u64,
+    passed_over: u64,
+    /// Whether the sums include a counter that stopped at its largest value.
     full: bool,
 }
 
 impl<C: Counter, const N: usize> Spread<Counts<C, N>> for CountsSpread<N> {
     fn new() -> Self {
-        Self { counts: [0; N], calls: 0, sum: 0, min: u64::MAX, max: 0, full: false }
+        Self {
+            counts: [0; N],
+            calls: 0,
+            sum: 0,
+            min: u32::MAX,
+            max: 0,
+            max_ever: 0,
+            subtracted: 0,
+            passed_over: 0,
+            full: false,
+        }
     }
 
     fn add(&mut self, tally: &Counts<C, N>) {
@@ -514,6 +549,7 @@ impl<C: Counter, const N: usize> Spread<Counts<C, N>> for CountsSpread<N> {
         self.sum = self.sum.saturating_add(sums.sum);
         self.min = self.min.min(sums.min);
         self.max = self.max.max(sums.max);
+        self.max_ever = self.max_ever.max(sums.max);
     }
 
     fn subtract(&mut self, earlier: &Self) {
@@ -523,12 +559,16 @@ impl<C: Counter, const N: usize> Spread<Counts<C, N>> for CountsSpread<N> {
         self.calls = self.calls.saturating_sub(earlier.calls);
         self.sum = self.sum.saturating_sub(earlier.sum);
         self.max = 0;
+        (self.subtracted, self.passed_over) = (earlier.calls, 0);
     }
 
     fn add_longest(&mut self, tally: &Counts<C, N>, dwell: u32) {
         let sums = tally.sums.read();
         if sums.dwell == dwell {
             self.max = self.max.max(sums.dwell_max);
+            self.passed_over += u64::from(sums.before);
+        } else {
+            self.passed_over += u64::from(sums.calls);
         }
     }
 
@@ -540,36 +580,48 @@ impl<C: Counter, const N: usize> Spread<Counts<C, N>> for CountsSpread<N> {
         (self.calls > 0).then(|| Latency {
             calls: self.calls,
             sum: Ticks(self.sum),
-            min: Ticks(self.min),
-            max: (self.max > 0).then_some(Ticks(self.max)),
+            min: (self.min < u32::MAX).then(|| Ticks(self.min.into())),
+            max: self.longest(),
             percentiles: self.percentiles(floor),
         })
     }
 }
 
 impl<const N: usize> CountsSpread<N> {
+    /// The longest call, where it is known.
+    ///
+    /// A thread may count a call for the dwell before, and be overtaken by the begin of this
+    /// dwell before it stores the count. Then the difference has a call that no longest of this
+    /// dwell knows. The longest call of all is then the answer: never too short.
+    fn longest(&self) -> Option<Ticks> {
+        let overtaken = self.passed_over > self.subtracted;
+        let longest = if overtaken { self.max_ever } else { self.max };
+        (longest > 0).then_some(Ticks(longest))
+    }
+
     fn percentiles(&self, floor: u32) -> Option<Percentiles> {
-        // The histogram's own count: a call may be in it and not yet in the sums.
+        // Use the histogram's own count: it may have a call that the sums do not have yet.
         let counted: u64 = self.counts.iter().map(|&count| u64::from(count)).sum();
-        (counted > 0 && self.max > 0 && !self.full).then(|| Percentiles {
-            p50: self.quantile(counted, 50, floor),
-            p99: self.quantile(counted, 99, floor),
+        let longest = self.longest().filter(|_| counted > 0 && !self.full)?;
+        Some(Percentiles {
+            p50: self.quantile(counted, 50, floor, longest),
+            p99: self.quantile(counted, 99, floor, longest),
         })
     }
 
-    /// The latency that `percent` of the calls did not exceed: that of rank
-    /// ceil(calls · percent / 100), as its bucket's middle, never above the longest.
-    fn quantile(&self, calls: u64, percent: u64, floor: u32) -> Ticks {
+    /// The latency that `percent` of the calls did not exceed. It has rank ceil(calls · percent
+    /// / 100) and is the middle of its bucket, but never above the longest latency.
+    fn quantile(&self, calls: u64, percent: u64, floor: u32, longest: Ticks) -> Ticks {
         let rank = (calls * percent).div_ceil(100).max(1);
         let mut seen = 0;
         for (index, &count) in self.counts.iter().enumerate().take(N - 1) {
             seen += u64::from(count);
             if seen >= rank {
-                return middle_of(index + floor as usize).min(Ticks(self.max));
+                return middle_of(index + floor as usize).min(longest);
             }
         }
         // The last bucket has no upper end.
-        Ticks(self.max)
+        longest
     }
 }
 
@@ -584,11 +636,20 @@ mod tests {
 
     const fn sums(number: u32) -> Sums {
         let wide = number as u64 * 0x1_0000_0001;
-        Sums { calls: number, sum: wide, min: wide, max: wide, dwell: number, dwell_max: wide }
+        Sums {
+            calls: number,
+            sum: wide,
+            min: number,
+            max: wide,
+            dwell: number,
+            before: number,
+            dwell_max: wide,
+        }
     }
 
-    /// A reader of higher priority comes between any two words that the writer stores, and the
-    /// writer does not go on until it is done: a reader that waited for it would wait for ever.
+    /// A reader of higher priority reads between any two words that the writer stores, and the
+    /// writer goes on only when the reader is done. A reader that waited for the writer would
+    /// wait for ever.
     #[test]
     fn a_reader_that_preempts_the_writer_reads_what_was_there_before() {
         let (done, wait) = mpsc::channel();
@@ -608,8 +669,8 @@ mod tests {
         assert_eq!(over, Ok(()), "a reader waits for the writer, or reads half of a write");
     }
 
-    /// The writer writes once, twice or three times before some word: the reader gets what one
-    /// of the writes left, and reads again only if it was overtaken.
+    /// The writer writes one to three times before some word. The reader gets what one of the
+    /// writes left. It reads again only if a write overtook it.
     #[test]
     fn a_reader_that_is_overtaken_reads_again() {
         for writes in 0..4 {
@@ -630,14 +691,39 @@ mod tests {
         }
     }
 
+    /// A thread counts a long call for the dwell before, and stores the count when the dwell has
+    /// begun. The mean of the dwell has that call, so its longest must not be shorter.
+    #[test]
+    fn a_call_that_a_dwell_overtakes_is_no_longer_than_the_longest() {
+        type Few = Counts<AtomicU32, 720>;
+        let tally = Few::NEW;
+        tally.record(Ticks(10), 0, 1);
+        let sum = || {
+            let mut sum = <CountsSpread<720> as Spread<Few>>::new();
+            sum.add(&tally);
+            sum
+        };
+        let before = sum();
+        tally.record(Ticks(900), 0, 1); // It read the number before dwell 2 began.
+        tally.record(Ticks(20), 0, 2);
+        let mut dwell = sum();
+        <CountsSpread<720> as Spread<Few>>::subtract(&mut dwell, &before);
+        <CountsSpread<720> as Spread<Few>>::add_longest(&mut dwell, &tally, 2);
+        let latency = <CountsSpread<720> as Spread<Few>>::latency(&dwell, 0).unwrap();
+        assert_eq!((latency.calls, latency.sum), (2, Ticks(920)));
+        assert_eq!(latency.max, Some(Ticks(900)));
+        assert!(latency.percentiles.is_some_and(|of| of.p99 <= Ticks(900) && of.p99 >= Ticks(880)));
+    }
+
     #[test]
     fn words_keep_their_places() {
         let all = Sums {
             calls: 1,
             sum: 2 << 32 | 3,
-            min: 4 << 32 | 5,
-            max: 6 << 32 | 7,
-            dwell: 8,
+            min: 4,
+            max: 5 << 32 | 6,
+            dwell: 7,
+            before: 8,
             dwell_max: 9 << 32 | 10,
         };
         assert_eq!(Sums::from_words(all.to_words()), all);

@@ -1,8 +1,8 @@
 //! The ramp as a pure state machine: an event in, an action out.
 //!
-//! No clock, no thread, no engine: whoever drives it does what [`Action`] says and
-//! reports what came of it. The same machine drives threads on Linux, threads on
-//! Zephyr, a pool of resident instances, and the tests.
+//! It has no clock, no thread and no engine. A driver does what [`Action`] says and reports the
+//! result. The same state machine drives threads on Linux, threads on Zephyr, a pool of
+//! residents, and the tests.
 
 use core::fmt;
 
@@ -11,20 +11,20 @@ use crate::measure::{Bytes, Nanos};
 /// What stopped the next instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// Every slot has an instance (or every resident place, in a pool).
+    /// Every slot has an instance. In a pool, every place for a resident has one.
     Slots,
     /// The arena could not hold one more.
     Arena,
     /// One more would have broken the promised latency.
     Slo,
-    /// An instance failed for a reason that more memory does not mend.
+    /// An instance failed for a reason that more memory does not fix.
     Error,
     /// Someone asked the run to end.
     Interrupted,
 }
 
 impl Limit {
-    /// The word that stands for it in a record.
+    /// The word for it in a record.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -51,14 +51,14 @@ impl fmt::Display for Limit {
     }
 }
 
-/// The shape of the climb.
+/// The shape of a ramp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Most instances at a time; at least 1.
+    /// The most instances at a time. At least 1.
     pub slots: u32,
-    /// Instances added a rung; at least 1.
+    /// Instances that each rung adds. At least 1.
     pub step: u32,
-    /// The p99 latency not to exceed, where one was promised.
+    /// The p99 latency that must not be exceeded, if one was promised.
     pub slo: Option<Nanos>,
 }
 
@@ -75,27 +75,27 @@ pub enum Action {
     Sample,
     /// Stop and join all instances and answer [`Event::Stopped`].
     Stop,
-    /// The ramp is over. Every further event is answered with this again.
+    /// The ramp is over. Every further event gets this answer again.
     Done(Outcome),
 }
 
-/// What came of an action, or from outside.
+/// The result of an action, or something from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The ramp may begin.
     Begin,
     /// The instance runs: it is instantiated and its first call returned.
     Alive,
-    /// The instance does not run, and left nothing behind.
+    /// The instance does not run and has left nothing behind.
     Failed(Failure),
     /// The time is over.
     Elapsed,
-    /// A sample was taken; its p99 latency, where one was measured.
+    /// A sample was taken, with its p99 latency if one was measured.
     Sampled(Option<Nanos>),
     /// Everything is stopped and joined.
     Stopped,
-    /// Someone asked the run to end. May come in place of any answer; an instance
-    /// that was being started MUST have been waited for.
+    /// Someone asked the run to end. It may come in place of any answer. The driver MUST first
+    /// have waited for an instance that was starting.
     Interrupt,
 }
 
@@ -111,7 +111,7 @@ pub enum Failure {
 /// How a ramp ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The most instances that ran together (within the promise, where there is one).
+    /// The most instances that ran together. With a promise, the most that kept it.
     pub peak: u32,
     /// What stopped the next one.
     pub limit: Limit,
@@ -140,8 +140,8 @@ pub struct Ramp {
 }
 
 impl Ramp {
-    /// A ramp that has not begun. 0 slots or steps count as 1; refuse such a shape before,
-    /// with the name of the knob.
+    /// A ramp that has not begun. 0 slots or steps count as 1. The caller should refuse such a
+    /// shape first and name the knob.
     #[must_use]
     pub fn new(shape: Shape) -> Self {
         let shape = Shape { slots: shape.slots.max(1), step: shape.step.max(1), ..shape };
@@ -154,8 +154,8 @@ impl Ramp {
         self.running
     }
 
-    /// Takes an event and says what to do next. An event that does not fit the
-    /// state (a driver's bug) ends the ramp with [`Limit::Error`].
+    /// Takes an event and says what to do next. An event that does not fit the state is a bug
+    /// in the driver. It ends the ramp with [`Limit::Error`].
     pub fn next(&mut self, event: Event) -> Action {
         let (state, action) = self.transition(event);
         self.state = state;
@@ -170,13 +170,13 @@ impl Ramp {
                 self.running = 0;
                 (S::Done(outcome), Action::Done(outcome))
             }
-            // Already on the way out: an impatient second request changes nothing.
+            // The ramp is stopping already. A second request changes nothing.
             (S::Stopping(outcome), E::Interrupt) => (S::Stopping(outcome), Action::Stop),
             (S::Idle, E::Interrupt) => {
                 let outcome = Outcome { peak: 0, limit: Limit::Interrupted };
                 (S::Done(outcome), Action::Done(outcome))
             }
-            // Asked again instead of the last sample: do without it, or this never ends.
+            // A second request replaces the last sample. Otherwise the ramp might never end.
             (S::LastSampling(Limit::Interrupted), E::Interrupt) => self.stop(Limit::Interrupted),
             (_, E::Interrupt) => (S::LastSampling(Limit::Interrupted), Action::Sample),
 
@@ -198,7 +198,8 @@ impl Ramp {
                 if self.running == 0 {
                     self.stop(limit)
                 } else {
-                    // The others must go on without an error: hold once more and look.
+                    // The other instances must go on without an error. Hold them once more and
+                    // look.
                     (S::LastDwelling(limit), Action::Dwell)
                 }
             }
@@ -217,7 +218,7 @@ impl Ramp {
             }
             (S::LastDwelling(limit), E::Elapsed) => (S::LastSampling(limit), Action::Sample),
             (S::LastSampling(limit), E::Sampled(p99)) => {
-                // A rung that a failure cut short was held like any other; one that an
+                // A rung that a failure cut short was held like any other. A rung that an
                 // interrupt cut short was not.
                 if limit != Limit::Interrupted && !self.breaks_promise(p99) {
                     self.kept = self.running;
@@ -228,19 +229,19 @@ impl Ramp {
         }
     }
 
-    /// What was not measured keeps no promise.
+    /// A rung that was not measured keeps no promise.
     fn breaks_promise(&self, p99: Option<Nanos>) -> bool {
         self.shape.slo.is_some_and(|most| p99.is_none_or(|p99| p99 > most))
     }
 
     fn stop(&self, limit: Limit) -> (State, Action) {
-        // What a promise is kept with is the last rung that kept it.
+        // With a promise, the peak is the last rung that kept it.
         let peak = if self.shape.slo.is_some() { self.kept } else { self.running };
         (State::Stopping(Outcome { peak, limit }), Action::Stop)
     }
 }
 
-/// What one more instance takes, as measured on the first.
+/// What one more instance takes, as measured on the first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
     /// Arena bytes it holds once it runs.
@@ -257,12 +258,13 @@ pub struct Demand {
 ///
 /// `limit` is `arena` where the arena ends it before the slots do.
 ///
-/// It assumes that the `free` bytes are usable wherever they lie, so it can be too high by one
-/// where holes are too small for an instance's largest block. A run does better: it repeats the
-/// first instance's allocations on the arena itself
-/// ([`how_many_more`](crate::runtime::Runtime::how_many_more)). This formula is for geometries
-/// that are not run, and for engines that do not say what they allocate. The end record sets
-/// the measured peak beside the prediction.
+/// The formula assumes that all `free` bytes are usable, wherever they lie. It can be too high
+/// by one where holes are too small for an instance's largest block.
+///
+/// A run does better: it repeats the first instance's allocations on the arena itself
+/// ([`how_many_more`](crate::runtime::Runtime::how_many_more)). This formula serves geometries
+/// that are not run, and engines that do not say what they allocate. The end record shows the
+/// measured peak beside the prediction.
 #[must_use]
 pub fn predict(free: Bytes, demand: Demand, slots: u32) -> Outcome {
     let more = if free.0 < demand.need.0 {
@@ -280,10 +282,10 @@ pub fn predict(free: Bytes, demand: Demand, slots: u32) -> Outcome {
     }
 }
 
-/// Predicts how a ramp of several modules will end: instance `n` is of module `n` mod
-/// `demands.len()`, one of each runs already and `free` bytes are left.
+/// Predicts how a ramp of several modules will end. Instance `n` runs module `n` mod
+/// `demands.len()`. One instance of each module runs already, and `free` bytes are left.
 ///
-/// With one demand it is [`predict`]; with none it predicts nothing more than what runs.
+/// With one demand it equals [`predict`]. With none it predicts no more than what runs.
 #[must_use]
 pub fn predict_set(free: Bytes, demands: &[Demand], slots: u32) -> Outcome {
     if let [demand] = demands {

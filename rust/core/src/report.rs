@@ -1,11 +1,11 @@
 //! Records and lines: the encoder and the parser, side by side.
 //!
-//! One line a record, `wramp <kind> key=value ... crc=xxxx`: ASCII, values without
-//! spaces, units in the key, absent what was not measured. The last key is a CRC-16
-//! of all before it, so that a UART that drops a digit is caught.
+//! A record is one line, `wramp <kind> key=value ... crc=xxxx`. It is ASCII, values have no
+//! spaces, and a key carries its unit. A key is absent if its value was not measured. The last
+//! key is a CRC-16 of everything before it, which shows when a UART dropped a character.
 //!
-//! A reader ignores keys it does not know. What an older reader would misread raises
-//! [`FORMAT_VERSION`], which stands first in the first record.
+//! A reader ignores keys that it does not know. A change that an older reader would misread
+//! raises [`FORMAT_VERSION`], which stands first in the first record.
 
 use core::fmt::{self, Write as _};
 
@@ -15,12 +15,13 @@ use crate::ramp::Limit;
 /// The version of the format that this crate writes and reads.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// What every record begins with.
+/// The beginning of every record.
 pub const PREFIX: &str = "wramp ";
 
-/// CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xFFFF), a byte at a time and
-/// without a table: the polynomial's four terms, shifted in. A device pays no flash for
-/// it, and a host's parser is as fast as with a table of 256.
+/// CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xFFFF), one byte at a time.
+///
+/// It shifts in the polynomial's four terms instead of using a table. A device spends no flash
+/// on it, and it is as fast on a host as a table of 256 entries.
 #[must_use]
 pub const fn crc16(crc: u16, byte: u8) -> u16 {
     let high = (crc >> 8) ^ byte as u16;
@@ -33,7 +34,7 @@ const CRC_START: u16 = 0xFFFF;
 /// Bytes that a reader sums at once.
 const LANES: usize = 8;
 
-/// What a byte does to the CRC when so many others follow it.
+/// What a byte does to the CRC when a given number of other bytes follows it.
 static CRC_LANES: [[u16; 256]; LANES] = {
     let mut lanes = [[0; 256]; LANES];
     let mut byte = 0;
@@ -50,8 +51,10 @@ static CRC_LANES: [[u16; 256]; LANES] = {
     lanes
 };
 
-/// The CRC of a record's text, eight bytes at a time, as byte by byte each waits for the
-/// one before it. A device only writes records: its linker leaves the 4 KiB of tables out.
+/// The CRC of a record's text, eight bytes at a time. Byte by byte, each step would wait for
+/// the one before it.
+///
+/// A device only writes records, so its linker leaves out the 4 KiB of tables.
 fn crc16_of(text: &[u8]) -> u16 {
     let mut chunks = text.chunks_exact(LANES);
     let mut crc = CRC_START;
@@ -67,19 +70,19 @@ fn crc16_of(text: &[u8]) -> u16 {
     chunks.remainder().iter().fold(crc, |crc, &byte| crc16(crc, byte))
 }
 
-/// Characters of a record's last word and the space before it: ` crc=xxxx`.
+/// Characters of a record's last word and of the space before it: ` crc=xxxx`.
 const CRC_CHARS: usize = 9;
 
 /// A name in a record: printable ASCII without spaces.
 ///
-/// What does not fit is percent-encoded, byte by byte of its UTF-8 (`%20` is a space), and
-/// so is a `%` that no two hexadecimal digits follow. A `%` that two do follow counts as
-/// encoded already, so that what was read can be written again. An empty name becomes `-`.
+/// Other characters are percent-encoded, byte by byte of their UTF-8 (`%20` is a space). A `%`
+/// is encoded too, unless two hexadecimal digits follow it. It then counts as encoded already,
+/// so a name that was read can be written again. An empty name becomes `-`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Word<'a>(pub &'a str);
 
 impl<'a> Word<'a> {
-    /// The name as a person reads it; see [`Readable`].
+    /// The name as a person reads it. See [`Readable`].
     #[must_use]
     pub const fn readable(self) -> Readable<'a> {
         Readable { text: self.0, escaped: true, underscores: b'_' }
@@ -100,23 +103,23 @@ impl fmt::Display for Word<'_> {
     }
 }
 
-/// A sentence in a record: spaces become underscores, an underscore `%5f`, and everything
-/// else is as in a [`Word`].
+/// A sentence in a record. A space becomes an underscore and an underscore becomes `%5f`.
+/// Everything else is as in a [`Word`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Text<'a> {
     text: &'a str,
-    /// Whether `text` is encoded: it was read from a record.
+    /// Whether `text` is encoded, because it was read from a record.
     encoded: bool,
 }
 
 impl<'a> Text<'a> {
-    /// A sentence, to be written.
+    /// A sentence to be written.
     #[must_use]
     pub const fn new(text: &'a str) -> Self {
         Self { text, encoded: false }
     }
 
-    /// The sentence as a person reads it; see [`Readable`].
+    /// The sentence as a person reads it. See [`Readable`].
     #[must_use]
     pub const fn readable(self) -> Readable<'a> {
         let underscores = if self.encoded { b' ' } else { b'_' };
@@ -158,8 +161,10 @@ fn escape_at(bytes: &[u8]) -> Option<u8> {
     u8::try_from(digit(high)? << 4 | digit(low)?).ok()
 }
 
-/// A record's text, decoded. What could steer a terminal (control characters, and those
-/// that turn the direction of writing) and what is not UTF-8 is shown as U+FFFD.
+/// A record's text, decoded.
+///
+/// It shows U+FFFD for bytes that are not UTF-8 and for characters that could steer a terminal:
+/// control characters, and those that change the direction of writing.
 #[derive(Clone, Copy, Debug)]
 pub struct Readable<'a> {
     text: &'a str,
@@ -170,7 +175,7 @@ pub struct Readable<'a> {
 }
 
 impl Readable<'_> {
-    /// The next byte and what follows it.
+    /// The next byte and the text behind it.
     fn next<'b>(&self, text: &'b [u8]) -> Option<(u8, &'b [u8])> {
         if let Some(byte) = escape_at(text).filter(|_| self.escaped) {
             return Some((byte, &text[3..]));
@@ -184,19 +189,19 @@ impl fmt::Display for Readable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.text.as_bytes();
         while !rest.is_empty() {
-            // One character: as it stands, or in as many escapes as its UTF-8 has bytes.
+            // One character: unescaped, or in as many escapes as its UTF-8 has bytes.
             let (mut bytes, mut length) = ([0; 4], 0);
             let mut character = None;
             while let Some((byte, after)) = self.next(rest) {
                 bytes[length] = byte;
                 match core::str::from_utf8(&bytes[..=length]) {
                     Ok(text) => character = text.chars().next(),
-                    // There is more to come.
+                    // More bytes of the character follow.
                     Err(error) if error.error_len().is_none() => {
                         (rest, length) = (after, length + 1);
                         continue;
                     }
-                    // A byte that does not go on begins the next character.
+                    // A byte that does not continue this character begins the next one.
                     Err(_) if length > 0 => break,
                     Err(_) => {}
                 }
@@ -209,8 +214,8 @@ impl fmt::Display for Readable<'_> {
     }
 }
 
-/// Whether a character could steer a terminal: C0 and C1 controls, and those of Unicode that
-/// set the direction of writing (UAX 9) or separate lines.
+/// Whether a character could steer a terminal. These are the C0 and C1 controls, and Unicode's
+/// characters that set the direction of writing (UAX 9) or separate lines.
 fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -218,9 +223,9 @@ fn steers(c: char) -> bool {
 
 /// A value of a record's key.
 trait Value<'a>: Sized {
-    /// Writes ` key=value`, or nothing where there is no value.
+    /// Writes ` key=value`, or nothing if there is no value.
     fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result;
-    /// Reads the value, or its absence. `None` where it does not belong here.
+    /// Reads the value or its absence. `None` if the text does not fit the type.
     fn read(text: Option<&'a str>) -> Option<Self>;
 }
 
@@ -240,7 +245,7 @@ macro_rules! number_values {
                 write!(out, " {key}={self}")
             }
             fn read(text: Option<&str>) -> Option<Self> {
-                // `parse` takes a plus sign; the encoder never writes one.
+                // `parse` accepts a plus sign, which the encoder never writes.
                 text.filter(|text| !text.starts_with('+'))?.parse().ok()
             }
         }
@@ -308,15 +313,15 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
 
 /// The `key=value` words of a record, taken key by key.
 ///
-/// Keys come in the order in which they are asked for, so the next word is nearly always
-/// the right one. What lies behind was asked for already; an unknown or repeated key
-/// stays ahead, and is stepped over at each look.
+/// A reader asks for keys in the order in which they are written, so the next word is nearly
+/// always the right one. Words behind it were asked for already. An unknown or repeated key stays
+/// ahead, and each look steps over it.
 #[derive(Clone)]
 struct Words<'a> {
     ahead: &'a str,
 }
 
-/// The first word and what follows it.
+/// The first word and the text behind it.
 fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim_ascii_start();
     let end = text.bytes().position(|byte| byte <= b' ' && byte.is_ascii_whitespace());
@@ -324,7 +329,7 @@ fn split_word(text: &str) -> (&str, &str) {
 }
 
 impl<'a> Words<'a> {
-    /// The value of the first word of that key.
+    /// The value of the first word with that key.
     fn take(&mut self, key: &str) -> Option<&'a str> {
         let value_of = |word: &'a str| word.strip_prefix(key)?.strip_prefix('=');
         let (word, mut rest) = split_word(self.ahead);
@@ -343,8 +348,8 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The text without what a console puts behind a line: white space and escape sequences
-/// (`ESC [ ... letter`), as a logger that colours its lines ends them with.
+/// The text without what a console appends to a line: white space and escape sequences (`ESC [
+/// ... letter`). A logger that colours its lines ends them with these.
 fn without_tail(text: &str) -> &str {
     let mut text = text.trim_ascii_end();
     while let Some(start) = text.rfind('\x1b') {
@@ -363,14 +368,14 @@ fn without_tail(text: &str) -> &str {
 pub enum ParseError<'a> {
     /// The CRC is missing or wrong: characters were lost or changed on the way.
     Garbled,
-    /// The log is of a newer format than this program reads: update it.
+    /// The log has a newer format than this program reads. Update the program.
     Newer {
         /// The log's format version.
         format: u32,
     },
-    /// A record of a kind that this program does not know; newer ones may have more.
+    /// This program does not know the kind of record. A newer program may.
     UnknownKind(&'a str),
-    /// A key is missing, or its value is not of its type.
+    /// A key is missing, or its value does not fit its type.
     BadField {
         /// The record's kind.
         kind: &'static str,
@@ -421,7 +426,7 @@ macro_rules! records {
                     Ok(())
                 }
 
-                /// `Err` names the key that is missing or not of its type.
+                /// `Err` names the key that is missing or whose value does not fit its type.
                 fn read<'w>(mut words: Words<'w>) -> Result<Self, &'static str>
                 where
                     $('w: $life)?
@@ -643,7 +648,7 @@ records! {
         errors: u64,
         /// The mean of the dwell's calls, from an exact sum.
         latency_mean_us: Option<Nanos>,
-        /// The shortest call since the workload's load.
+        /// The shortest call since the workload's load; absent where it is 2^32 ticks or more.
         latency_min_us: Option<Nanos>,
         /// Half of the dwell's calls took at most this long.
         latency_p50_us: Option<Nanos>,
@@ -675,7 +680,7 @@ records! {
         errors: u32,
         /// The mean of its calls, from an exact sum.
         latency_mean_us: Option<Nanos>,
-        /// Its shortest call.
+        /// Its shortest call; absent where it is 2^32 ticks or more.
         latency_min_us: Option<Nanos>,
         /// Half of its calls took at most this long.
         latency_p50_us: Option<Nanos>,
@@ -764,7 +769,7 @@ records! {
         slots: u32,
         /// Bytes of one slot's stack.
         slot_stack_bytes: Bytes,
-        /// Interpreter stack of one environment.
+        /// Bytes of one interpreter stack.
         wasm_stack_bytes: Bytes,
         /// Arena bytes that one more instance would take.
         cost_bytes: Bytes,
@@ -808,36 +813,39 @@ impl fmt::Display for Record<'_> {
 }
 
 impl<'a> Record<'a> {
-    /// Reads one line. `Ok(None)` where it is no record of ours but someone else's
-    /// line. What stands before the record (a log's time stamp, half a boot message)
-    /// is passed over, and so are white space and escape sequences behind it; anything
-    /// else there makes it garbled. Of several records on one line it is the last; see
+    /// Reads one line. `Ok(None)` if it holds no record of ours but somebody else's text.
+    ///
+    /// The parser skips what stands before the record (a log's time stamp, half a boot
+    /// message), and white space and escape sequences behind it. Anything else behind it makes
+    /// the record garbled. If a line holds several records, this returns the last one. See
     /// [`locate_all`](Self::locate_all) for the others.
     ///
     /// # Errors
-    /// See [`ParseError`]. Never panics, whatever the line.
+    /// See [`ParseError`]. It never panics, whatever the line.
     pub fn parse(line: &'a str) -> Result<Option<Self>, ParseError<'a>> {
         Ok(Self::locate(line)?.map(|(record, _)| record))
     }
 
-    /// As [`parse`](Self::parse), with the record's own text: from its prefix to its CRC.
+    /// Does the same as [`parse`](Self::parse) and also gives the record's own text, from its
+    /// prefix to its CRC.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse).
+    /// The same as [`parse`](Self::parse).
     pub fn locate(line: &'a str) -> Result<Option<(Self, &'a str)>, ParseError<'a>> {
         Self::locate_all(line).last().transpose()
     }
 
-    /// Every record of a line, with its own text. There is one a line, but a UART that loses
-    /// a line end joins two, and a reset cuts one short that the next goes on behind: each
-    /// has a CRC of its own, so one that is whole is read and one that is not is an error.
+    /// Every record of a line, with its own text.
+    ///
+    /// A line should hold one record. But a UART that loses a line end joins two lines, and a
+    /// reset cuts a record short and the next one follows it. Each record has its own CRC, so a
+    /// whole record is read and a broken one is an error.
     pub fn locate_all(line: &'a str) -> Located<'a> {
         Located { rest: without_tail(line), begun: false }
     }
 
-    /// Reads what begins like a record and goes on to the next one or to the line's end, its
-    /// tail cut off.
-    /// `Ok(None)` where it is prose that contains our name.
+    /// Reads the text of one record, up to the next record or the end of the line, without its
+    /// tail. `Ok(None)` if it is prose that contains our name.
     fn read_sealed(record: &'a str) -> Result<Option<(Self, &'a str)>, ParseError<'a>> {
         let sealed = record.len().checked_sub(CRC_CHARS).and_then(|at| {
             let (body, tail) = record.split_at_checked(at)?;
@@ -847,7 +855,7 @@ impl<'a> Record<'a> {
             return if record.contains('=') { Err(ParseError::Garbled) } else { Ok(None) };
         };
         let sum = crc16_of(body.as_bytes());
-        // `from_str_radix` takes a plus sign and capitals; the encoder writes neither.
+        // `from_str_radix` accepts a plus sign and capitals. The encoder writes neither.
         let spelt = crc.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !spelt || u16::from_str_radix(crc, 16) != Ok(sum) {
             return Err(ParseError::Garbled);
@@ -865,16 +873,16 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The records of a line, in their order; see [`Record::locate_all`].
+/// The records of a line, in order. See [`Record::locate_all`].
 #[derive(Clone, Debug)]
 pub struct Located<'a> {
     rest: &'a str,
-    /// Whether there was one already.
+    /// Whether the line already had a record.
     begun: bool,
 }
 
-/// Where a record begins in the text: at our name, with a kind behind it. A value may end in
-/// our name too ("board=wramp os=..."): then a key follows.
+/// Where a record begins in the text: at our name, if a kind follows. A value may also end in
+/// our name ("board=wramp os=..."), but then a key follows.
 fn begin_of(text: &str) -> Option<usize> {
     let has_kind = |at: &usize| {
         let mut word = text.as_bytes()[at + PREFIX.len()..].iter().take_while(|&&b| b != b' ');
@@ -883,8 +891,8 @@ fn begin_of(text: &str) -> Option<usize> {
     names_in(text).find(has_kind)
 }
 
-/// Where our name stands. By its first letter: a search for the whole of it costs more than
-/// all the rest.
+/// The places of our name. It searches for the first letter, because a search for the whole
+/// name costs more than all the rest.
 fn names_in(text: &str) -> impl Iterator<Item = usize> {
     text.match_indices('w').map(|(at, _)| at).filter(|&at| text[at..].starts_with(PREFIX))
 }
@@ -895,19 +903,20 @@ impl<'a> Iterator for Located<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let Some(begin) = begin_of(self.rest) else {
-                // Our name alone, with keys behind it, is what is left of a record.
+                // Our name with keys but without a kind is the rest of a broken record.
                 let rest = core::mem::take(&mut self.rest);
                 let name = names_in(rest).next()?;
                 return rest[name..].contains('=').then_some(Err(ParseError::Garbled));
             };
-            // The line's own tail is off already.
+            // The line's own tail is already cut off.
             let (text, rest) = match (&self.rest[begin..], begin_of(&self.rest[begin + 1..])) {
                 (text, None) => (text, ""),
                 (text, Some(next)) => (without_tail(&text[..=next]), &text[next + 1..]),
             };
             self.rest = rest;
             match Record::read_sealed(text) {
-                // Prose may contain our name. Behind a record it is one that was cut short.
+                // Prose may contain our name. Behind a record, it is a record that was cut
+                // short.
                 Ok(None) if self.begun => return Some(Err(ParseError::Garbled)),
                 Ok(None) => {}
                 Ok(Some(found)) => {

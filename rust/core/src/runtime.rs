@@ -1,18 +1,19 @@
 //! The seam to an engine: load, instantiate, call, in WebAssembly's nouns.
 //!
-//! An engine is put behind [`Runtime`]; the bench knows no other way to it.
-//! Ownership mirrors what engines demand: a [`Module`](Runtime::Module) outlives
-//! its instances, a [`Stack`](Runtime::Stack) belongs to one thread and one module, and
-//! an instance is entered by one thread at a time because a call takes it by `&mut`.
+//! The bench reaches an engine only through [`Runtime`]. Ownership mirrors what engines demand:
+//!
+//! - a [`Module`](Runtime::Module) outlives its instances;
+//! - a [`Stack`](Runtime::Stack) belongs to one thread and one module;
+//! - one thread at a time enters an instance, because a call takes it by `&mut`.
 
 use core::fmt;
 
 use crate::measure::Bytes;
 
-/// Longest text an [`Error`] carries, in bytes; a longer one is cut.
+/// Longest text that an [`Error`] carries, in bytes. A longer text is cut.
 pub const MESSAGE_BYTES: usize = 96;
 
-/// A short text by value: an engine's own words, kept without allocating.
+/// A short text by value. It keeps an engine's own words without allocating.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Message {
     bytes: [u8; MESSAGE_BYTES],
@@ -28,7 +29,7 @@ impl Message {
         message
     }
 
-    /// The same from raw bytes, up to the first NUL or the end. Bytes that are not UTF-8
+    /// Does the same with raw bytes, up to the first NUL or the end. Bytes that are not UTF-8
     /// become `?`.
     #[must_use]
     pub fn from_bytes(text: &[u8]) -> Self {
@@ -36,7 +37,7 @@ impl Message {
         let mut message = Self::new("");
         for chunk in text.utf8_chunks() {
             let invalid = if chunk.invalid().is_empty() { "" } else { "?" };
-            // What follows a character that was cut off would not be its neighbour.
+            // Once a character is cut off, the rest must go too: it would look adjacent.
             if !(message.append(chunk.valid()) && message.append(invalid)) {
                 break;
             }
@@ -44,7 +45,7 @@ impl Message {
         message
     }
 
-    /// Appends as many whole characters as there is room for; says whether that was all.
+    /// Appends as many whole characters as there is room for. True if that was all of them.
     fn append(&mut self, text: &str) -> bool {
         let begin = usize::from(self.length);
         let mut length = text.len().min(MESSAGE_BYTES - begin);
@@ -89,7 +90,7 @@ macro_rules! error_kinds {
             /// Every kind, in the order of its number.
             pub const ALL: &'static [Self] = &[$( Self::$name, )*];
 
-            /// The word that stands for this kind in a record.
+            /// The word for this kind in a record.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -97,7 +98,7 @@ macro_rules! error_kinds {
                 }
             }
 
-            /// The kind of that number: the inverse of `kind as u8`.
+            /// The kind with that number: the inverse of `kind as u8`.
             #[must_use]
             pub fn from_u8(number: u8) -> Option<Self> {
                 Self::ALL.get(usize::from(number)).copied()
@@ -145,7 +146,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of that kind in those words.
+    /// An error of that kind, in those words.
     #[must_use]
     pub fn new(kind: ErrorKind, message: &str) -> Self {
         Self { kind, message: Message::new(message) }
@@ -172,10 +173,10 @@ pub enum Parameters {
 /// A module's bytes, and whether they need a copy.
 #[derive(Clone, Copy, Debug)]
 pub enum ModuleBytes<'b> {
-    /// Bytes that live and stay as they are for ever (flash, `.rodata`). An engine
-    /// that never writes to a module and can run it in place does so.
+    /// Bytes that never move and never change (flash, `.rodata`). An engine that never writes
+    /// to a module and can run it in place does so.
     Static(&'static [u8]),
-    /// Bytes that may go away after the load: the engine copies them into the arena.
+    /// Bytes that may go away after the load. The engine copies them into the arena.
     Borrowed(&'b [u8]),
 }
 
@@ -200,7 +201,7 @@ pub enum Artefact {
 }
 
 impl Artefact {
-    /// The word that stands for it in a record.
+    /// The word for it in a record.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -210,12 +211,12 @@ impl Artefact {
     }
 }
 
-/// How an instance comes by the stack that its calls run on.
+/// How an instance gets the stack that its calls run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StackKind {
-    /// [`Runtime::stack`] reserves it whole.
+    /// [`Runtime::stack`] reserves all of it.
     Reserved,
-    /// It grows in the arena as calls need it; the size asked for is its limit.
+    /// It grows in the arena as calls need it. The size asked for is its limit.
     Grown,
 }
 
@@ -228,11 +229,11 @@ pub struct Facts {
     pub version: &'static str,
     /// The kind of interpreter: `classic`, `fast`.
     pub interpreter: &'static str,
-    /// How the compiler optimised the interpreter: `Os`, `O2`; where the build says so.
+    /// How the compiler optimised the interpreter (`Os`, `O2`), if the build says so.
     pub interpreter_opt: Option<&'static str>,
-    /// Blocks whose ends a stack of the interpreter remembers, where it is a knob.
+    /// Block ends that a stack of the interpreter remembers, if that is a knob.
     pub block_cache: Option<u32>,
-    /// Whether compiled modules are supported, where the build says so.
+    /// Whether compiled modules are supported, if the build says so.
     pub aot: Option<bool>,
     /// What was corrected in the engine's own source before it was compiled: names joined by
     /// `+`. `none` where no fault is known; `unlisted` among them where nobody has looked at
@@ -244,24 +245,24 @@ pub struct Facts {
     pub copies_modules: bool,
     /// Whether a call can be ended after a number of instructions.
     pub meters: bool,
-    /// How instances come by a stack.
+    /// How instances get a stack.
     pub stack: StackKind,
-    /// Whether one stack may serve every instance of its module, so that an instance without
-    /// a thread costs no interpreter stack. A pool needs this.
+    /// Whether one stack may serve every instance of its module. An instance without a thread
+    /// then costs no interpreter stack. A pool needs this.
     pub shares_stack: bool,
-    /// Bytes at the end of a thread's native stack below which it ends a call.
+    /// Reserve at the end of a thread's native stack. The engine ends a call that reaches it.
     pub stack_guard: Bytes,
-    /// Whether a failed allocation is an error and not the program's end.
+    /// Whether a failed allocation is an error rather than the end of the program.
     pub survives_out_of_memory: bool,
 }
 
-/// What the bytes of an instance are for: those that the engine asked the arena for.
-/// What the arena's allocator adds to them is not in here.
+/// What the bytes of an instance are for. These are the bytes that the engine asked the arena
+/// for, without what the arena's allocator adds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parts {
-    /// A copy of the module of its own.
+    /// Its own copy of the module.
     pub module: Bytes,
-    /// The module instance itself, its tables and what has no part of its own.
+    /// The module instance itself, its tables, and everything without a part of its own.
     pub module_instance: Bytes,
     /// The table of its functions.
     pub function_table: Bytes,
@@ -271,7 +272,7 @@ pub struct Parts {
     pub globals: Bytes,
     /// Its linear memory.
     pub linear_memory: Bytes,
-    /// The execution environment without the two that follow.
+    /// WAMR's execution environment, without the next two parts.
     pub environment: Bytes,
     /// The interpreter's cache of block ends.
     pub block_cache: Bytes,
@@ -280,7 +281,7 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Each part with the word that stands for it in a record.
+    /// Each part with its word in a record.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, Bytes)> + use<> {
         [
             ("module", self.module),
@@ -296,7 +297,7 @@ impl Parts {
         .into_iter()
     }
 
-    /// All of them together.
+    /// The sum of all parts.
     #[must_use]
     pub fn sum(&self) -> Bytes {
         self.iter().fold(Bytes(0), |sum, (_, bytes)| sum.saturating_add(bytes))
@@ -305,11 +306,13 @@ impl Parts {
 
 /// An engine.
 ///
-/// An implementation MUST take all memory of its own from the one arena that it was made
-/// with, MUST leave the arena as it found it when what it created is dropped,
-/// and MUST be callable from several threads, each with its own instance.
+/// An implementation has three duties:
+///
+/// - It MUST take all its memory from the one arena that it was made with.
+/// - It MUST leave the arena as it found it once everything that it created is dropped.
+/// - It MUST be callable from several threads, each with its own instance.
 pub trait Runtime: Sync {
-    /// A loaded module. Instances borrow it, so that it cannot go first.
+    /// A loaded module. Instances borrow it, so it outlives them.
     type Module<'r>: Sync
     where
         Self: 'r;
@@ -318,32 +321,36 @@ pub trait Runtime: Sync {
     where
         Self: 'm;
     /// What calls run on: an interpreter's stack and the engine's state of one thread. It
-    /// belongs to one module, and to the thread that made it: it MUST NOT be `Send`.
+    /// belongs to one module and to the thread that made it, so it MUST NOT be `Send`.
     type Stack<'m>
     where
         Self: 'm;
 
-    /// What does not change. Known before there is an engine, so that a run in which none
-    /// starts says which one it was.
+    /// What does not change. The facts are known before there is an engine, so a run in which
+    /// no engine starts can still name it.
     fn facts() -> Facts;
 
-    /// Begins to note what the start of an instance allocates, until
-    /// [`noted`](Self::noted) is asked. `place` numbers the modules of a ramp from 0; place 0
-    /// forgets what was noted before. Only one thread may allocate meanwhile.
+    /// Begins to note what the start of an instance allocates, until [`noted`](Self::noted) is
+    /// called.
+    ///
+    /// `place` numbers the modules of a ramp from 0. Place 0 forgets what was noted before.
+    /// Only one thread may allocate meanwhile.
     fn note(&self, place: usize);
 
-    /// Ends the note. What was allocated since [`note`](Self::note) is for: an instance and,
-    /// where it has one of its own, its stack of so many bytes. `None` where the engine
-    /// cannot tell all of it.
+    /// Ends the note and says what was allocated since [`note`](Self::note). That is an
+    /// instance and, if it has its own, its stack of the given size. `None` where the engine
+    /// cannot account for all of it.
     fn noted(
         &self,
         instance: &Self::Instance<'_>,
         stack: Option<(&Self::Stack<'_>, Bytes)>,
     ) -> Option<Parts>;
 
-    /// How many more instances the arena holds, of at most `most`: found by repeating the
-    /// allocations that were noted at places 0 to `places - 1`, in turn, until one fails, and
-    /// giving all of it back. `None` where nothing was noted or it was too much to keep.
+    /// How many more instances the arena holds, up to `most`.
+    ///
+    /// The engine repeats the allocations that were noted at places 0 to `places - 1`, in turn,
+    /// until one fails. Then it gives all of them back. `None` where nothing was noted or there
+    /// was too much to keep.
     fn how_many_more(&self, places: usize, most: u32) -> Option<u32>;
 
     /// Loads, validates and prepares a module.
@@ -366,7 +373,7 @@ pub trait Runtime: Sync {
     ) -> Result<Self::Instance<'m>, Error>;
 
     /// Prepares the calling thread for calls of `module`'s instances, on a stack of `size`
-    /// bytes; `first` is one of them (some engines need one to begin with).
+    /// bytes. `first` is one of these instances, because some engines need one to begin with.
     ///
     /// # Errors
     /// `OutOfMemory`, `WrongModule`, `Engine`.
@@ -377,16 +384,17 @@ pub trait Runtime: Sync {
         size: Bytes,
     ) -> Result<Self::Stack<'m>, Error>;
 
-    /// Calls the instance's export. `argument` is ignored by an export without a
-    /// parameter. `budget` ends the call after about so many instructions where
-    /// [`Facts::meters`] says so, and is ignored elsewhere.
-    /// Allocates nothing, formats nothing, locks nothing unless the guest fails.
-    /// After an error the instance can be called again.
+    /// Calls the instance's export.
+    ///
+    /// An export without a parameter ignores `argument`. `budget` ends the call after about
+    /// that many instructions if [`Facts::meters`] says so, and is ignored otherwise.
+    ///
+    /// The call allocates nothing, formats nothing and locks nothing unless the guest fails.
+    /// The instance can be called again after an error.
     ///
     /// # Errors
-    /// `Trap`, `WasmStack`, `NativeStack`, `Budget`; `WrongModule` where the
-    /// instance is not of the stack's module, or where the stack
-    /// serves one instance only and this is another.
+    /// `Trap`, `WasmStack`, `NativeStack`, `Budget`. `WrongModule` if the instance is not of
+    /// the stack's module, or if the stack serves one instance only and this is another.
     fn call(
         &self,
         stack: &mut Self::Stack<'_>,

@@ -1,4 +1,4 @@
-//! The seam to a machine's threads: stacks reserved at boot, one thread a stack.
+//! The seam to a machine's threads: stacks reserved at boot, one thread each.
 
 use crate::measure::Bytes;
 
@@ -11,48 +11,51 @@ pub enum StartError {
     Busy,
     /// There is no such core to pin to.
     NoSuchCore,
-    /// The operating system refused; its error number.
+    /// The operating system refused. Its error number.
     Os(i32),
 }
 
-/// What a slot's thread does. One value is shared by all slots of a crew.
+/// What a slot's thread does. All slots of a crew share one value.
 pub trait Work: Sync {
-    /// Runs on the thread of `slot` until the work's owner tells it to end.
+    /// Runs on the thread of `slot` until the owner of the work tells it to end.
     fn run(&self, slot: usize);
 }
 
-/// The threads of one ramp, each on its own pre-allocated slot.
+/// The threads of one ramp, each on its own reserved slot.
 pub trait Crew {
-    /// Starts the slot's thread, on core `core` only if one is named.
+    /// Starts the slot's thread. It runs on core `core` only, if one is named.
     ///
     /// # Errors
     /// See [`StartError`].
     fn start(&mut self, slot: usize, core: Option<u8>) -> Result<(), StartError>;
 
-    /// Waits until the slot's thread has ended, after which the slot is free
-    /// again. A slot that was never started returns at once.
+    /// Waits until the slot's thread has ended. The slot is then free again. Returns at once
+    /// for a slot that was never started.
     fn join(&mut self, slot: usize);
 
-    /// Ends the slot's thread wherever it is. True if it will never run again, after which the
-    /// slot is free; what the thread owned is not given back. False on a machine that cannot
-    /// do that: the thread goes on.
+    /// Ends the slot's thread wherever it is.
+    ///
+    /// True means that the thread will never run again and that the slot is free. What the
+    /// thread owned is not given back. False means that the machine cannot end a thread, and it
+    /// goes on.
     fn abort(&mut self, slot: usize) -> bool;
 
-    /// Most bytes the slot's stack ever held since its last start, where there was one in
-    /// this crew and the machine can tell. MUST be exact or an upper bound, never a guess.
+    /// The most bytes that the slot's stack held since its last start. `None` if this crew did
+    /// not start it or the machine cannot tell. MUST be exact or an upper bound, never a guess.
     fn stack_used(&self, slot: usize) -> Option<Bytes>;
 }
 
 /// All stacks of a machine.
 pub trait Slots {
-    /// Stacks reserved at boot. May be 0: a machine without threads.
+    /// Number of stacks reserved at boot. It is 0 on a machine without threads.
     fn count(&self) -> usize;
 
-    /// Bytes of each stack as reserved, which may be more than the knob asks for.
+    /// Bytes of each stack as reserved. This may be more than the knob asks for.
     fn real_size(&self) -> Bytes;
 
-    /// Runs `lead` with a crew whose slots do `work`. Every thread that was started is joined
-    /// or aborted before this returns, however `lead` ends. It borrows the stacks mutably, so
-    /// that two crews on the same stacks do not compile.
+    /// Runs `lead` with a crew whose slots do `work`.
+    ///
+    /// Every started thread MUST be joined or aborted before this returns, however `lead` ends.
+    /// The method borrows the stacks mutably, so two crews on the same stacks do not compile.
     fn with_crew<W: Work, R>(&mut self, work: &W, lead: impl FnOnce(&mut dyn Crew) -> R) -> R;
 }

@@ -1,7 +1,7 @@
-//! docs/records.md against the code: each kind, each key, the words and the example.
+//! Compares docs/records.md with the code: kinds, keys, words and the example.
 //!
-//! `scripts/docs` makes that page's tables from the comments in report.rs. This compares the
-//! page with what the encoder writes and the parser takes, whatever made the page.
+//! `scripts/docs` makes that page's tables from the comments in report.rs. This test compares
+//! the page with what the encoder writes and the parser accepts, whatever made the page.
 
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
@@ -28,7 +28,7 @@ const KINDS: [(&str, &[&str]); 12] = [
     ("done", Done::KEYS),
 ];
 
-/// The text between a heading and the next one of its level or above.
+/// The text between a heading and the next heading of the same level or above.
 fn section<'p>(page: &'p str, heading: &str) -> &'p str {
     let mark = format!("\n{heading}\n");
     let level = heading.bytes().take_while(|&byte| byte == b'#').count();
@@ -41,7 +41,7 @@ fn section<'p>(page: &'p str, heading: &str) -> &'p str {
     &page[begin..end]
 }
 
-/// What stands in backquotes at the beginning of each row of a table.
+/// The text in backquotes at the beginning of each row of a table.
 fn first_cells(text: &str) -> Vec<&str> {
     text.lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))

@@ -1,4 +1,4 @@
-//! The statistics against exact ones: sorted vectors, f64 and 128-bit integers.
+//! Statistics against exact ones: sorted vectors, f64 and 128-bit integers.
 
 use std::sync::atomic::{
     AtomicBool, AtomicU16, AtomicU32,
@@ -11,7 +11,7 @@ use wramp_core::measure::{
     Ratio, Spread as _, Tally, Ticks, fairness,
 };
 
-/// A window as a small board would have it: eight doublings.
+/// A window of a small board: eight doublings.
 const SMALL: usize = 8 * BUCKETS_PER_OCTAVE;
 
 fn cases(cases: u32) -> ProptestConfig {
@@ -21,10 +21,10 @@ fn cases(cases: u32) -> ProptestConfig {
 
 /// Doublings that all buckets cover.
 const OCTAVES: u32 = 40;
-/// The first latency that is above all buckets.
+/// The first latency above all buckets.
 const BEYOND: u64 = 1 << OCTAVES;
 
-/// What a latency counts as: at least 1 tick.
+/// The value that a latency counts as: at least 1 tick.
 fn counted(latency: u64) -> u64 {
     latency.max(1)
 }
@@ -36,13 +36,13 @@ fn exact(latencies: &[u64], percent: usize) -> u64 {
     sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1]
 }
 
-/// The documented bound: a bucket's half width, 2^(1/36) - 1, and the rounding to
-/// whole ticks; a little more because the bounds are rounded to 1/32768.
+/// The documented bound: a bucket's half width, 2^(1/36) - 1, and the rounding to whole ticks.
+/// It allows slightly more, because the bounds are rounded to 1/32768.
 fn close(measured: Ticks, exact: u64) -> bool {
     (measured.0 as f64 - exact as f64).abs() <= exact as f64 * 0.019_5 + 0.5
 }
 
-/// Where a latency stands, in buckets from 1 tick on, exactly.
+/// The exact position of a latency, in buckets from 1 tick on.
 fn position(latency: u64) -> f64 {
     (latency as f64).log2() * BUCKETS_PER_OCTAVE as f64
 }
@@ -94,7 +94,7 @@ fn percentiles(latency: &Latency) -> Percentiles {
     latency.percentiles.expect("no counter is full")
 }
 
-/// Log-uniform, with both ends of the range and beyond.
+/// Log-uniform latencies, including both ends of the range and values beyond.
 fn latency() -> impl Strategy<Value = u64> {
     prop_oneof![
         20 => (0_u32..64, any::<u64>()).prop_map(|(shift, wide)| wide >> shift),
@@ -106,7 +106,7 @@ fn latency() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// Sets that scatter over everything, and sets like a real workload's: a cluster
+/// Sets that scatter over the whole range, and sets like those of a real workload: a cluster
 /// with a tail.
 fn latencies() -> impl Strategy<Value = Vec<u64>> {
     let cluster = (1_u64..100_000_000, 1_u64..20).prop_flat_map(|(base, width)| {
@@ -127,7 +127,7 @@ proptest! {
         let Percentiles { p50, p99 } = percentiles(&measured);
         for (percentile, percent) in [(p50, 50), (p99, 99)] {
             let exact = exact(&latencies, percent);
-            // The last bucket has no upper end; its bound is rounded.
+            // The last bucket has no upper end, and its bound is rounded.
             let from_last = position(exact) - (ALL_BUCKETS - 1) as f64;
             let right = from_last < 0.01 && close(percentile, exact)
                 || from_last > -0.01 && percentile == max;
@@ -143,9 +143,10 @@ proptest! {
         let exact_sum: u128 = latencies.iter().map(|&latency| u128::from(counted(latency))).sum();
         prop_assert_eq!(measured.calls, latencies.len() as u64);
         prop_assert_eq!(u128::from(measured.sum.0), exact_sum.min(u128::from(u64::MAX)));
-        prop_assert_eq!(measured.min.0, latencies.iter().copied().map(counted).min().unwrap());
+        let shortest = latencies.iter().copied().map(counted).min().unwrap();
+        prop_assert_eq!(measured.min, (shortest < u32::MAX.into()).then_some(Ticks(shortest)));
         prop_assert_eq!(measured.max, latencies.iter().copied().map(counted).max().map(Ticks));
-        // To the nearest nanosecond.
+        // Rounded to the nearest nanosecond.
         let parts = u128::from(hz) * u128::from(measured.calls);
         let exact = u128::from(measured.sum.0) * 1_000_000_000;
         let mean = u128::from(measured.mean(hz).0);
@@ -166,13 +167,14 @@ proptest! {
         let Percentiles { p50, p99 } = percentiles(&measured);
         for (percentile, percent) in [(p50, 50), (p99, 99)] {
             let exact = exact(&latencies, percent);
-            // Bounds are rounded to 1/32768: at one, both sides are right.
+            // Bounds are rounded to 1/32768. On a bound, both sides are right.
             let from_floor = position(exact) - f64::from(floor);
             let from_top = from_floor - (SMALL - 1) as f64;
             if from_top > 0.01 {
                 prop_assert_eq!(percentile, max);
             } else if from_floor < -0.01 {
-                // Counted in the lowest bucket: that or the longest, if shorter still.
+                // The lowest bucket counts it. The answer is that bucket, or the longest if it
+                // is shorter.
                 prop_assert!(percentile.0 >= exact);
                 let low = (f64::from(floor) / BUCKETS_PER_OCTAVE as f64).exp2();
                 prop_assert!(percentile.0 as f64 <= low * 1.02 + 0.5);
@@ -188,10 +190,10 @@ proptest! {
         prop_assert_eq!(Wide::floor(Ticks(first), 3), 0);
         let floor = Small::floor(Ticks(first), 3);
         prop_assert!(floor as usize + SMALL <= ALL_BUCKETS);
-        // What is above all buckets counts in the last one.
+        // The last bucket counts everything above all buckets.
         let above = position(counted(first).min(BEYOND - 1)) - f64::from(floor);
         prop_assert!(above > -0.01);
-        // Three doublings below it, where neither end of the range is in the way.
+        // The floor is three doublings below, unless an end of the range is in the way.
         if floor > 0 && floor as usize + SMALL < ALL_BUCKETS {
             let three = 3.0 * BUCKETS_PER_OCTAVE as f64;
             prop_assert!((three - 0.01..three + 1.01).contains(&above), "{above}");
@@ -211,7 +213,7 @@ proptest! {
         prop_assert_eq!(sum.latency(0), spread::<AtomicU32, ALL_BUCKETS>(&all, 0).latency(0));
     }
 
-    /// Each dwell knows its own calls and no others, whichever threads made them.
+    /// Each dwell counts its own calls and no others, whichever threads made them.
     #[test]
     fn a_dwell_is_measured_on_its_own(
         dwells in prop::collection::vec(
@@ -230,12 +232,15 @@ proptest! {
             tallies.iter().for_each(|tally| dwell.add_longest(tally, window));
             let own: Vec<u64> = calls.iter().map(|&(_, latency)| latency).collect();
             prop_assert_eq!(dwell.calls(), own.len() as u64);
-            // All but the shortest, which is that of all dwells so far.
+            // The shortest is the exception: it is that of all dwells so far.
             shortest = own.iter().copied().map(counted).fold(shortest, u64::min);
             let own = spread::<AtomicU32, ALL_BUCKETS>(&own, 0).latency(0);
             prop_assert_eq!(
                 dwell.latency(0),
-                own.map(|own| Latency { min: Ticks(shortest), ..own })
+                own.map(|own| Latency {
+                    min: (shortest < u32::MAX.into()).then_some(Ticks(shortest)),
+                    ..own
+                })
             );
             before = after;
         }
@@ -251,7 +256,7 @@ proptest! {
         ] {
             let (product, hz) = (u128::from(ticks.0) * unit, u128::from(each));
             if converted == u64::MAX {
-                // Saturated, or just as large as that.
+                // It saturated, or the result is just that large.
                 prop_assert!(product + hz / 2 >= u128::from(u64::MAX) * hz);
             } else {
                 let back = u128::from(converted) * hz;
@@ -280,7 +285,7 @@ proptest! {
         };
         let count = rates.len() as f64;
         let reference = sum * sum / (count * squares) * 10_000.0;
-        // Rounded down, from rates cut to 32 bits.
+        // The result is rounded down, from rates cut to 32 bits.
         let difference = reference - f64::from(measured);
         prop_assert!((-0.01..1.01).contains(&difference), "{measured} for {reference}");
         prop_assert!(measured <= 10_000 && measured >= 10_000 / rates.len() as u32);
@@ -294,7 +299,7 @@ proptest! {
     ) {
         let measured = fairness(rates.iter().copied());
         prop_assert_eq!(fairness(rates.iter().rev().copied()), measured);
-        // A power of two leaves every bit where it counts: exactly the same.
+        // A power of two keeps every bit that counts, so the result is exactly the same.
         prop_assert_eq!(fairness(rates.iter().map(|rate| rate << doublings)), measured);
         let scaled = fairness(rates.iter().map(|rate| rate * factor));
         prop_assert_eq!(scaled.is_some(), measured.is_some());
@@ -325,7 +330,7 @@ fn fairness_of_nothing_is_absent() {
     assert_eq!(fairness([0, 0, 0].into_iter()), None);
 }
 
-/// Enough of the largest rates that the product with 10,000 leaves 128 bits.
+/// Enough of the largest rates that the product with 10,000 exceeds 128 bits.
 #[test]
 #[cfg_attr(miri, ignore = "tens of millions of rates")]
 fn fairness_of_millions_of_huge_rates_does_not_overflow() {
@@ -334,20 +339,20 @@ fn fairness_of_millions_of_huge_rates_does_not_overflow() {
     assert_eq!(fairness(rates), Some(Ratio(8000)));
 }
 
-/// Nearest integer to 2^exponent.
+/// The integer nearest to 2^exponent.
 fn power(exponent: f64) -> u64 {
     exponent.exp2().round() as u64
 }
 
-/// What stands for a latency: the median of it and one that is longer than all.
+/// The value that represents a latency: the median of it and of one longer than all.
 fn representative(latency: u64) -> u64 {
-    // The longer one is half as long again as all buckets.
+    // The longer latency is one and a half times as long as all buckets.
     let both = [latency, BEYOND + BEYOND / 2];
     percentiles(&spread::<AtomicU32, ALL_BUCKETS>(&both, 0).latency(0).unwrap()).p50.0
 }
 
-/// Both tables, recomputed: every bucket begins and ends where 18 to a doubling
-/// says, and is stood for by its geometric middle.
+/// Recomputes both tables. Every bucket begins and ends where 18 buckets per doubling put it,
+/// and its geometric middle represents it.
 #[test]
 fn buckets_are_eighteen_to_a_doubling() {
     assert_eq!(ALL_BUCKETS, OCTAVES as usize * BUCKETS_PER_OCTAVE);
@@ -356,7 +361,7 @@ fn buckets_are_eighteen_to_a_doubling() {
         for within in 0..BUCKETS_PER_OCTAVE {
             let exponent = |part: f64| 15.0 + (within as f64 + part) / BUCKETS_PER_OCTAVE as f64;
             let (bound, next) = (power(exponent(0.0)), power(exponent(1.0)));
-            // The least latency of this bucket and of the next, at this octave's scale.
+            // The smallest latency of this bucket and of the next, at the scale of this octave.
             let scale = |mantissa: u64| (mantissa << octave).div_ceil(1 << 15);
             let (first, beyond) = (scale(bound), scale(next));
             let middle = (power(exponent(0.5)) as f64 * f64::from(octave - 15).exp2()).round();
@@ -366,7 +371,7 @@ fn buckets_are_eighteen_to_a_doubling() {
                 assert_ne!(representative(first - 1), BEYOND + BEYOND / 2);
                 continue;
             }
-            // Low octaves have more buckets than latencies: most are empty.
+            // Low octaves have more buckets than latencies, so most buckets are empty.
             if first < beyond {
                 for latency in [first, beyond - 1] {
                     assert_eq!(representative(latency), middle as u64, "{latency}, {octave}");
@@ -376,7 +381,7 @@ fn buckets_are_eighteen_to_a_doubling() {
     }
 }
 
-/// Each latency of a doubling, against f64.
+/// Compares each latency of a doubling with f64.
 #[test]
 fn every_latency_of_an_octave_has_the_nearest_middle() {
     let step = if cfg!(miri) { 4001 } else { 1 };
@@ -386,8 +391,8 @@ fn every_latency_of_an_octave_has_the_nearest_middle() {
     }
 }
 
-/// Up to 31 ticks a bucket holds one latency at most, and says it exactly; from 32 on
-/// a bucket may hold two, and whole ticks cannot be within 2 % of both.
+/// Up to 31 ticks, a bucket holds at most one latency and reports it exactly. From 32 ticks on,
+/// a bucket may hold two, and a whole number of ticks cannot be within 2 % of both.
 #[test]
 fn short_latencies_are_exact() {
     assert!((1..32).all(|ticks| representative(ticks) == ticks));
@@ -397,32 +402,32 @@ fn short_latencies_are_exact() {
 
 #[test]
 fn a_percentile_is_never_above_the_longest() {
-    // 32's bucket is stood for by 33.
+    // 33 represents the bucket of 32.
     let latency = spread::<AtomicU32, ALL_BUCKETS>(&[32; 10], 0).latency(0);
     let ticks = Ticks(32);
     let expected = Latency {
         calls: 10,
         sum: Ticks(320),
-        min: ticks,
+        min: Some(ticks),
         max: Some(ticks),
         percentiles: Some(Percentiles { p50: ticks, p99: ticks }),
     };
     assert_eq!(latency, Some(expected));
 }
 
-/// Calls of 5.3 s on a clock of nanoseconds: above 2^32 ticks, where times used to end.
+/// Calls of 5.3 s on a nanosecond clock: above 2^32 ticks, where times used to stop.
 #[test]
 fn times_beyond_32_bits_are_what_they_are() {
     const CALL: u64 = 5_300_000_000;
     let latency = spread::<AtomicU16, SMALL>(&[CALL; 7], Small::floor(Ticks(CALL), 3));
     let latency = latency.latency(Small::floor(Ticks(CALL), 3)).unwrap();
-    assert_eq!((latency.sum, latency.min), (Ticks(7 * CALL), Ticks(CALL)));
+    assert_eq!((latency.sum, latency.min), (Ticks(7 * CALL), None));
     assert_eq!((latency.max, latency.mean(1_000_000_000)), (Some(Ticks(CALL)), Nanos(CALL)));
     assert!(close(percentiles(&latency).p50, CALL) && close(percentiles(&latency).p99, CALL));
-    // Above all buckets a percentile is at most the longest.
+    // Above all buckets, a percentile is at most the longest latency.
     let latency = spread::<AtomicU32, ALL_BUCKETS>(&[BEYOND, 3 * BEYOND], 0).latency(0).unwrap();
     assert_eq!(percentiles(&latency).p50, Ticks(3 * BEYOND));
-    assert_eq!((latency.sum, latency.min), (Ticks(4 * BEYOND), Ticks(BEYOND)));
+    assert_eq!((latency.sum, latency.min), (Ticks(4 * BEYOND), None));
 }
 
 #[test]
@@ -436,38 +441,47 @@ fn nothing_measured_is_absent() {
     assert_eq!((tally.calls(), tally.errors()), (0, 1));
 }
 
-/// A call may be counted in this dwell under the number of the one before: its
-/// thread had read that already. Not knowing the longest must not read as zero.
+/// A call may be counted in this dwell under the number of the dwell before, because its thread
+/// had already read that number. Then the longest call of all stands for the dwell's.
 #[test]
-fn a_dwell_whose_longest_is_unknown_has_neither_longest_nor_percentiles() {
+fn a_dwell_whose_longest_is_unknown_has_that_of_all() {
     let tally = Wide::NEW;
     let before = WideSum::of([&tally]);
     tally.record(Ticks(1000), 0, 6);
     let mut dwell = WideSum::of([&tally]);
     dwell.subtract(&before);
-    let unknown =
-        Latency { calls: 1, sum: Ticks(1000), min: Ticks(1000), max: None, percentiles: None };
+    let unknown = Latency {
+        calls: 1,
+        sum: Ticks(1000),
+        min: Some(Ticks(1000)),
+        max: None,
+        percentiles: None,
+    };
     assert_eq!((dwell.calls(), dwell.latency(0)), (1, Some(unknown)));
-    dwell.add_longest(&tally, 7);
-    assert_eq!(dwell.latency(0), Some(unknown), "dwell 6 is not dwell 7");
-    dwell.add_longest(&tally, 6);
     let percentiles = Some(Percentiles { p50: Ticks(1000), p99: Ticks(1000) });
-    assert_eq!(dwell.latency(0), Some(Latency { max: Some(Ticks(1000)), percentiles, ..unknown }));
+    let known = Some(Latency { max: Some(Ticks(1000)), percentiles, ..unknown });
+    for number in [7, 6] {
+        let mut dwell = WideSum::of([&tally]);
+        dwell.subtract(&before);
+        dwell.add_longest(&tally, number);
+        assert_eq!(dwell.latency(0), known, "dwell {number}");
+    }
 }
 
 #[test]
 fn the_first_call_of_a_dwell_is_its_longest_even_if_shorter_than_before() {
     let tally = Wide::NEW;
-    for (latency, window) in [(500, 0), (900, 1), (20, 2), (30, 2), (10, 2)] {
+    for (latency, window) in [(500, 0), (900, 1)] {
         tally.record(Ticks(latency), 0, window);
     }
-    let longest = |sum: &WideSum| sum.latency(0).unwrap().max;
+    let before = WideSum::of([&tally]);
+    for latency in [20, 30, 10] {
+        tally.record(Ticks(latency), 0, 2);
+    }
     let mut dwell = WideSum::of([&tally]);
-    dwell.subtract(&WideSum::new());
-    dwell.add_longest(&tally, 1);
-    assert_eq!(longest(&dwell), None, "dwell 1 is over, dwell 2 has overwritten it");
+    dwell.subtract(&before);
     dwell.add_longest(&tally, 2);
-    assert_eq!(longest(&dwell), Some(Ticks(30)));
+    assert_eq!(dwell.latency(0).unwrap().max, Some(Ticks(30)));
 }
 
 #[test]
@@ -497,7 +511,7 @@ fn a_full_counter_stays_full_and_hides_the_percentiles_alone() {
     assert_eq!(latency.percentiles, None, "a difference of full counters is not known");
 }
 
-/// Every bucket as full as it can be.
+/// A tally in which every bucket is full.
 struct Full;
 
 impl Counter for Full {
@@ -538,22 +552,22 @@ fn clear_forgets_everything() {
     tally.record(Ticks(7), 0, 4);
     let mut spread = WideSum::of([&tally]);
     let only = spread.latency(0).unwrap();
-    assert_eq!((only.min, only.max), (Ticks(7), Some(Ticks(7))), "nothing is left over");
+    assert_eq!((only.min, only.max), (Some(Ticks(7)), Some(Ticks(7))), "nothing is left over");
     spread.subtract(&WideSum::new());
     spread.add_longest(&tally, 4);
     assert_eq!(spread.latency(0).unwrap().max, Some(Ticks(7)));
 }
 
-/// One writes, others read: each reading is one that the writer left, whole. Were it torn,
-/// calls, sum, shortest and longest would not belong together.
+/// One thread writes and others read. Each reading is one that the writer left, whole. In a
+/// torn reading, calls, sum, shortest and longest would not match.
 #[test]
 fn a_reader_never_sees_half_of_a_call() {
     const CALLS: u32 = if cfg!(miri) { 50 } else { 50_000 };
-    /// Both halves of it differ from one call to the next.
+    /// Both halves of the value differ from one call to the next.
     fn latency(call: u64) -> u64 {
         call << 33 | call
     }
-    // Down from the largest: then the shortest changes with every call as well.
+    // It counts down from the largest value, so every call also changes the shortest.
     let nth = |call: u32| latency(u64::from(CALLS - call));
     let tally = Counts::<AtomicU32, SMALL>::NEW;
     let over = AtomicBool::new(false);
@@ -568,7 +582,7 @@ fn a_reader_never_sees_half_of_a_call() {
                     seen = calls;
                     let sum = latency(u64::from(calls) * u64::from(2 * CALLS - calls + 1) / 2);
                     assert_eq!(now.sum, Ticks(sum), "{calls}");
-                    assert_eq!(now.min, Ticks(nth(calls - 1)), "{calls}");
+                    assert_eq!(now.min, None, "all are above 32 bits");
                     assert_eq!(now.max, Some(Ticks(nth(0))), "{calls}");
                 }
             });
@@ -584,8 +598,8 @@ fn a_reader_never_sees_half_of_a_call() {
     assert_eq!((tally.calls(), Sum::of([&tally]).calls()), (CALLS, u64::from(CALLS)));
 }
 
-/// A reader asks for the dwell that is on, and gets its longest call or none: never the one
-/// of the dwell before, which was longer.
+/// A reader asks for the current dwell and gets its longest call, or the longest of all where it
+/// was overtaken. It never gets that of the dwell before.
 #[test]
 fn the_longest_of_a_dwell_is_never_that_of_another() {
     const DWELLS: u32 = if cfg!(miri) { 30 } else { 100_000 };
@@ -594,7 +608,7 @@ fn the_longest_of_a_dwell_is_never_that_of_another() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for number in 1..=DWELLS {
-                // Each dwell's calls are shorter than those of the one before.
+                // The calls of each dwell are shorter than those of the dwell before.
                 tally.record(
                     Ticks(u64::from(DWELLS - number) << 20 | u64::from(number)),
                     0,
@@ -610,7 +624,8 @@ fn the_longest_of_a_dwell_is_never_that_of_another() {
             spread.add_longest(&tally, number);
             if let Some(longest) = spread.latency(0).and_then(|latency| latency.max) {
                 let expected = u64::from(DWELLS - number) << 20 | u64::from(number);
-                assert_eq!(longest, Ticks(expected));
+                let of_all = u64::from(DWELLS - 1) << 20 | 1;
+                assert!(longest == Ticks(expected) || longest == Ticks(of_all), "{longest}");
             }
             if number == DWELLS {
                 break;

@@ -1,4 +1,4 @@
-//! The ramp driven by a simulated machine, and `predict` against brute force.
+//! The ramp on a simulated machine, and `predict` against brute force.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// A machine with an arena, and latencies that grow with what runs.
+/// A machine with an arena, and latencies that grow with the number of instances.
 #[derive(Clone, Debug)]
 struct Machine {
     /// Arena bytes free now.
@@ -21,7 +21,7 @@ struct Machine {
     demand: Demand,
     /// The instance whose first call fails.
     broken: Option<u32>,
-    /// The p99 with `n` instances is the n-th; beyond them the last.
+    /// The n-th entry is the p99 with `n` instances. The last entry serves all beyond.
     p99: Vec<Option<u64>>,
     alive: u32,
     most_alive: u32,
@@ -98,11 +98,11 @@ fn any_event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// One action and what it was answered with.
+/// One action and the event that answered it.
 type Trace = Vec<(Action, Event)>;
 
-/// Follows the ramp to its end; the n-th answer is an interrupt where `interrupts`
-/// has n. Number 0 stands for `Begin`.
+/// Follows the ramp to its end. The n-th answer is an interrupt if `interrupts` contains n.
+/// Number 0 stands for `Begin`.
 fn drive(shape: Shape, machine: &mut Machine, interrupts: &BTreeSet<usize>) -> (Trace, Outcome) {
     let mut ramp = Ramp::new(shape);
     let mut trace = Trace::new();
@@ -116,7 +116,7 @@ fn drive(shape: Shape, machine: &mut Machine, interrupts: &BTreeSet<usize>) -> (
             assert_done(&mut ramp, outcome);
             return (trace, outcome);
         }
-        // What was being started is waited for, interrupt or not.
+        // The driver waits for an instance that is starting, interrupt or not.
         event = machine.answer(action);
         if interrupts.contains(&(trace.len() + 1)) {
             event = Event::Interrupt;
@@ -126,7 +126,7 @@ fn drive(shape: Shape, machine: &mut Machine, interrupts: &BTreeSet<usize>) -> (
     }
 }
 
-/// Nothing runs and nothing leads out of there.
+/// Nothing runs, and no event leaves this state.
 fn assert_done(ramp: &mut Ramp, outcome: Outcome) {
     assert_eq!(ramp.running(), 0, "all are joined");
     for event in [
@@ -154,7 +154,7 @@ fn count(trace: &Trace, action: Action) -> usize {
     trace.iter().filter(|&&(a, _)| a == action).count()
 }
 
-/// The ramp told as a story instead of as states.
+/// The ramp, written as straight-line code instead of states.
 fn story(shape: Shape, machine: &mut Machine) -> Outcome {
     let kept_promise = |p99: Option<Nanos>| match (shape.slo, p99) {
         (Some(most), Some(p99)) => p99 <= most,
@@ -203,7 +203,7 @@ proptest! {
         prop_assert_eq!(count(&trace, Action::Stop), 1);
         prop_assert_eq!(trace.last(), Some(&(Action::Stop, Event::Stopped)));
 
-        // Every rung is let settle, held and then sampled, and so is the end.
+        // Every rung settles, dwells and is then sampled, and so does the end.
         for pair in trace.windows(2) {
             match pair[0].0 {
                 Action::Settle => prop_assert_eq!(pair[1].0, Action::Dwell),
@@ -246,7 +246,7 @@ proptest! {
             prop_assert!(trace.is_empty(), "nothing was started, nothing is to stop");
             return Ok(());
         }
-        // A request that comes at a stop is answered by asking for that again.
+        // The ramp answers a request during a stop by asking for the stop again.
         let at_stop = trace
             .iter()
             .filter(|&&step| step == (Action::Stop, Event::Interrupt))
@@ -255,10 +255,10 @@ proptest! {
         prop_assert_eq!(trace.last(), Some(&(Action::Stop, Event::Stopped)));
 
         let Some(&(interrupted, _)) = trace.get(first - 1) else {
-            return Ok(()); // It was over before.
+            return Ok(()); // The ramp was over before.
         };
         if interrupted == Action::Stop {
-            return Ok(()); // It was about to be; the limit is its own.
+            return Ok(()); // The ramp was about to end, for its own limit.
         }
         prop_assert_eq!(outcome.limit, Limit::Interrupted);
         let rest: Vec<Action> = trace[first..].iter().map(|&(action, _)| action).collect();
@@ -274,8 +274,8 @@ proptest! {
         }
     }
 
-    /// `Platform::interrupted` stays true: a driver that asks it before each answer
-    /// must come to an end.
+    /// `Machine::interrupted` stays true. A driver that asks it before each answer must come to
+    /// an end.
     #[test]
     fn an_interrupt_that_lasts_ends_it(shape in shape(), mut machine in machine(), from in 0_usize..60) {
         let mut ramp = Ramp::new(shape);
@@ -332,8 +332,8 @@ proptest! {
         assert_done(&mut ramp, outcome);
     }
 
-    /// Whatever happened before, a driver that answers what it is asked comes to an
-    /// end, and no instance is asked for that has no slot.
+    /// Whatever happened before, a driver that answers every action comes to an end. No action
+    /// asks for an instance that has no slot.
     #[test]
     fn it_ends_after_any_nonsense(
         shape in shape(),
@@ -394,8 +394,8 @@ proptest! {
         prop_assert_eq!(predict_set(Bytes(free), &demands, slots), Outcome { peak, limit });
     }
 
-    /// The two halves of this module agree: on a machine whose instances are alike, the
-    /// ramp ends as the first instance predicts, whatever the step.
+    /// The two halves of this module agree. If all instances of a machine are alike, the ramp
+    /// ends as the first instance predicts, whatever the step.
     #[test]
     fn a_prediction_comes_true(shape in shape(), mut machine in machine()) {
         machine.broken = None;
@@ -422,7 +422,7 @@ fn demand() -> impl Strategy<Value = Demand> {
         .prop_map(|(cost, more)| Demand { cost: Bytes(cost), need: Bytes(cost + more) })
 }
 
-/// Feeds events, returns the last action.
+/// Feeds events and returns the last action.
 fn feed(ramp: &mut Ramp, events: &[Event]) -> Action {
     events.iter().map(|&event| ramp.next(event)).last().unwrap()
 }
@@ -458,7 +458,7 @@ fn a_promise_broken_by_the_first_instance_leaves_no_peak() {
     assert_eq!(ramp.next(Event::Stopped), Action::Done(outcome));
 }
 
-/// Three of a rung of four ran, were held and kept the promise: that is no peak of 0.
+/// Three instances of a rung of four ran, were held and kept the promise. The peak is not 0.
 #[test]
 fn a_rung_cut_short_counts_where_it_kept_the_promise() {
     for (p99, peak) in [(Some(100), 3), (None, 0), (Some(101), 0)] {
@@ -473,7 +473,7 @@ fn a_rung_cut_short_counts_where_it_kept_the_promise() {
     }
 }
 
-/// A sample that an interrupt brought forward saw no full dwell: it proves no promise.
+/// An interrupt brought the sample forward, before a full dwell. It proves no promise.
 #[test]
 fn an_interrupted_rung_proves_no_promise() {
     let mut ramp = Ramp::new(Shape { slots: 9, step: 1, slo: Some(Nanos(100)) });

@@ -1,4 +1,4 @@
-//! Every recorded run in results/, of each kind of board, reads back and writes the same.
+//! Reads every recorded run in results/, and writes each record back unchanged.
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,9 @@
 //! Records and lines: what is written is read, and what was damaged is not.
 //!
-//! `golden/format-2.log` holds one line a kind. Its CRCs come from another
-//! implementation (Python's `binascii.crc_hqx(line, 0xFFFF)`). Where that file must
-//! change for a test to pass, the format has changed: see `FORMAT_VERSION`.
-//! `golden/format-1.log` is the same of the format before, which is still read.
+//! `golden/format-2.log` holds one line of each kind. Its CRCs come from another implementation
+//! (Python's `binascii.crc_hqx(line, 0xFFFF)`). If that file must change for a test to pass,
+//! the format has changed: see `FORMAT_VERSION`. `golden/format-1.log` is the same for the
+//! previous format, which is still read.
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
@@ -22,7 +22,7 @@ fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// A kind, its keys and those of them that may be absent.
+/// A kind, its keys, and the keys that may be absent.
 struct Kind {
     name: &'static str,
     keys: &'static [&'static str],
@@ -114,7 +114,7 @@ const KINDS: [Kind; 12] = [
     Kind { name: "plan", keys: Plan::KEYS, optional: &[] },
 ];
 
-/// Appends the CRC: what a writer of any version would do.
+/// Appends the CRC, as a writer of any version would.
 fn seal(body: &str) -> String {
     format!("{body} crc={:04x}", body.bytes().fold(0xFFFF, crc16))
 }
@@ -139,8 +139,8 @@ fn is_record(line: &str) -> bool {
 
 // Records from random ingredients. -----------------------------------------------
 
-/// A record without its sentence, and the sentence as it stands in the line. One that was
-/// read is encoded, so it is not equal to the one that was written.
+/// A record without its sentence, and the sentence as it stands in the line. A sentence that
+/// was read is encoded, so it is not equal to the one that was written.
 type Plain<'a> = (Record<'a>, Option<String>);
 
 fn plain(record: Record<'_>) -> Plain<'_> {
@@ -155,12 +155,12 @@ fn plain(record: Record<'_>) -> Plain<'_> {
     }
 }
 
-/// What is read from a line.
+/// The record that a line holds.
 fn read(line: &str) -> Result<Option<Plain<'_>>, ParseError<'_>> {
     Record::parse(line).map(|record| record.map(plain))
 }
 
-/// What fields are filled with, each kind of ingredient over and over again.
+/// The values that fill fields. Each kind of ingredient is used again and again.
 #[derive(Clone, Debug)]
 struct Ingredients {
     words: Vec<String>,
@@ -272,7 +272,7 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
     }
 }
 
-/// Words that fit a record as they are, above all those that look like a part of one.
+/// Words that a record can hold unchanged, especially those that look like a part of one.
 fn token() -> impl Strategy<Value = String> {
     let awkward = prop::sample::select(vec![
         "wramp",
@@ -293,7 +293,7 @@ fn token() -> impl Strategy<Value = String> {
     word.prop_map(|word| Word(&word).to_string())
 }
 
-/// Any text: of the characters that the encoding is about, and of all there are.
+/// Any text: from the characters that the encoding treats specially, and from all others.
 fn text() -> impl Strategy<Value = String> {
     const AWKWARD: &[char] = &[
         ' ', '_', '%', '2', '0', 'f', 'F', '-', '=', 'é', '€', '😀', '\0', '\n', '\u{1b}',
@@ -388,8 +388,8 @@ proptest! {
         }
     }
 
-    /// A sentence goes through a line and comes back as it was, but for what steers a
-    /// terminal. Whoever writes what was read writes the same line.
+    /// A sentence comes back from a line unchanged, except for what steers a terminal. Writing
+    /// what was read gives the same line.
     #[test]
     fn a_sentence_comes_back(text in text(), from in ingredients(token())) {
         let fault = Fault {
@@ -405,12 +405,13 @@ proptest! {
         let expected = if text.is_empty() { "-" } else { &text };
         prop_assert_eq!(read.message.readable().to_string(), shown(expected.as_bytes()));
         prop_assert_eq!(fault.message.readable().to_string(), shown(text.as_bytes()));
-        // Spaces stay readable to who reads the line itself.
+        // Spaces stay readable in the line itself.
         let value = value(&line, "message").unwrap();
         prop_assert_eq!(value.matches('_').count(), text.matches(' ').count());
     }
 
-    /// What others wrote is read too: escapes that are no UTF-8, a `%` alone, `_` in a sentence.
+    /// The parser reads what others wrote: escapes that are not UTF-8, a lone `%`, `_` in a
+    /// sentence.
     #[test]
     fn whatever_is_read_is_written_the_same_from_then_on(value in "[!-~]{1,24}") {
         let line = seal(&format!("wramp fault error={value} message={value}"));
@@ -429,8 +430,7 @@ proptest! {
         prop_assert_eq!(once.message.readable().to_string(), shown(&spaced));
     }
 
-    /// A line that breaks off is no record, wherever it does; and the record that
-    /// continues it is read.
+    /// A line that breaks off anywhere is no record. The record that continues it is read.
     #[test]
     fn a_line_cut_short_is_no_record(
         (kind, from) in (kind(), ingredients(token())),
@@ -446,8 +446,8 @@ proptest! {
         }
     }
 
-    /// All errors within 16 bits are caught, says the theory of CRCs: a character
-    /// changed, and two neighbours changed or swapped.
+    /// A CRC catches all errors within 16 bits: a changed character, and two neighbours that
+    /// changed or swapped.
     #[test]
     fn changed_characters_are_caught(
         (kind, from) in (kind(), ingredients(token())),
@@ -485,7 +485,7 @@ proptest! {
         let _ = Record::parse(&String::from_utf8_lossy(&bytes));
     }
 
-    /// Soup of what lines are made of; whatever comes out as a record is one.
+    /// Random pieces of lines. Whatever is read as a record is a record.
     #[test]
     fn no_soup_makes_it_panic(soup in prop::collection::vec(fragment(), 0..24)) {
         let soup = soup.concat();
@@ -555,7 +555,8 @@ fn decoded(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// What a person is shown: what steers a terminal, and what is no text, is replaced.
+/// What a person is shown. Characters that steer a terminal, and bytes that are not text, are
+/// replaced.
 fn shown(bytes: &[u8]) -> String {
     let bidi = ['\u{61c}', '\u{200e}', '\u{200f}'];
     let steers = |c: char| {
@@ -568,7 +569,7 @@ fn shown(bytes: &[u8]) -> String {
     text.chars().map(|c| if steers(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// By hand, what a hostile log may hold.
+/// Examples of what a hostile log may hold.
 #[test]
 fn what_steers_a_terminal_is_shown_as_a_mark() {
     let shown = |word: &str| Word(word).readable().to_string();
@@ -581,7 +582,7 @@ fn what_steers_a_terminal_is_shown_as_a_mark() {
     assert_eq!(shown("100%"), "100%");
     assert_eq!(Text::new("a_b 5%20c").to_string(), "a%5fb_5%2520c");
     assert_eq!(Text::new("a_b 5%20c").readable().to_string(), "a_b 5%20c");
-    // A message of the format before had its spaces as underscores, too.
+    // A message of the previous format also had underscores for spaces.
     let line = seal("wramp fault error=engine knob=k message=a_b_50%");
     let Ok(Some(Record::Fault(fault))) = Record::parse(&line) else { panic!("{line}") };
     assert_eq!(fault.message.readable().to_string(), "a b 50%");
@@ -633,8 +634,8 @@ fn fragment() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Characters lost or doubled shift all that follows, and a CRC catches that but for 1
-/// in 65,536: so these cases are the same in every run.
+/// A lost or doubled character shifts everything behind it. A CRC misses that in 1 of 65,536
+/// cases, so these cases are the same in every run.
 #[test]
 fn lost_and_doubled_characters_are_caught() {
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
@@ -646,10 +647,10 @@ fn lost_and_doubled_characters_are_caught() {
             let at = at.index(line.len());
             let end = line.len().min(at + length);
             let lost = format!("{}{}", &line[..at], &line[end..]);
-            // A run of equal characters may lose any of them, which is the same loss.
+            // In a run of equal characters, losing any of them is the same loss.
             prop_assert!(!is_record(&lost), "{}", lost);
             let doubled = format!("{}{}", &line[..end], &line[at..]);
-            // The first characters doubled stand before the record.
+            // If the first character doubled, the copy stands before the record.
             let whole = at == 0;
             prop_assert_eq!(is_record(&doubled), whole, "{}", doubled);
             Ok(())
@@ -663,12 +664,12 @@ fn golden() -> Vec<&'static str> {
     GOLDEN.lines().collect()
 }
 
-/// The golden log's lines with their meaning.
+/// The lines of the golden log and their meaning.
 fn golden_pairs() -> impl Iterator<Item = (&'static str, Record<'static>)> {
     GOLDEN.lines().zip(golden_records())
 }
 
-/// What the golden log says, by hand.
+/// What the golden log says, written by hand.
 fn golden_records() -> [Record<'static>; 12] {
     [
         Run {
@@ -831,7 +832,7 @@ fn golden_records() -> [Record<'static>; 12] {
     ]
 }
 
-/// The format stands still: same bytes, same meaning, both ways.
+/// The format stays the same: the same bytes and the same meaning, both ways.
 #[test]
 fn golden_log_stands_still() {
     assert_eq!(FORMAT_VERSION, 2, "a new format has a golden log of its own");
@@ -840,15 +841,15 @@ fn golden_log_stands_still() {
         assert_eq!(read(line), Ok(Some(plain(record))));
         assert_eq!(record.to_string(), line);
         assert_eq!(record.kind(), kind.name);
-        // It shows every key, so that every key stands still.
+        // The golden log shows every key, so no key can change unnoticed.
         for key in kind.keys {
             assert!(value(line, key).is_some(), "{} without {key}", kind.name);
         }
     }
 }
 
-/// The format before is still read: what it does not have is absent, and a line that is
-/// written again is the same line.
+/// The previous format is still read. Keys that it lacks are absent, and a line that is written
+/// again is the same line.
 #[test]
 fn a_log_of_the_format_before_is_read() {
     assert_eq!(GOLDEN_1.lines().count(), KINDS.len(), "one line a kind");
@@ -894,7 +895,7 @@ fn a_log_of_the_format_before_is_read() {
 fn crc_is_the_catalogues() {
     // CRC-16/IBM-3740 (alias CCITT-FALSE) in the catalogue of parametrised CRC algorithms.
     assert_eq!(b"123456789".iter().fold(0xFFFF, |crc, &byte| crc16(crc, byte)), 0x29B1);
-    // The parser sums eight bytes at a time: bodies of every length beside that.
+    // The parser sums eight bytes at a time. Compare it with bodies of every length.
     for length in 0..40 {
         let message = "azAZ09~!"[..1 + length % 8].repeat(1 + length / 8);
         let fault = Fault {
@@ -908,7 +909,7 @@ fn crc_is_the_catalogues() {
     }
 }
 
-/// Each character of each golden line, changed to every other one.
+/// Changes each character of each golden line to every other character.
 #[test]
 #[cfg_attr(miri, ignore = "a quarter of a million lines")]
 fn every_change_of_a_character_is_caught() {
@@ -960,13 +961,13 @@ fn a_missing_key_is_named() {
     }
 }
 
-/// Nothing but what the encoder writes passes for a number.
+/// Only what the encoder writes passes for a number.
 #[test]
 fn a_value_of_another_type_is_named() {
     for (line, kind) in golden().into_iter().zip(&KINDS) {
         for &key in kind.keys {
             let right = value(line, key).unwrap();
-            // Words take anything but nothing.
+            // A word may be anything except empty.
             let number = right.starts_with(|c: char| c == '-' || c.is_ascii_digit());
             let word = ["wramp", "runtime_version", "rustc", "arena_at", "heap_at", "message"];
             let wrong: &[&str] = match key {
@@ -1017,7 +1018,7 @@ fn a_newer_format_is_refused() {
     let newer = FORMAT_VERSION + 1;
     let this = format!("format={FORMAT_VERSION}");
     let whole = body(golden()[0]).replacen(&this, &format!("format={newer}"), 1);
-    // What else is in it, or is no longer, does not matter.
+    // It does not matter what else is in the record, or is missing.
     for run in [whole, format!("wramp run format={newer}"), format!("wramp run x= format={newer}")]
     {
         let line = seal(&run);
@@ -1025,7 +1026,7 @@ fn a_newer_format_is_refused() {
     }
     let message = ParseError::Newer { format: newer }.to_string();
     assert!(message.contains(&newer.to_string()) && message.contains("update"), "{message}");
-    // The version is of the log, said once.
+    // The version belongs to the log and is stated once.
     let line = seal(&format!("{} format={newer}", body(golden()[8])));
     assert!(is_record(&line));
 }
@@ -1064,7 +1065,7 @@ fn what_a_console_adds_is_passed_over() {
     }
 }
 
-/// What follows a record on its line is not known to be none of it.
+/// Text behind a record on its line might belong to the record.
 #[test]
 fn what_stands_behind_garbles() {
     for after in
@@ -1075,13 +1076,13 @@ fn what_stands_behind_garbles() {
     }
 }
 
-/// What is located in a line, one after another.
+/// What is located in a line, in order.
 fn located(line: &str) -> Vec<Result<Plain<'_>, ParseError<'_>>> {
     Record::locate_all(line).map(|found| found.map(|(record, _)| plain(record))).collect()
 }
 
-/// A line end was lost: both are read, and what broke off is garbled, not passed over as if
-/// there had been nothing.
+/// A line end was lost. Both records are read. A record that broke off is garbled, and the
+/// parser does not pass over it in silence.
 #[test]
 fn two_records_on_one_line() {
     let records = golden_records().map(plain);
@@ -1094,7 +1095,7 @@ fn two_records_on_one_line() {
             }
             let line = format!("{first}{second}");
             assert_eq!(read(&line), Ok(Some(other.clone())), "the last");
-            // Cut anywhere, or followed by what may be a part of it.
+            // A cut anywhere, or text that may be a part of the record.
             for cut in [first.len() / 2, first.len() - 1] {
                 let line = format!("{}{second}", &first[..cut]);
                 assert_eq!(located(&line), [Err(ParseError::Garbled), Ok(other.clone())], "{line}");
@@ -1104,14 +1105,15 @@ fn two_records_on_one_line() {
         }
         for torn in torn {
             let line = format!("{first}{torn}");
-            // Cut behind its space, our name seems to stand behind the first one's CRC.
+            // With a cut behind its space, our name seems to stand behind the first record's
+            // CRC.
             if torn != "wramp " {
                 assert_eq!(located(&line), [Ok(one.clone()), Err(ParseError::Garbled)], "{line}");
             }
             assert_eq!(Record::parse(&line), Err(ParseError::Garbled), "{line}");
         }
     }
-    // Before a record our name is prose, as it is in a line of its own.
+    // Before a record, our name is prose, as it is on its own line.
     for before in ["wramp ", "wramp is ready; ", "level=3 board=wramp "] {
         let line = format!("{before}{}", golden()[8]);
         assert_eq!(located(&line), [Ok(records[8].clone())], "{line}");
@@ -1119,7 +1121,7 @@ fn two_records_on_one_line() {
     assert_eq!(located("wramp is on a board"), []);
 }
 
-/// `wramp` is a fine name for a board, a directory, a module.
+/// `wramp` is a valid name for a board, a directory or a module.
 #[test]
 fn a_word_may_end_in_our_name() {
     let part = Part { workload: Word("wramp"), part: Word("wramp"), bytes: Bytes(1) };
@@ -1135,8 +1137,8 @@ fn a_word_may_end_in_our_name() {
     assert_eq!(read(&line), Ok(Some(plain(fault.into()))));
 }
 
-/// What a reader keeps of a line is the record and nothing else, so that it can be read
-/// again: also where a value ends in our name.
+/// A reader keeps only the record of a line, so it can be read again. This also holds if a
+/// value ends in our name.
 #[test]
 fn a_record_is_located_in_its_line() {
     let part = Part { workload: Word("wramp"), part: Word("wramp"), bytes: Bytes(1) };
@@ -1147,17 +1149,17 @@ fn a_record_is_located_in_its_line() {
     }
 }
 
-/// Found by reading: the CRC of the bare name is right, and nothing is behind it.
+/// A review found this: the CRC of the bare name is right, and nothing follows it.
 #[test]
 fn our_name_with_a_right_crc_is_no_record() {
     assert_eq!(Record::parse(&seal("wramp")), Err(ParseError::Garbled));
     assert_eq!(Record::parse(&seal("wramp ")), Err(ParseError::UnknownKind("")));
 }
 
-/// `from_str_radix` takes a plus sign and capitals; the encoder writes neither.
+/// `from_str_radix` accepts a plus sign and capitals. The encoder writes neither.
 #[test]
 fn a_crc_has_one_spelling() {
-    // Its CRC is 0x0d80 or the like: begins with a zero and has a letter.
+    // Its CRC is 0x0d80 or similar: it begins with a zero and has a letter.
     let body = (0..).map(|n| format!("wramp done workloads={n} errors=0 exit=0")).find(|body| {
         let line = seal(body);
         let crc = &line[line.len() - 4..];

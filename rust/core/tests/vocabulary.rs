@@ -1,4 +1,4 @@
-//! Words that cross a boundary: distinct, and fit for a record as they are.
+//! Words that cross a boundary: distinct, and valid in a record as they are.
 
 use proptest::prelude::*;
 use wramp_core::config::{Config, Knob, MIN_ARENA_BYTES, MIN_WASM_STACK_BYTES, Mode, Scenario};
@@ -39,7 +39,7 @@ fn every_word_stands_for_one_thing() {
     }
 }
 
-/// Every knob can be turned somewhere: on the command line, or where a board is configured.
+/// Every knob has a place to turn it: the command line, or a board's configuration.
 #[test]
 fn every_knob_is_listed_once_and_can_be_turned() {
     for (place, &knob) in Knob::ALL.iter().enumerate() {
@@ -90,7 +90,7 @@ fn a_refusal_names_the_knob_and_the_least_it_must_be() {
         ..right
     };
     assert_eq!(least.check(), Ok(()));
-    // A machine without threads needs no stack for one.
+    // A machine without threads needs no slot.
     assert_eq!(Config { slots: 0, mode: Mode::Cooperative, ..least }.check(), Ok(()));
     assert_eq!(Config { stuck_ms: None, ..least }.check(), Ok(()), "it waits for ever");
 }
@@ -111,14 +111,14 @@ proptest! {
         let message = Message::from_bytes(&text);
         prop_assert_eq!(message.as_str(), &kept);
         prop_assert_eq!(message.to_string(), kept.as_str());
-        // Once kept, it is kept as it is.
+        // A message that was kept once stays as it is.
         prop_assert_eq!(Message::new(&kept), message);
         let error = Error { kind: ErrorKind::Engine, message };
         prop_assert_eq!(error.to_string(), kept);
     }
 }
 
-/// Bytes that are text, that are none, and both.
+/// Bytes that are text, bytes that are not, and a mixture.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let text = prop::collection::vec(any::<char>(), 0..MESSAGE_BYTES)
         .prop_map(|chars| chars.into_iter().collect::<String>().into_bytes());

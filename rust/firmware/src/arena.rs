@@ -1,8 +1,9 @@
-//! The engine's memory: one fixed region under a `sys_heap` of its own.
+//! The engine's memory: one fixed region under its own `sys_heap`.
 //!
-//! Apart from the kernel's heap and from libc's, which has none. `sys_heap` counts
-//! what blocks hold. What their headers take is added here, so that a figure is what
-//! an instance really costs. Figures are exact: blocks are rounded to 8 bytes
+//! It is separate from the kernel's heap and from libc's, which has no memory.
+//!
+//! `sys_heap` counts the bytes inside blocks. This file adds the bytes of their headers, so a
+//! figure is what an instance really costs. Figures are exact: blocks are rounded to 8 bytes
 //! with their headers, and any hole can be described.
 
 use core::ffi::c_void;
@@ -15,27 +16,28 @@ use wramp_core::measure::Bytes;
 use zephyr::raw;
 use zephyr::sync::{Mutex, MutexGuard};
 
-/// What an engine's structures need, on every target; also the unit of `sys_heap`.
+/// The alignment that an engine's structures need on every target. It is also `sys_heap`'s
+/// unit.
 const ALIGN: usize = 8;
 
 unsafe extern "C" {
-    /// The region that src/machine.c reserved; null and 0 bytes if there is none.
+    /// The region that src/machine.c reserved. It is null and has 0 bytes if there is none.
     fn wramp_arena_region(bytes: *mut usize) -> *mut c_void;
 }
 
-/// The heap and what it does not count itself.
+/// The heap, and what it does not count itself.
 struct Heap {
     heap: raw::sys_heap,
     region: (usize, usize),
-    /// Free in an empty heap, the header of the one free block included.
+    /// Free bytes in an empty heap, including the header of its one free block.
     capacity: usize,
-    /// Bytes that a block's header takes: 4, or 8 where the region is large.
+    /// Bytes of a block's header: 4, or 8 if the region is large.
     header: usize,
     blocks: usize,
     most_used: usize,
 }
 
-// SAFETY: the heap's state lies in its region, which nothing else has a pointer to; no
+// SAFETY: the heap's state lies in its region, and nothing else has a pointer to that. No
 // thread is tied to it.
 unsafe impl Send for Heap {}
 
@@ -59,27 +61,27 @@ pub(crate) fn while_idle<R>(work: impl FnOnce() -> R) -> R {
 pub(crate) struct ZephyrArena(());
 
 impl ZephyrArena {
-    /// Sets up the heap over the region. With a region below [`MIN_ARENA_BYTES`] every
-    /// allocation fails, which the run reports.
+    /// Sets up the heap in the region. In a region below [`MIN_ARENA_BYTES`] every allocation
+    /// fails, and the run reports that.
     pub(crate) fn new() -> Self {
         let mut bytes = 0;
         // SAFETY: the C writes the size to the variable whose address it gets.
         let region = unsafe { wramp_arena_region(&raw mut bytes) };
         let Ok(mut arena) = ARENA.lock();
         if arena.is_none() && !region.is_null() && bytes >= MIN_ARENA_BYTES as usize {
-            // SAFETY: the region is `bytes` bytes that only the arena uses, from now on
-            // for ever, since what stands in a static is not dropped.
+            // SAFETY: the region has `bytes` bytes. Only the arena uses them, from now on for
+            // ever, because a static is never dropped.
             *arena = Some(unsafe { Heap::new(region, bytes) });
         }
         Self(())
     }
 
-    /// Start and end address of the region; equal where there is none.
+    /// Start and end address of the region. They are equal if there is none.
     pub(crate) fn region(self) -> (usize, usize) {
         with(|heap| heap.region).unwrap_or_default()
     }
 
-    /// Bytes that a block is rounded to with its header, and bytes of the header.
+    /// The unit to which a block is rounded with its header, and the bytes of the header.
     pub(crate) fn block(self) -> (Bytes, Bytes) {
         let header = with(|heap| heap.header).unwrap_or_default();
         (bytes(ALIGN), bytes(header))
@@ -94,8 +96,8 @@ impl Heap {
     /// An empty heap.
     ///
     /// # Safety
-    /// 1. `region` points to `bytes` bytes, at least [`MIN_ARENA_BYTES`], that nothing
-    ///    else uses as long as the heap exists.
+    /// 1. `region` points to `bytes` bytes, at least [`MIN_ARENA_BYTES`], that nothing else
+    ///    uses as long as the heap exists.
     unsafe fn new(region: *mut c_void, bytes: usize) -> Self {
         let start = region.addr();
         let mut heap = Self {
@@ -106,11 +108,12 @@ impl Heap {
             blocks: 0,
             most_used: 0,
         };
-        // SAFETY: by 1. The heap keeps its state inside of the region, so the struct
-        // that points there may move.
+        // SAFETY: by 1. The heap keeps its state inside the region, so the struct that points
+        // there may move.
         unsafe { raw::sys_heap_init(&raw mut heap.heap, region, bytes) };
-        // What a header takes depends on the region's size and is not told; a first block
-        // shows it: free bytes shrink by the block, allocated ones grow by its inside.
+        // The size of a header depends on the region's size, and `sys_heap` does not tell it. A
+        // first block shows it: the free bytes shrink by the whole block, and the allocated
+        // bytes grow by its inside.
         let free = heap.counted().free_bytes;
         let probe = heap.take(ALIGN as u32);
         let counted = heap.counted();
@@ -125,7 +128,7 @@ impl Heap {
 
     fn counted(&mut self) -> raw::sys_memory_stats {
         let mut stats = raw::sys_memory_stats::default();
-        // SAFETY: both are ours. It fails for a null pointer only.
+        // SAFETY: both are ours. The call fails for a null pointer only.
         unsafe { raw::sys_heap_runtime_stats_get(&raw mut self.heap, &raw mut stats) };
         stats
     }
@@ -152,8 +155,8 @@ impl Heap {
         self.blocks -= 1;
     }
 
-    /// The largest allocation that would succeed, found by trying: each try is undone,
-    /// and the low-water mark does not see it.
+    /// The largest allocation that would succeed, found by trial. Each trial is undone, and the
+    /// low-water mark does not see it.
     fn largest(&mut self) -> usize {
         let (mut fits, mut too_much) = (0, self.capacity / ALIGN + 1);
         while too_much - fits > 1 {
@@ -181,13 +184,13 @@ impl Heap {
     }
 }
 
-// SAFETY: 1: `sys_heap` gives no byte twice, ALIGN is 8, and at least a pointer is asked for,
-// which costs nothing: its least chunk holds one. 2: nobody else has the region. 3: nothing
-// here unwinds, for a panic stops the machine.
+// SAFETY: 1: `sys_heap` gives no byte twice, and ALIGN is 8. The request is at least a pointer,
+// which costs nothing, because the heap's least chunk holds one. 2: nobody else has the region.
+// 3: nothing here unwinds, because a panic stops the machine.
 unsafe impl RawHeap for Heap {
     fn take(&mut self, bytes: u32) -> Option<NonNull<u8>> {
         let bytes = (bytes as usize).max(size_of::<usize>());
-        // SAFETY: the heap is initialised and, by `&mut`, in no other thread's hands.
+        // SAFETY: the heap is initialised and, by `&mut`, no other thread has it.
         let block = unsafe { raw::sys_heap_aligned_alloc(&raw mut self.heap, ALIGN, bytes) };
         NonNull::new(block.cast())
     }
@@ -198,9 +201,9 @@ unsafe impl RawHeap for Heap {
     }
 }
 
-// SAFETY: 1 and 2: as in `RawHeap`; the heap is static. 3: all access is under a mutex that any
-// thread may take. 4: nothing here unwinds, for a panic stops the machine. 5: nothing calls the
-// engine.
+// SAFETY: 1 and 2: as in `RawHeap`, and the heap is static. 3: all access is under a mutex that
+// any thread may take. 4: nothing here unwinds, because a panic stops the machine. 5: nothing
+// calls the engine.
 unsafe impl Arena for ZephyrArena {
     fn allocate(&self, bytes: u32) -> Option<NonNull<u8>> {
         with(|heap| heap.allocate(bytes))?
@@ -212,8 +215,8 @@ unsafe impl Arena for ZephyrArena {
             // SAFETY: the block is live, by the caller's duty.
             let held = unsafe { raw::sys_heap_usable_size(&raw mut heap.heap, old) };
             let new = heap.allocate(bytes)?;
-            // SAFETY: two live blocks share no byte, each holds at least what is
-            // copied, and the old one is freed once.
+            // SAFETY: two live blocks share no byte, each holds at least what is copied, and
+            // the old one is freed once.
             unsafe {
                 block.copy_to_nonoverlapping(new, held.min(bytes as usize));
                 heap.free(block);

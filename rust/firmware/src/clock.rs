@@ -1,18 +1,19 @@
-//! Time: the cycle counter, 32 bits that are extended to 64, and the kernel's CPU time.
+//! Time: the 32-bit cycle counter, extended to 64 bits, and the CPU time.
 //!
-//! `k_cycle_get_64` exists on some targets only and is 0 on others; differences of
-//! `k_cycle_get_32` work on all. The counter wraps after 2^32 ticks: 17.9 s at 240 MHz.
+//! `k_cycle_get_64` exists on some targets only and is 0 on others. Differences of
+//! `k_cycle_get_32` work on all. The counter wraps after 2^32 ticks, which is 17.9 s at 240
+//! MHz.
 
 use wramp_core::measure::{Micros, Ticks};
 use wramp_core::machine::{CpuTime, Mark};
 use zephyr::raw;
 use zephyr::sync::SpinMutex;
 
-/// The counter's rate. zephyr-lang-rust refuses targets that find it out at run time.
+/// The counter's rate. zephyr-lang-rust refuses targets that only know it at run time.
 pub(crate) const HZ: u64 = zephyr::kconfig::CONFIG_SYS_CLOCK_HW_CYCLES_PER_SEC.unsigned_abs() as u64;
 
-/// A quarter of the time in which the counter wraps: above 1 s up to 1 GHz, and so above the
-/// longest time slice. At most what `k_usleep` takes.
+/// A quarter of the time in which the counter wraps. Up to 1 GHz it is above 1 s, and so above
+/// the longest time slice. It is at most what `k_usleep` accepts.
 pub(crate) const LONGEST_NAP: Micros = {
     let quarter = (1 << 30) * 1_000_000 / HZ;
     Micros(if quarter > i32::MAX as u64 { i32::MAX as u64 } else { quarter })
@@ -25,10 +26,10 @@ fn cycles() -> u32 {
 
 /// A monotonic clock that starts when it is made.
 ///
-/// It must be read more often than the counter wraps. It is: the controller waits by
-/// sleeping through [`Machine`](crate::machine::Machine), which reads it after each nap.
+/// It must be read more often than the counter wraps. The controller sees to that: it waits by
+/// sleeping through [`Machine`](crate::machine::Machine), which reads the clock after each nap.
 pub(crate) struct Clock {
-    /// The counter when it was last read, and the ticks until then.
+    /// The counter when it was last read, and the ticks up to then.
     state: SpinMutex<(u32, u64)>,
 }
 
@@ -55,41 +56,43 @@ pub(crate) fn mark() -> Mark {
     Mark(cycles().into())
 }
 
-/// See `Machine::since`; right for calls shorter than the counter's 2^32 ticks.
+/// See `Machine::since`. Right for calls shorter than the counter's 2^32 ticks.
 #[cfg(not(CONFIG_ARCH_POSIX))]
 pub(crate) fn since(Mark(mark): Mark) -> Ticks {
-    // The low half is the mark.
+    // The low half of a mark is the counter.
     Ticks(cycles().wrapping_sub(mark as u32).into())
 }
 
-/// The simulated CPU runs code in no time. So a call's time is taken on the host,
-/// as CPU time of its thread, and spent in the simulation before the call is over:
-/// then it has a length, it is load, and it can be preempted.
+/// The clock of native_sim, whose simulated CPU runs code in no time.
+///
+/// A call is therefore timed on the host, as CPU time of its thread, and that time is spent in
+/// the simulation before the call is over. The call then has a length, is load, and can be
+/// preempted.
 #[cfg(CONFIG_ARCH_POSIX)]
 mod simulated {
     use super::{Mark, Ticks, cycles};
 
     unsafe extern "C" {
-        /// CPU time of the calling thread on the host; src/native_sim_host.c.
+        /// CPU time of the calling thread on the host. See src/native_sim_host.c.
         safe fn wramp_host_cpu_ns() -> u64;
-        /// Spends that much simulated time on the calling thread; src/native_sim.c.
+        /// Spends that much simulated time on the calling thread. See src/native_sim.c.
         safe fn wramp_spend_us(time_us: u32);
     }
 
-    /// Nanoseconds of the host to a unit of a mark, as a power of two: so its 32 bits wrap
-    /// after 73 minutes.
+    /// Nanoseconds of the host per unit of a mark, as a power of two. The 32 bits of a mark
+    /// thus wrap after 73 minutes.
     const UNIT: u32 = 10;
 
-    /// See `Machine::mark`: simulated ticks above, the host's time below.
+    /// See `Machine::mark`. The upper half is simulated ticks, the lower half the host's time.
     pub(crate) fn mark() -> Mark {
         Mark(u64::from(cycles()) << 32 | (wramp_host_cpu_ns() >> UNIT) & u64::from(u32::MAX))
     }
 
-    /// See `Machine::since`; right for calls of less than 71 minutes.
+    /// See `Machine::since`. Right for calls of less than 71 minutes.
     pub(crate) fn since(Mark(mark): Mark) -> Ticks {
         let took = ((wramp_host_cpu_ns() >> UNIT) as u32).wrapping_sub(mark as u32);
         let took_us = (u64::from(took) << UNIT).div_ceil(1000);
-        // Not nothing: what the clock cannot resolve is its one tick.
+        // Never spend nothing. What the clock cannot resolve counts as one tick.
         wramp_spend_us(u32::try_from(took_us).unwrap_or(u32::MAX).max(1));
         Ticks(cycles().wrapping_sub((mark >> 32) as u32).into())
     }
@@ -100,7 +103,7 @@ pub(crate) use simulated::{mark, since};
 /// CPU time of all cores since boot.
 pub(crate) fn cpu_time() -> Option<CpuTime> {
     let mut stats = raw::k_thread_runtime_stats_t::default();
-    // SAFETY: the kernel fills a struct of ours.
+    // SAFETY: the kernel fills our own struct.
     let error = unsafe { raw::k_thread_runtime_stats_all_get(&raw mut stats) };
     (error == 0).then(|| CpuTime {
         busy: micros(stats.total_cycles),
@@ -108,7 +111,7 @@ pub(crate) fn cpu_time() -> Option<CpuTime> {
     })
 }
 
-/// Not inlined: a division of 128 bits is half a KiB of code.
+/// It is not inlined, because a division of 128 bits takes half a KiB of code.
 #[inline(never)]
 fn micros(cycles: u64) -> Micros {
     Ticks(cycles).to_micros(HZ)

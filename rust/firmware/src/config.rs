@@ -1,4 +1,4 @@
-//! Kconfig's symbols as a `Config`: the one place where Rust reads them.
+//! Turns Kconfig's symbols into a `Config`. No other Rust file reads them.
 
 use wramp_bench::{Check, Guest};
 use wramp_core::config::{Config, Mode, Pin, Scenario};
@@ -7,14 +7,14 @@ use wramp_core::runtime::{ModuleBytes, Parameters};
 use wramp_workloads::State;
 use zephyr::kconfig as k;
 
-/// Kconfig's ranges let nothing negative in but -1, which is asked for where it may stand.
+/// Kconfig's ranges exclude negative numbers except -1. Code checks for -1 where it may occur.
 const fn number(value: isize) -> u32 {
     if value < 0 { 0 } else { value as u32 }
 }
 
 /// Slots that src/machine.c reserved.
 pub(crate) const SLOTS: usize = number(k::CONFIG_WRAMP_SLOTS) as usize;
-/// The least stack of a slot with which a run begins.
+/// The smallest slot stack with which a run begins.
 pub(crate) const LEAST_SLOT_STACK: Bytes = Bytes(number(k::CONFIG_WRAMP_SLOT_STACK_LEAST));
 /// How instances share threads, and the most residents of a pool.
 #[cfg(CONFIG_WRAMP_MODE_POOL)]
@@ -26,9 +26,9 @@ const POOL: (Mode, usize) = (
 const POOL: (Mode, usize) = (Mode::Cooperative, number(k::CONFIG_WRAMP_RESIDENTS) as usize);
 #[cfg(CONFIG_WRAMP_MODE_THREADS)]
 const POOL: (Mode, usize) = (Mode::Threads, 0);
-/// Most residents; 0 where each instance has a thread.
+/// The most residents. 0 if each instance has a thread.
 pub(crate) const RESIDENTS: usize = POOL.1;
-/// Tallies of calls: one a slot, or two a worker.
+/// Tallies of calls: one per slot, or two per worker.
 pub(crate) const SEATS: usize = match POOL.0 {
     Mode::Threads => SLOTS,
     Mode::Pool { workers } => 2 * workers as usize,
@@ -36,14 +36,14 @@ pub(crate) const SEATS: usize = match POOL.0 {
 };
 /// Cores of this build.
 pub(crate) const CORES: u8 = k::CONFIG_MP_MAX_NUM_CPUS as u8;
-/// A time slice among instances of equal priority, in milliseconds; 0 is none.
+/// Time slice among instances of equal priority, in milliseconds. 0 means none.
 pub(crate) const SLICE_MS: u32 = number(k::CONFIG_TIMESLICE_SIZE);
 /// libc's heap: none, which src/machine.c asserts, or the host's under native_sim.
 pub(crate) const LIBC_HEAP: &str = if cfg!(CONFIG_ARCH_POSIX) { "host" } else { "none" };
 /// The board, with SoC and CPU cluster.
 pub(crate) const BOARD: &str = k::CONFIG_BOARD_TARGET;
 
-/// The knobs; `arena` is the region's real size, which a symbol may leave open.
+/// The knobs. `arena` is the region's real size, which a symbol may leave open.
 pub(crate) fn config(arena: Bytes) -> Config {
     Config {
         arena,
@@ -100,7 +100,7 @@ const CHOICE: [(&str, bool); 11] = [
     ("popcount", cfg!(CONFIG_WRAMP_WORKLOAD_POPCOUNT)),
 ];
 
-/// How many guests the run has, and at most so many.
+/// How many guests the run has, and a table with room for the most.
 const CHOSEN: (usize, [Guest<'static>; CHOICE.len() + 1]) = {
     let mut guests = [TRAP; CHOICE.len() + 1];
     let mut count = 0;
@@ -129,12 +129,12 @@ const CHOSEN: (usize, [Guest<'static>; CHOICE.len() + 1]) = {
     (count, guests)
 };
 
-/// The guests of the run. A table in flash: the controller's stack is short.
+/// The guests of the run. The table is in flash, because the controller's stack is short.
 pub(crate) fn guests() -> &'static [Guest<'static>] {
     const { CHOSEN.1.split_at(CHOSEN.0).0 }
 }
 
-/// The workload of that name; none is a typing error, which the compiler reports.
+/// The workload with that name. An unknown name is a typing error, and the compiler reports it.
 const fn guest(name: &str) -> Guest<'static> {
     let mut place = 0;
     while place < wramp_workloads::ALL.len() {
@@ -190,8 +190,8 @@ fn nothing(_: &mut State) -> i32 {
     0
 }
 
-/// On an instance's thread, whose stack begins about here: does what a test of the fault
-/// records asked for.
+/// Does what a test of the fault records asks for. It runs on an instance's thread, whose stack
+/// begins about here.
 pub(crate) fn provoke() {
     if cfg!(CONFIG_WRAMP_PROVOKE_PANIC) {
         panic!("provoked by CONFIG_WRAMP_PROVOKE_PANIC");
@@ -202,10 +202,10 @@ pub(crate) fn provoke() {
     }
 }
 
-/// Recurses beyond the end of the slot's stack, and waits there for the kernel's look when
-/// threads switch. Where hardware guards the stack: without end.
+/// Recurses beyond the end of the slot's stack, then waits there until the kernel switches
+/// threads and looks. If hardware guards the stack, it recurses without end.
 fn overflow(top: usize) {
-    // A frame that neither shrinks nor becomes a loop.
+    // The compiler must neither shrink this frame nor turn the recursion into a loop.
     let frame = core::hint::black_box([top; 16]);
     let deep = top.wrapping_sub(frame.as_ptr().addr());
     if cfg!(CONFIG_HW_STACK_PROTECTION) || deep < number(k::CONFIG_WRAMP_SLOT_STACK_SIZE) as usize {

@@ -1,4 +1,4 @@
-//! The last words of a machine that cannot go on: a record, never a register dump.
+//! The last record of a machine that cannot continue: no register dump.
 
 use core::ffi::{c_int, c_uint};
 use core::fmt::Write as _;
@@ -9,15 +9,15 @@ use zephyr::printkln;
 
 use crate::machine;
 
-/// What stopped; src/machine.c has the same numbers.
+/// What stopped. src/machine.c has the same numbers.
 const STACK_OVERFLOW: c_int = 0;
 const PANIC: c_int = 1;
-/// In place of a slot's number.
+/// Stands for the main thread, which has no slot number.
 const MAIN_THREAD: c_int = -1;
 
-/// Called by the kernel, through src/machine.c, where a thread cannot go on: in an
-/// interrupt or on the thread itself, maybe in the middle of a record. So it takes no
-/// lock, and begins a new line.
+/// The kernel calls this, through src/machine.c, when a thread cannot continue. It runs in an
+/// interrupt or on the thread itself, perhaps in the middle of a record. It therefore takes no
+/// lock and begins a new line.
 #[unsafe(no_mangle)]
 extern "C" fn wramp_fatal(what: c_int, slot: c_int) -> ! {
     let stack = match slot {
@@ -28,7 +28,7 @@ extern "C" fn wramp_fatal(what: c_int, slot: c_int) -> ! {
     let (error, knob, text, status) = match what {
         STACK_OVERFLOW => ("stack-overflow", stack, "the stack is too small for", 2),
         PANIC => ("panic", None, "a panic, told in the line before, stopped", 1),
-        // An overflow that no guard stops shows up as a bad access, too.
+        // An overflow that no guard stops may also appear as a bad access.
         _ => ("cpu-exception", stack, "a bad access or instruction stopped", 1),
     };
     let mut message = heapless::String::<96>::new();
@@ -47,11 +47,11 @@ extern "C" fn wramp_fatal(what: c_int, slot: c_int) -> ! {
     printkln!("\n{}", Record::from(fault));
     printkln!("{}", Record::from(Done { workloads: 0, errors: 1, faults: Some(1), exit: status }));
     machine::exit(status);
-    // SAFETY: stops the machine, which is the point.
+    // SAFETY: stopping the machine is the purpose.
     unsafe { k_fatal_halt(what.unsigned_abs()) }
 }
 
 unsafe extern "C" {
-    /// Stops the machine. Declared here, for bindgen's declaration returns.
+    /// Stops the machine. It is declared here, because bindgen's declaration returns.
     fn k_fatal_halt(reason: c_uint) -> !;
 }

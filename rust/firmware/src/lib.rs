@@ -1,9 +1,11 @@
-//! The machine under Zephyr: kernel threads on reserved stacks, a heap of our own.
+//! The machine under Zephyr: kernel threads on reserved stacks, a private heap.
 //!
-//! A second `Machine` and `Slots` and nothing more: core, engine and loop are those of the
-//! Linux run. The files have the names of rust/host's, so that a port is a two-column diff.
-//! What differs by board is in Kconfig and boards/; what differs in kind, the
-//! simulated clock of native_sim, is a `cfg` in clock.rs and slots.rs.
+//! It is a second `Machine` and `Slots` and nothing more. Core, engine and loop are those of
+//! the Linux run. The files have the same names as those of rust/host, so a port is a
+//! two-column diff.
+//!
+//! Differences between boards are in Kconfig and boards/. The one difference in kind is the
+//! simulated clock of native_sim, which is a `cfg` in clock.rs and slots.rs.
 #![no_std]
 
 mod arena;
@@ -24,16 +26,16 @@ use arena::ZephyrArena;
 use machine::{Machine, Tally};
 use slots::ZephyrSlots;
 
-/// What instances did; static, for the main thread's stack is small.
+/// What instances did. It is static, because the main thread's stack is small.
 static SEATS: [Seat<Tally>; config::SEATS] = [const { Seat::new() }; config::SEATS];
 
-/// 64-bit words of the table of a pool's residents.
+/// Size of the table of a pool's residents, in 64-bit words.
 const TABLE_WORDS: usize = match config::RESIDENTS {
     0 => 0,
     residents => wramp_bench::table_words::<Engine<'static>>(residents),
 };
 
-/// The table itself, which nobody needs cleared.
+/// The table itself. Nothing needs it cleared.
 #[unsafe(link_section = ".noinit.wramp_table")]
 static TABLE: Table = Table(UnsafeCell::new([const { MaybeUninit::uninit() }; TABLE_WORDS]));
 
@@ -42,16 +44,16 @@ struct Table(UnsafeCell<[MaybeUninit<u64>; TABLE_WORDS]>);
 // SAFETY: it is borrowed once, in `run`.
 unsafe impl Sync for Table {}
 
-/// Called by the kernel's main thread, whose return ends the run on a board.
+/// The kernel's main thread calls this. On a board, its return ends the run.
 #[unsafe(no_mangle)]
 extern "C" fn rust_main() {
-    // SAFETY: no other thread was started yet, so none sets a logger or logs.
+    // SAFETY: no other thread has started yet, so none sets a logger or logs.
     let _ = unsafe { zephyr::set_logger() };
     let summary = run();
     machine::exit(summary.map_or(1, |summary| summary.exit()));
 }
 
-/// Puts machine, slots and engine together, and runs. `None` if it is called again.
+/// Composes machine, slots and engine, and runs. `None` if it is called again.
 fn run() -> Option<Summary> {
     let arena = ZephyrArena::new();
     let config = config::config(arena.stats().size);

@@ -1,4 +1,4 @@
-//! The seam `Machine` for Zephyr, put together from arena and clock.
+//! The seam `Machine` for Zephyr, composed of arena and clock.
 
 use wramp_arena::Arena as _;
 use wramp_core::config::Knob;
@@ -13,30 +13,32 @@ use crate::arena::ZephyrArena;
 use crate::clock::{self, Clock, HZ};
 use crate::config;
 
-/// How many calls a bucket of a histogram counts. Where it is full, percentiles are left out:
-/// 65,535 of an instance, where each has a thread and a histogram; all of a worker's.
+/// The counter of a bucket of a histogram. Percentiles are absent once a counter is full.
+///
+/// If each instance has its own thread and histogram, 65,535 calls of an instance fill it. A
+/// worker's counter holds all calls.
 #[cfg(CONFIG_WRAMP_MODE_THREADS)]
 type Count = core::sync::atomic::AtomicU16;
 #[cfg(not(CONFIG_WRAMP_MODE_THREADS))]
 type Count = core::sync::atomic::AtomicU32;
 
-/// Buckets of a histogram. Nine doublings around the first call's time: 324 bytes a slot. In
-/// a pool twelve, for a turnaround among hundreds takes hundreds of times as long as the
-/// first: 1,728 bytes a worker.
+/// Buckets of a histogram. Threads have nine doublings around the time of the first call, which
+/// is 324 bytes per slot. A pool has twelve, which is 1,728 bytes per worker: among hundreds of
+/// residents a turnaround takes hundreds of times as long as the first one.
 const BUCKETS: usize = if config::RESIDENTS == 0 { 9 } else { 12 } * BUCKETS_PER_OCTAVE;
 
-/// What a thread's calls are counted with.
+/// Counts a thread's calls.
 pub(crate) type Tally = Counts<Count, BUCKETS>;
 
-/// Held while a record is written, so that no two mix.
+/// Held while a record is written, so no two records mix.
 static CONSOLE: Mutex<()> = Mutex::new(());
 
 unsafe extern "C" {
-    /// Ends a simulator with that status; returns on a board.
+    /// Ends a simulator with that status. Returns on a board.
     safe fn wramp_exit(status: i32);
 }
 
-/// Ends the program where there is someone to end to.
+/// Ends the program, if there is anything to return to.
 pub(crate) fn exit(status: u32) {
     wramp_exit(status.cast_signed());
 }
@@ -54,7 +56,7 @@ impl Machine {
     }
 }
 
-/// A mutex of the kernel's, which lends a waiting controller's priority to its holder.
+/// A mutex of the kernel. It lends a waiting controller's priority to its holder.
 pub(crate) struct ZephyrLock<T>(Mutex<T>);
 
 impl<T: Send> Lock<T> for ZephyrLock<T> {
@@ -108,11 +110,12 @@ impl wramp_core::machine::Machine for Machine {
         while left > Micros(0) {
             let nap = left.min(clock::LONGEST_NAP);
             left = left.saturating_sub(nap);
-            // Rounded up to the kernel's tick. The longest nap fits.
+            // The kernel rounds it up to its tick. The longest nap fits.
             let micros = i32::try_from(nap.0).unwrap_or(i32::MAX);
-            // SAFETY: the calling thread may sleep: it is no interrupt and holds no lock.
+            // SAFETY: the calling thread may sleep, because it is no interrupt and holds no
+            // lock.
             unsafe { raw::k_usleep(micros) };
-            // Keeps the clock from missing a wrap of the counter.
+            // Reading the clock keeps it from missing a wrap of the counter.
             self.clock.now();
         }
     }

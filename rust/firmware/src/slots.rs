@@ -1,4 +1,4 @@
-//! Slots: stacks reserved at build time, one thread a slot, joined before reuse.
+//! Slots: stacks reserved at build time, one thread each, joined before reuse.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -23,13 +23,13 @@ fn bytes(n: usize) -> Bytes {
     Bytes(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
-/// All stacks of the machine: there is one value of this.
+/// All stacks of the machine. Only one value of this type exists.
 pub(crate) struct ZephyrSlots(());
 
 static TAKEN: Mutex<bool> = Mutex::new(false);
 
 impl ZephyrSlots {
-    /// The stacks, the first time that this is called.
+    /// Returns the stacks at the first call, and `None` afterwards.
     pub(crate) fn take() -> Option<Self> {
         let Ok(mut taken) = TAKEN.lock();
         (!core::mem::replace(&mut *taken, true)).then_some(Self(()))
@@ -50,7 +50,7 @@ impl Slots for ZephyrSlots {
     }
 }
 
-/// What a crew knows of a slot.
+/// What a crew knows about a slot.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Slot {
     /// This crew never started it.
@@ -61,7 +61,7 @@ enum Slot {
     Ended,
 }
 
-/// The crew. It borrows the stacks, so it is the only one.
+/// The crew. It borrows the stacks, so it is the only crew.
 struct Threads<'c, W> {
     work: &'c W,
     slots: [Slot; config::SLOTS],
@@ -70,8 +70,8 @@ struct Threads<'c, W> {
 
 /// A slot's thread begins here.
 extern "C" fn begin<W: Work>(work: *mut c_void, slot: *mut c_void, _: *mut c_void) {
-    // SAFETY: `start` passes the work that the crew borrows, and the crew joins this
-    // thread before it ends. Work is Sync.
+    // SAFETY: `start` passes the work that the crew borrows, and the crew joins this thread
+    // before it ends. Work is Sync.
     let work = unsafe { &*work.cast::<W>() };
     config::provoke();
     work.run(slot.addr());
@@ -90,8 +90,8 @@ impl<W: Work> Crew for Threads<'_, W> {
         };
         let work = ptr::from_ref(self.work).cast_mut().cast();
         // SAFETY: the slot exists. Its last thread was joined or aborted, by this crew or
-        // before an earlier one let go of the stacks. `begin::<W>` takes what `work` points
-        // to, which lives until this thread was joined or aborted.
+        // before an earlier one released the stacks. `begin::<W>` takes what `work` points to,
+        // which lives until this thread is joined or aborted.
         match unsafe { wramp_thread_start(slot, begin::<W>, work, core) } {
             0 => {
                 *state = Slot::Running;
@@ -112,8 +112,8 @@ impl<W: Work> Crew for Threads<'_, W> {
     fn abort(&mut self, slot: usize) -> bool {
         if let Some(state) = self.slots.get_mut(slot).filter(|state| **state == Slot::Running) {
             // A thread that ended while it holds the arena would keep it for ever.
-            // SAFETY: the slot's thread was created and not joined yet. What it borrows it
-            // never uses again; what it owns is forgotten, as `core::mem::forget` would.
+            // SAFETY: the slot's thread was created and not joined yet. It never uses again
+            // what it borrows, and what it owns is forgotten, as with `core::mem::forget`.
             arena::while_idle(|| unsafe { wramp_thread_abort(slot) });
             *state = Slot::Ended;
         }
@@ -124,8 +124,8 @@ impl<W: Work> Crew for Threads<'_, W> {
         // native_sim's threads run on stacks of the host.
         let known = !cfg!(CONFIG_ARCH_POSIX)
             && self.slots.get(slot).is_some_and(|state| *state != Slot::Unused);
-        // SAFETY: the slot was started in this crew. Its thread object stays as it was when
-        // its thread ended.
+        // SAFETY: this crew started the slot. Its thread object stays as it was when its thread
+        // ended.
         known.then(|| bytes(unsafe { wramp_stack_used(slot) }))
     }
 }

@@ -97,7 +97,8 @@ fn grouped(number: u64) -> String {
 #[test]
 fn the_table_in_the_documentation_is_that_of_the_modules() {
     let page = std::fs::read_to_string(reference::root().join("docs/guest.md")).unwrap();
-    let table = page.split("<!-- sizes -->").nth(1).unwrap().split("<!-- end -->").next().unwrap();
+    let table =
+        page.split("<!-- sizes -->").nth(1).unwrap().split("<!-- sizes end -->").next().unwrap();
     let in_page: String = table.lines().skip(3).map(|line| format!("{line}\n")).collect();
     assert_eq!(in_page, rows(), "put these rows into docs/guest.md:\n{}", rows());
 }

@@ -1,4 +1,4 @@
-//! The engine's memory: one fixed region of this process, and the arena over it.
+//! The engine's memory: one fixed region of this process, and the arena in it.
 
 use std::alloc::Layout;
 use std::mem::MaybeUninit;
@@ -47,12 +47,12 @@ pub struct Region {
     layout: Layout,
 }
 
-// SAFETY: the region is plain memory that its owner alone reaches; no thread is tied to it.
+// SAFETY: the region is plain memory that its owner alone reaches. No thread is tied to it.
 unsafe impl Send for Region {}
 
 impl Region {
-    /// Reserves a region of `size` bytes, or of one where `size` is 0. `None` where the system
-    /// has no such region.
+    /// Reserves a region of `size` bytes. A size of 0 gives a region of 1 byte. `None` if the
+    /// system has no such region.
     #[must_use]
     pub fn new(size: Bytes) -> Option<Self> {
         let layout = Layout::from_size_align(size.0.max(1) as usize, 4096).ok()?;
@@ -61,11 +61,11 @@ impl Region {
         NonNull::new(at).map(|at| Self { at, layout })
     }
 
-    /// An arena over the region, which it borrows.
+    /// Makes an arena in the region and borrows the region.
     #[must_use]
     pub fn arena(&mut self) -> HostArena<'_> {
-        // SAFETY: the region is that many bytes, lives as long as it is borrowed, and by
-        // `&mut self` nobody else reaches it meanwhile.
+        // SAFETY: the region has that many bytes and lives as long as it is borrowed. By `&mut
+        // self` nobody else reaches it meanwhile.
         let bytes = unsafe {
             std::slice::from_raw_parts_mut(
                 self.at.as_ptr().cast::<MaybeUninit<u8>>(),

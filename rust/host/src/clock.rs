@@ -5,7 +5,7 @@ use std::time::Instant;
 use wramp_core::machine::CpuTime;
 use wramp_core::measure::{Micros, Ticks};
 
-/// The clock counts nanoseconds.
+/// Ticks per second: the clock counts nanoseconds.
 pub const HZ: u64 = 1_000_000_000;
 
 /// A monotonic clock that starts when it is made.
@@ -16,19 +16,19 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts at zero, on a machine of so many cores.
+    /// Starts at zero, on a machine with that many cores.
     #[must_use]
     pub fn new(cores: u8) -> Self {
         Self { began: Instant::now(), cores }
     }
 
-    /// Nanoseconds since the start; stops after 584 years.
+    /// Nanoseconds since the start. The value stops after 584 years.
     #[must_use]
     pub fn now(&self) -> Ticks {
         Ticks(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// CPU time of this process, user and system, against the cores it may use.
+    /// CPU time of this process, user and system, and the time of the cores that it may use.
     #[must_use]
     pub fn cpu_time(&self) -> Option<CpuTime> {
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
@@ -36,7 +36,7 @@ impl Clock {
         if unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) } != 0 {
             return None;
         }
-        // SAFETY: the call succeeded, and zeroes are a valid `rusage` anyhow.
+        // SAFETY: the call succeeded, and all zeros are a valid `rusage` anyway.
         let usage = unsafe { usage.assume_init() };
         let micros = |time: libc::timeval| {
             let seconds = u64::try_from(time.tv_sec).unwrap_or(0);

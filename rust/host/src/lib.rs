@@ -1,10 +1,11 @@
-//! The machine under Linux: real threads on pre-allocated stacks, a fixed arena.
+//! The machine under Linux: real threads on reserved stacks, and a fixed arena.
 //!
-//! It behaves as a microcontroller does: the engine's memory is one region of a fixed
-//! size, stacks are mapped before the ramp starts, and running out is a result. The
-//! files have the names of the firmware's, so that a port is a two-column diff.
-//! It does not model the board's speed, nor its stack use. It names no engine: whoever
-//! calls [`run()`] brings one.
+//! It behaves like a microcontroller. The engine's memory is one region of a fixed size, the
+//! stacks are mapped before the ramp starts, and running out is a result. It does not model the
+//! board's speed or its stack use.
+//!
+//! The files have the same names as the firmware's, so a port is a two-column diff. The crate
+//! names no engine: the caller of [`run()`] brings one.
 
 pub mod arena;
 pub mod clock;

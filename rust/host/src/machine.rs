@@ -1,4 +1,4 @@
-//! The seam `Machine` for Linux, put together from arena and clock.
+//! The seam `Machine` for Linux, composed of arena and clock.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -28,7 +28,7 @@ pub struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// A machine whose clock starts now. `gave_up` is told the exit status of a run that ends
+    /// A machine whose clock starts now. `gave_up` receives the exit status of a run that ends
     /// with a thread that does not return.
     #[must_use]
     pub fn new(
@@ -55,8 +55,8 @@ fn kernel_release() -> String {
         .map_or_else(|_| "unknown".to_owned(), |release| release.trim().to_owned())
 }
 
-/// A mutex of the standard library. Poison is passed over: the process ends on a panic in a
-/// slot's thread anyhow (see `slots`).
+/// A mutex of the standard library. It ignores poison, because a panic in a slot's thread ends
+/// the process anyway (see `slots`).
 #[derive(Debug)]
 pub struct HostLock<T>(Mutex<T>);
 
@@ -70,7 +70,7 @@ impl<T: Send> Lock<T> for HostLock<T> {
     }
 }
 
-/// How long a sleep goes on after an interrupt.
+/// How long a sleep continues after an interrupt.
 const NAP: Duration = Duration::from_millis(50);
 
 fn bytes(n: usize) -> Bytes {
@@ -90,7 +90,7 @@ impl wramp_core::machine::Machine for Machine<'_> {
             cores: self.cores,
             rustc: env!("WRAMP_RUSTC"),
             cc: None,
-            // They differ from run to run, and say nothing.
+            // The addresses differ from run to run and mean nothing.
             arena_at: None,
             libc_heap: None,
             block_unit: bytes(UNIT),

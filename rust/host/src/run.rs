@@ -1,4 +1,4 @@
-//! A run on this machine: arena, stacks, engine and controller, put together.
+//! Composes a run on this machine from arena, stacks, engine and controller.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -13,10 +13,10 @@ use crate::arena::Region;
 use crate::machine::{Machine, Sink};
 use crate::slots::HostSlots;
 
-/// Most residents of a pool.
+/// The most residents of a pool.
 pub const MAX_RESIDENTS: usize = 2048;
 
-/// Why there is no machine.
+/// Why the machine could not be set up.
 #[derive(Debug)]
 pub enum SetupError {
     /// The arena could not be reserved.
@@ -42,16 +42,17 @@ impl Display for SetupError {
 
 impl std::error::Error for SetupError {}
 
-/// What a run is made with.
+/// What a run needs.
 pub struct Setup<'a> {
     /// The knobs.
     pub config: Config,
     /// Where records go.
     pub sink: Sink<'a>,
-    /// Set by whoever hears Ctrl-C.
+    /// Set by the handler of Ctrl-C.
     pub interrupted: &'a AtomicBool,
-    /// What to do where a guest does not return from a call: everything has been recorded, and
-    /// the exit status is this. It must end the process, for a thread of it cannot be ended.
+    /// Called if a guest does not return from a call, with the exit status. Everything has been
+    /// recorded by then. It must end the process, because it cannot end a thread of the
+    /// process.
     pub gave_up: &'a dyn Fn(u32) -> Infallible,
 }
 
@@ -60,8 +61,8 @@ enum News {
     GaveUp(u32),
 }
 
-/// Sets up an engine of kind `E` and runs every ramp of the scenario: `run` record to `done`
-/// record.
+/// Starts an engine of kind `E` and runs every ramp of the scenario, from the `run` record to
+/// the `done` record.
 ///
 /// # Errors
 /// See [`SetupError`].
@@ -74,7 +75,7 @@ pub fn run<E: EngineKind>(setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summ
     let gave_up = {
         let tell = tell.clone();
         move |status| {
-            // Nobody listens any more only if the process is about to end.
+            // Only a process that is about to end no longer listens.
             let _ = tell.send(News::GaveUp(status));
         }
     };
@@ -90,8 +91,8 @@ pub fn run<E: EngineKind>(setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summ
         let engine = engine.as_ref().map_err(|error| *error);
         wramp_bench::run(&machine, &mut slots, engine, &config, guests, memory)
     };
-    // The controller has a thread of its own, so that this one can end the process where
-    // another one never returns.
+    // The controller has its own thread, so this thread can end the process when another one
+    // never returns.
     Ok(std::thread::scope(|scope| {
         let controller = scope.spawn(move || {
             let summary = controller();

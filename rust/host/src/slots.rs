@@ -1,15 +1,17 @@
-//! Slots: stacks mapped before the ramp starts, one thread a slot, joined before reuse.
+//! Slots: stacks mapped before the ramp, one thread each, joined before reuse.
 
 use std::ptr::NonNull;
 
 use wramp_core::measure::Bytes;
 use wramp_core::slots::{Crew, Slots, StartError, Work};
 
-/// What a stack is filled with before a thread gets it; Zephyr uses the same.
+/// The byte that fills a stack before a thread gets it. Zephyr uses the same one.
 const PAINT: u8 = 0xAA;
-/// Added to the least stack that pthreads allow: room for unoptimised frames of the
-/// engine and of ours. A board's slot is a fraction of it, which is why no figure of
-/// stack use is taken from here to a board. ThreadSanitizer keeps 900 KiB of its own there.
+/// Added to the least stack that pthreads allow, as room for unoptimised frames of the engine
+/// and of wramp.
+///
+/// A board's slot is a fraction of it, so a stack use measured here says nothing about a board.
+/// ThreadSanitizer also keeps 900 KiB of its own state there.
 const ROOM: usize = match option_env!("WRAMP_SANITIZE") {
     Some(name) if matches!(name.as_bytes(), b"thread") => 1 << 20,
     _ => 64 << 10,
@@ -22,15 +24,15 @@ struct Stack {
     guard: usize,
 }
 
-// SAFETY: a stack is plain memory that its owner alone reaches; no thread is tied to it
-// except while a crew runs, and a crew borrows it mutably.
+// SAFETY: a stack is plain memory that its owner alone reaches. No thread is tied to it except
+// while a crew runs, and a crew borrows it mutably.
 unsafe impl Send for Stack {}
 
 impl Stack {
     fn new(size: usize, page: usize) -> std::io::Result<Self> {
         let mapped = size + page;
-        // SAFETY: an anonymous private mapping at an address of the kernel's choice
-        // touches no memory that exists.
+        // SAFETY: an anonymous private mapping, at an address that the kernel chooses, touches
+        // no memory that exists.
         let at = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -45,7 +47,7 @@ impl Stack {
             .filter(|_| at != libc::MAP_FAILED)
             .ok_or_else(std::io::Error::last_os_error)?;
         let stack = Self { mapping, mapped, guard: page };
-        // SAFETY: the first page of a mapping of our own; nothing lies in it yet.
+        // SAFETY: the first page of our own mapping, in which nothing lies yet.
         if unsafe { libc::mprotect(at, page, libc::PROT_NONE) } != 0 {
             return Err(std::io::Error::last_os_error());
         }
@@ -66,15 +68,15 @@ impl Stack {
     /// # Safety
     /// 1. No thread runs on it.
     unsafe fn paint(&mut self) {
-        // SAFETY: these bytes are mapped writable and ours; by 1 no thread uses them.
+        // SAFETY: these bytes are mapped writable and ours. By 1 no thread uses them.
         unsafe { self.bottom().write_bytes(PAINT, self.size()) };
     }
 
-    /// Bytes between the lowest one that was ever changed and the top. A thread that runs
-    /// on it may make it grow meanwhile; what is read is then a lower bound.
+    /// Bytes from the lowest one that was ever changed up to the top. A running thread may
+    /// change more of them meanwhile. The result is then a lower bound.
     fn used(&self) -> usize {
         let clean = (0..self.size())
-            // SAFETY: within the mapping; volatile, since a thread may write there.
+            // SAFETY: within the mapping. Volatile, because a thread may write there.
             .take_while(|&offset| unsafe { self.bottom().add(offset).read_volatile() } == PAINT)
             .count();
         self.size() - clean
@@ -83,7 +85,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new` with this length; every crew has joined its threads.
+        // SAFETY: mapped by `new` with this length, and every crew has joined its threads.
         unsafe { libc::munmap(self.mapping.as_ptr().cast(), self.mapped) };
     }
 }
@@ -105,7 +107,7 @@ impl Drop for Stack {
 /// # }
 /// ```
 ///
-/// One after the other they do:
+/// Two crews one after the other compile:
 ///
 /// ```
 /// # use wramp_core::slots::{Slots, Work};
@@ -121,8 +123,8 @@ pub struct HostSlots {
     real: Bytes,
 }
 
-/// The least stack of a slot that a run takes for a board's: what the engine needs there. Here
-/// every stack has room beside it.
+/// The smallest slot stack that a run accepts for a board: what the engine needs there. On this
+/// machine every stack has extra room.
 #[must_use]
 pub const fn least_stack() -> Bytes {
     Bytes(2048)
@@ -132,7 +134,7 @@ impl HostSlots {
     /// Maps `count` stacks of at least `size` bytes.
     ///
     /// # Errors
-    /// What the system says when it has no more.
+    /// The system's error when it has no more memory.
     pub fn new(count: u32, size: Bytes) -> std::io::Result<Self> {
         // SAFETY: sysconf only reads.
         let (page, least) = unsafe {
@@ -143,7 +145,7 @@ impl HostSlots {
         let real = (size.0 as usize)
             .max(least + ROOM)
             .checked_next_multiple_of(page)
-            // Its guard page is mapped with it.
+            // The guard page is mapped together with the stack.
             .filter(|real| real.checked_add(page).is_some())
             .ok_or(std::io::ErrorKind::OutOfMemory)?;
         let stacks =
@@ -152,13 +154,13 @@ impl HostSlots {
         Ok(Self { stacks, cpus: allowed_cpus(), real })
     }
 
-    /// How many there are.
+    /// The number of stacks.
     #[must_use]
     pub fn len(&self) -> usize {
         self.stacks.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no stacks.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.stacks.is_empty()
@@ -182,7 +184,7 @@ impl Slots for HostSlots {
     }
 }
 
-/// What a thread is given: valid until the thread was joined.
+/// What a thread receives. It stays valid until the thread is joined.
 struct Order<W> {
     work: *const W,
     slot: usize,
@@ -191,7 +193,7 @@ struct Order<W> {
 
 struct Running<W> {
     handle: libc::pthread_t,
-    /// Boxed, so that it stays where the thread found it.
+    /// Boxed, so it stays where the thread found it.
     _order: Box<Order<W>>,
 }
 
@@ -200,8 +202,8 @@ struct Threads<'c, W: Work> {
     work: &'c W,
     cpus: &'c [usize],
     threads: Vec<Option<Running<W>>>,
-    /// Whether this crew ever started the slot: until then its stack holds another's traces,
-    /// or was never painted.
+    /// Whether this crew ever started the slot. Before that, the stack holds another crew's
+    /// traces or was never painted.
     started: Vec<bool>,
 }
 
@@ -216,7 +218,7 @@ extern "C" fn begin<W: Work>(order: *mut libc::c_void) -> *mut libc::c_void {
     if let Some(cpu) = cpu {
         pin_to(cpu);
     }
-    // A panic must not cross into pthread; the process cannot go on without the slot.
+    // A panic must not cross into pthread, and the process cannot go on without the slot.
     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work.run(slot))).is_err() {
         std::process::abort();
     }
@@ -224,7 +226,7 @@ extern "C" fn begin<W: Work>(order: *mut libc::c_void) -> *mut libc::c_void {
 }
 
 fn pin_to(cpu: usize) {
-    // SAFETY: an all-zero set is an empty one; CPU_SET checks its index; the kernel only
+    // SAFETY: an all-zero set is an empty one, CPU_SET checks its index, and the kernel only
     // reads the set. A refusal leaves the thread free, as Linux may at any time.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
@@ -236,7 +238,7 @@ fn pin_to(cpu: usize) {
 /// The CPUs that this process may use.
 #[must_use]
 pub fn allowed_cpus() -> Vec<usize> {
-    // SAFETY: the kernel fills a set of ours; CPU_ISSET checks its index.
+    // SAFETY: the kernel fills our own set, and CPU_ISSET checks its index.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) != 0 {
@@ -257,13 +259,14 @@ impl<W: Work> Crew for Threads<'_, W> {
             None => None,
             Some(core) => Some(*self.cpus.get(usize::from(core)).ok_or(StartError::NoSuchCore)?),
         };
-        // SAFETY: the slot is free, and every thread that a crew before this one started was
-        // joined before that crew let go of the stacks.
+        // SAFETY: the slot is free. Every thread that an earlier crew started was joined before
+        // that crew released the stacks.
         unsafe { stack.paint() };
         let order = Box::new(Order { work: std::ptr::from_ref(self.work), slot, cpu });
-        // SAFETY: the attributes are initialised before use and destroyed after; the stack is
-        // mapped, of at least the least size, and no other thread runs on it (the slot is
-        // free); the order outlives the thread, since joining takes it out of `threads`.
+        // SAFETY: the attributes are initialised before use and destroyed after. The stack is
+        // mapped, has at least the least size, and no other thread runs on it, because the slot
+        // is free. The order outlives the thread, because only joining takes it out of
+        // `threads`.
         let result = unsafe {
             let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
             let mut handle = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
@@ -293,13 +296,13 @@ impl<W: Work> Crew for Threads<'_, W> {
 
     fn join(&mut self, slot: usize) {
         if let Some(running) = self.threads.get_mut(slot).and_then(Option::take) {
-            // SAFETY: the handle is of a joinable thread that was not joined before.
+            // SAFETY: the handle belongs to a joinable thread that was not joined before.
             unsafe { libc::pthread_join(running.handle, std::ptr::null_mut()) };
         }
     }
 
     fn abort(&mut self, _slot: usize) -> bool {
-        // A thread of Linux can be ended only where it lets itself be.
+        // Linux can end a thread only where the thread allows it.
         false
     }
 
@@ -311,8 +314,8 @@ impl<W: Work> Crew for Threads<'_, W> {
 
 impl<W: Work> Drop for Threads<'_, W> {
     fn drop(&mut self) {
-        // A lead that unwound left threads behind that wait for no one to stop them; there
-        // is no way to end them, and returning would free what they use.
+        // The lead unwound and left threads behind, and nobody will tell them to stop. They
+        // cannot be ended, and returning would free what they use.
         if std::thread::panicking() && self.threads.iter().any(Option::is_some) {
             std::process::abort();
         }

@@ -1,4 +1,4 @@
-//! Ten thousand lives leave the arena as it was, to the byte.
+//! Ten thousand loads and unloads leave the arena as it was, to the byte.
 
 mod common;
 
@@ -22,7 +22,7 @@ fn live(engine: &Engine<'_>, wasm: &[u8], parameters: Parameters) -> i32 {
 #[test]
 fn ten_thousand_lives_leave_nothing() {
     let _turn = turn();
-    // One of everything that a module can hold; quick, so that a debug build can afford it.
+    // One of everything that a module can hold. It is quick, so a debug build can afford it.
     let module = wasm(
         r#"(module
             (type $f (func (result i32)))
@@ -60,7 +60,7 @@ fn every_workload_lives_and_leaves_nothing() {
     let arena = region.arena();
     let engine = Engine::new(&arena).unwrap();
     let before = arena.stats();
-    // Fewer in a debug build only because the workloads take their time.
+    // The workloads take time, so a debug build makes fewer cycles.
     for _ in 0..20 {
         for workload in wramp_workloads::ALL {
             let mut state = wramp_workloads::State::new(1);

@@ -1,4 +1,4 @@
-//! Density: pools, fitted stacks, budgets of instructions, promises; on 32 bits to the byte.
+//! Pools, fitted stacks, budgets and promises: on 32 bits exact to the byte.
 
 mod common;
 
@@ -35,8 +35,8 @@ fn a_pool_runs_as_many_as_the_arena_holds_and_verifies_them_all() {
         assert_eq!(predicted, (Some(end.peak), Some(end.limit)), "{log}");
         assert!(end.calls >= u64::from(end.peak), "every resident is called: {log}");
     }
-    // The promise is of 32 bits and the fast interpreter; the classic one's environments
-    // hold a cache of 1,536 bytes each. Twice as wide pointers cost what they cost.
+    // The promise is for 32 bits and the fast interpreter. Each stack of the classic
+    // interpreter also holds a cache of 1,536 bytes. 64-bit pointers cost extra.
     let wanted = match (usize::BITS, wramp_wamr::INTERPRETER) {
         (32, "fast") => [640, 100],
         (32, _) => [600, 100],
@@ -55,7 +55,7 @@ fn a_pool_runs_whatever_the_callers_stack() {
 
 #[test]
 fn a_hundred_preemptive_ones_fit_into_the_published_bytes() {
-    // 294,912 bytes in stacks of 2 KiB and the rest for the arena: a thread an instance.
+    // 294,912 bytes: stacks of 2 KiB and the rest for the arena, with a thread per instance.
     let slots = 97;
     let config = Config {
         arena: Bytes(294_912 - slots * 2048),
@@ -76,9 +76,9 @@ fn a_hundred_preemptive_ones_fit_into_the_published_bytes() {
 #[test]
 fn thirty_two_bit_figures_are_those_of_the_boards() {
     if usize::BITS != 32 {
-        return; // scripts/test says in one line whether the 32-bit host was there.
+        return; // scripts/test says in one line whether the 32-bit host was available.
     }
-    // Measured on mps2/an385 (results/mps2_an385): 4 KiB wasm stack, no AOT.
+    // Measured on mps2/an385 (results/mps2_an385), with a 4 KiB wasm stack and no AOT.
     let expected = match wramp_wamr::INTERPRETER {
         "fast" => 4592,
         _ => 6128,
@@ -130,7 +130,7 @@ fn a_fitted_stack_is_the_least_that_runs_and_a_margin() {
             .collect();
         let [(needed, stack)] = fits[..] else { panic!("{log}") };
         assert!(stack >= Bytes(needed.0 + 64) && stack.0 <= needed.0 + needed.0 / 4 + 72, "{log}");
-        // Byte by byte down from there: right until the edge, and a clean refusal below it.
+        // Goes down byte by byte: right until the edge, and a clean refusal below it.
         for bytes in (needed.0 - 24..=needed.0 + 8).rev() {
             let config = Config { wasm_stack: Bytes(bytes), slots: 1, ..QUICK };
             let log = run(config, &built_in(&[name]));
@@ -147,7 +147,7 @@ fn a_fitted_stack_is_the_least_that_runs_and_a_margin() {
 #[test]
 fn a_guest_without_end_is_ended_by_its_budget_and_counted() {
     if !wramp_wamr::METERING {
-        return; // A budget is refused then, which a test below looks at.
+        return; // The engine then refuses a budget. A test below covers that.
     }
     let wasm = wasm("(module (func (export \"run\") (result i32) (loop (br 0)) (i32.const 0)))");
     let agreement = wramp_bench::Agreement::new();
@@ -175,7 +175,7 @@ fn the_first_record_says_whether_calls_are_metered() {
     log.right();
 }
 
-/// Before, it was "without effect", and a guest without end hung all the same.
+/// It used to be "without effect", and a guest without end hung all the same.
 #[test]
 fn a_budget_is_refused_where_calls_are_not_metered() {
     if !wramp_wamr::METERING {
@@ -185,7 +185,7 @@ fn a_budget_is_refused_where_calls_are_not_metered() {
     }
 }
 
-/// The controller serves the residents itself, as on a machine without threads.
+/// The controller itself serves the residents, as on a machine without threads.
 #[test]
 fn without_threads_as_many_fit_as_in_a_pool_of_one() {
     let config = Config { arena: Bytes(100_000), ..DENSE };
@@ -203,7 +203,7 @@ fn without_threads_as_many_fit_as_in_a_pool_of_one() {
 
 #[test]
 fn a_promise_ends_the_ramp_at_the_last_rung_that_kept_it() {
-    // One nanosecond is broken by the first rung; a minute by none.
+    // The first rung breaks a promise of one nanosecond. No rung breaks one of a minute.
     for (slo, peak, limit) in [(1, 0, Limit::Slo), (60_000_000_000, 3, Limit::Slots)] {
         let config = Config { slo: Some(Nanos(slo)), slots: 3, ..QUICK };
         let guests: Vec<Guest<'_>> = built_in(&["cpu"]);

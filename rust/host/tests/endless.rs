@@ -1,7 +1,7 @@
-//! A guest that never returns: the run says so and the process ends, as its user would see it.
+//! A guest that never returns: the run reports it and the process ends.
 //!
-//! Each test starts this very program again, as a child that runs the guest, for the end of
-//! the run is the end of the process.
+//! Each test starts this program again as a child that runs the guest, because the end of the
+//! run is the end of the process. The test sees what a user would see.
 
 mod common;
 
@@ -21,7 +21,7 @@ use wramp_host::Setup;
 const ORDER: &str = "WRAMP_TEST_ENDLESS";
 const STUCK_MS: u32 = 400;
 
-/// Counts its calls, and stays in the one with that number.
+/// A guest that counts its calls and stays in the one with that number.
 fn endless(call: &str) -> &'static [u8] {
     wasm(&format!(
         r#"(module (global $calls (mut i32) (i32.const 0))
@@ -32,7 +32,7 @@ fn endless(call: &str) -> &'static [u8] {
     ))
 }
 
-/// Not a test of its own: what the child does.
+/// This is no test of its own. It is what the child does.
 #[test]
 fn child() {
     let Ok(order) = std::env::var(ORDER) else { return };
@@ -64,7 +64,7 @@ fn child() {
     panic!("it returned: {summary:?}");
 }
 
-/// What the child says, and how long it takes.
+/// What the child reports, and how long it takes.
 #[track_caller]
 fn ends_by_itself(mode: &str, call: u32, instances: usize) -> String {
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -74,14 +74,14 @@ fn ends_by_itself(mode: &str, call: u32, instances: usize) -> String {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
-    // Read by another thread: a child that hangs would keep this one for ever.
+    // Another thread reads it. A child that hangs would otherwise hold this thread for ever.
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
         while lines.read_line(&mut text).unwrap() > 0 {}
         text
     });
     let began = Instant::now();
-    // One call after the other, if they share a core; and the start of a process.
+    // One call after another, if they share a core, plus the start of a process.
     let waits = u64::from(STUCK_MS) * instances.max(1) as u64;
     let most = Duration::from_millis(waits) + Duration::from_secs(3);
     let status = loop {
@@ -140,11 +140,11 @@ fn in_the_first_call() {
 
 #[test]
 fn in_the_third_call() {
-    // Both instances come so far.
+    // Both instances get that far.
     ends_by_itself("threads", 3, 2);
 }
 
-/// Before there is an instance, its stack is fitted by trial calls.
+/// Trial calls fit the stack before there is an instance.
 #[test]
 fn in_a_trial_call() {
     ends_by_itself("fit", 1, 0);
@@ -158,6 +158,6 @@ fn in_the_first_call_of_a_pool() {
 
 #[test]
 fn in_the_third_call_of_a_pool() {
-    // Both workers are kept by a resident.
+    // A resident holds each of the two workers.
     ends_by_itself("pool", 3, 2);
 }

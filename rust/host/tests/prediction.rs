@@ -1,4 +1,4 @@
-//! The first instance predicts the peak: exactly, in many geometries.
+//! The first instance predicts the peak exactly, in many geometries.
 
 mod common;
 
@@ -7,7 +7,7 @@ use wramp_arena::UNIT;
 use wramp_core::config::{Config, Scenario};
 use wramp_core::measure::Bytes;
 
-/// Runs one geometry and says where the prediction was wrong.
+/// Runs one geometry and reports how the prediction was wrong.
 fn miss(config: Config, names: &[&str]) -> Option<String> {
     let log = run(config, &built_in(names));
     log.right();
@@ -36,7 +36,7 @@ fn exact_in_every_geometry() {
         misses.extend(miss(config, names));
     };
     let base = Config { dwell_ms: 1, pause_ms: 0, ..QUICK };
-    // Arenas of odd sizes: what is left over at the peak is different in each.
+    // Arenas of odd sizes. What is left over at the peak is different in each.
     for (n, arena) in [40_000, 65_536, 77_777, 98_304, 131_072, 196_608].into_iter().enumerate() {
         for (k, wasm_stack) in [1_000, 4_096, 10_000].into_iter().enumerate() {
             let slots = [24, 7, 33][(n + k) % 3];
@@ -46,7 +46,7 @@ fn exact_in_every_geometry() {
             run(config, &[["fib", "state", "popcount"][(n + k) % 3]]);
         }
     }
-    // Whole pages: few fit, and each needs one piece of 64 KiB.
+    // Whole pages. Few fit, and each needs one piece of 64 KiB.
     for arena in [80_000, 147_456, 160_000, 196_608, 262_144, 300_000, 333_333, 524_288] {
         for wasm_stack in [1_000, 4_096] {
             let config = Config { arena: Bytes(arena), wasm_stack: Bytes(wasm_stack), ..base };
@@ -63,11 +63,11 @@ fn exact_in_every_geometry() {
     assert!(misses.is_empty(), "{} of {tried}:\n{}", misses.len(), misses.join("\n\n"));
 }
 
-/// What is left over at the peak goes through every value that it can have, so that the last
-/// instance meets holes of every size. None is wrong: the prediction tries what it says.
+/// What is left over at the peak takes every value that it can have, so the last instance meets
+/// holes of every size. No prediction is wrong, because a prediction tries what it says.
 #[test]
 fn exact_whatever_is_left_over() {
-    // In a debug build every seventh: coprime to what blocks are made of.
+    // A debug build tries every seventh value, which is coprime to the sizes of blocks.
     let step = if cfg!(debug_assertions) { 7 * UNIT } else { UNIT };
     let (mut tried, mut misses) = (0, Vec::new());
     for (name, from, to) in
@@ -87,13 +87,13 @@ fn exact_whatever_is_left_over() {
     assert!(misses.is_empty(), "{} of {tried}:\n{}", misses.len(), misses.join("\n\n"));
 }
 
-/// The same of five modules side by side: the last set of them is partial, and each module's
+/// The same with five modules side by side. Their last set is partial, and each module's
 /// instance meets the holes that another one left.
 #[test]
 fn exact_in_mixed_ramps_of_every_arena() {
     let step = if cfg!(debug_assertions) { 331 } else { 31 };
     let (mut tried, mut misses) = (0, Vec::new());
-    // One set at least, for one of each module has to be there to predict from.
+    // At least one set must fit, because a prediction needs one instance of each module.
     for arena in (60_000..80_000).step_by(step * UNIT) {
         for wasm_stack in [1_000, 4_096] {
             let config = Config {

@@ -13,7 +13,7 @@ use wramp_core::ramp::Limit;
 use wramp_core::report::Record;
 use wramp_core::runtime::{ModuleBytes, Parameters};
 
-/// One ramp's records, from its load to its end, in the order that the format promises.
+/// One ramp's records, from load to end, in the order that the format promises.
 fn ramps(log: &Log) -> Vec<Vec<Record<'_>>> {
     let mut ramps = vec![Vec::new()];
     for record in log.records() {
@@ -38,7 +38,7 @@ fn the_published_geometry_has_the_published_peaks() {
     let ramps = ramps(&log);
     assert_eq!(ramps.len(), expected.len());
     for (records, (name, peak, limit)) in ramps.iter().zip(expected) {
-        // Where the bytes of an instance go comes before the prediction, and adds up.
+        // The parts of an instance come before the prediction and add up to its cost.
         let parts = |record: &&Record<'_>| record.kind() == "part";
         let count = records.iter().filter(parts).count();
         assert!(records[1..=count].iter().all(|record| parts(&record)), "{log}");
@@ -49,8 +49,9 @@ fn the_published_geometry_has_the_published_peaks() {
                 _ => None,
             })
             .sum();
-        // load, predict, a step a rung and the last one held again, an instance each, end:
-        // the prediction comes with the first instance, before its sample.
+        // The order is load, predict, a step per rung with the last rung held again, one record
+        // per instance, and end. The prediction comes with the first instance, before its
+        // sample.
         let mut kinds = vec!["load", "predict"];
         kinds.extend(std::iter::repeat_n("step", peak as usize + 1));
         kinds.extend(std::iter::repeat_n("instance", peak as usize));
@@ -66,7 +67,8 @@ fn the_published_geometry_has_the_published_peaks() {
         assert!(end.calls >= u64::from(peak));
         assert_eq!(end.error.is_some(), limit == Limit::Arena, "{log}");
     }
-    // Steps count up, the last one is held again, and the arena shrinks by the same cost.
+    // Steps count up, the last one is held again, and the arena shrinks by the same cost each
+    // time.
     let steps = log.steps();
     let cpu: Vec<_> = steps.iter().filter(|step| step.workload.0 == "cpu").collect();
     let climbed: Vec<_> = cpu.iter().map(|step| step.instances).collect();
@@ -76,7 +78,7 @@ fn the_published_geometry_has_the_published_peaks() {
         assert_eq!(shrunk, pair[1].cost_bytes);
         assert_eq!(pair[0].cost_bytes, pair[1].cost_bytes);
     }
-    // Each instance in a slot of its own, and a slot again in the next ramp.
+    // Each instance has its own slot, and the next ramp uses the slots again.
     for workload in ["cpu", "mem", "msg"] {
         let ids = log.instances().into_iter().filter(|instance| instance.workload.0 == workload);
         assert!(ids.enumerate().all(|(id, instance)| instance.id as usize == id));
@@ -85,7 +87,7 @@ fn the_published_geometry_has_the_published_peaks() {
 
 #[test]
 fn every_workload_is_verified() {
-    // A roomier arena: each has to meet neighbours.
+    // A larger arena, because each instance must meet neighbours.
     let config = Config { arena: Bytes(1 << 20), slots: 4, ..QUICK };
     for workload in wramp_workloads::ALL {
         let log = run(config, &[workload.into()]);
@@ -205,7 +207,7 @@ fn a_guest_that_traps_is_counted_and_the_ramp_goes_on() {
 #[test]
 fn a_guest_that_traps_at_times_runs_on_in_between() {
     let agreement = Agreement::new();
-    // The argument is the number of the call: every second one divides by zero.
+    // The argument is the number of the call, and every second call divides by zero.
     let traps = wasm(
         r#"(module (func (export "run") (param i32) (result i32)
             (i32.div_u (i32.const 100) (i32.and (local.get 0) (i32.const 1)))))"#,
@@ -236,8 +238,8 @@ fn instances_that_agree_are_right() {
 
 #[test]
 fn instances_that_disagree_are_found_out() {
-    // What a guest without imports can learn of the world: whether there was memory to grow.
-    // Two instances get their page out of this arena, the third does not.
+    // A guest without imports can learn one thing about the world: whether there was memory to
+    // grow. Two instances get their page out of this arena, and the third does not.
     let agreement = Agreement::new();
     let module = wasm(
         r#"(module (memory 0 1)
@@ -307,7 +309,7 @@ fn an_interrupt_before_the_first_ramp_prints_a_log_all_the_same() {
 
 #[test]
 fn running_out_of_memory_leaves_the_others_running() {
-    // Room for a few: the one too many fails at every stage of its start in turn.
+    // There is room for a few. The one too many fails at every stage of its start in turn.
     for arena in (20_000..36_000).step_by(480) {
         let config = Config { arena: Bytes(arena), dwell_ms: 1, pause_ms: 0, ..QUICK };
         let log = run(config, &built_in(&["cpu"]));

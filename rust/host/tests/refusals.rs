@@ -1,4 +1,4 @@
-//! What bad input gets: the knob to turn, status 2, and an arena as it was.
+//! Bad input gets a knob to turn and status 2, and leaves the arena as it was.
 
 mod common;
 
@@ -12,7 +12,7 @@ fn module(bytes: &[u8]) -> Log {
     let agreement = Agreement::new();
     let config = Config { slots: 2, dwell_ms: 1, ..QUICK };
     let log = run(config, &[guest(bytes, Check::Agreement(&agreement))]);
-    // A module that each instance loads fails on a slot's thread, and says the same.
+    // A module that each instance loads fails on a slot's thread, with the same message.
     if log.summary.exit() == 2 {
         let config = Config { scenario: Scenario::Private, ..config };
         let private = run(config, &[guest(bytes, Check::Agreement(&agreement))]);
@@ -42,7 +42,7 @@ fn truncated_anywhere() {
             let log = module(&whole[..end]);
             assert_eq!(log.summary.exit(), 2, "{name} cut at {end}: {log}");
             let fault = log.faults()[0];
-            // Cut between two sections it can be a sound module that lacks the export.
+            // A cut between two sections can leave a valid module that lacks the export.
             assert!(
                 matches!(fault.error.0, "malformed" | "no-export"),
                 "{name} cut at {end}: {log}"
@@ -53,7 +53,7 @@ fn truncated_anywhere() {
 
 #[test]
 fn malformed() {
-    // Of a wrong type within; with an unknown section; with a body too long.
+    // One has a wrong type inside, one an unknown section, and one a body that is too long.
     let mistyped = wasm(r#"(module (func (export "run") (result i32) nop))"#);
     module(mistyped).refused(ErrorKind::Malformed, "--module", "");
     module(b"\0asm\x01\0\0\0\x63\x01\x00").refused(ErrorKind::Malformed, "--module", "section");
@@ -108,7 +108,7 @@ fn an_arena_too_small_for_the_module() {
         let message = log.faults()[0].message.readable().to_string();
         assert!(message.contains(&arena.to_string()), "it says what the arena is: {message}");
     }
-    // A module larger than the arena is not even loaded.
+    // The engine does not even load a module that is larger than the arena.
     let large = format!(
         r#"(module (memory 1) (data (i32.const 0) "{}")
             (func (export "run") (result i32) (i32.const 0)))"#,
@@ -127,9 +127,9 @@ fn an_arena_too_small_for_the_module() {
 fn an_arena_too_small_for_anything() {
     let config = Config { slots: 2, dwell_ms: 1, wasm_stack: Bytes(1_024), ..QUICK };
     let (mut for_runtime, mut for_module, mut ran) = (0, 0, 0);
-    // By the odd byte too: a region that is not a multiple of the allocator's unit.
+    // Odd sizes too: a region that is not a multiple of the allocator's unit.
     let sizes = (256..=8192).step_by(64).flat_map(|size| [size, size + 13]);
-    // Below the least that the knob allows WAMR itself does not start.
+    // Below the smallest value of the knob, WAMR itself does not start.
     let sizes = (0..256).step_by(8).chain(sizes);
     for arena in sizes {
         let log = run(Config { arena: Bytes(arena), ..config }, &built_in(&["add"]));
@@ -158,7 +158,7 @@ fn an_arena_too_small_for_anything() {
 
 #[test]
 fn every_arena_ends_a_climb_without_an_error() {
-    // Whichever allocation of the start is the one too many: load, copy, instance, stack.
+    // Any allocation of the start may be the one too many: load, copy, instance or stack.
     for name in ["cpu", "isolation", "checksum"] {
         for arena in (2_048..24_576).step_by(208) {
             let config =
@@ -208,7 +208,7 @@ fn a_guest_that_recurses_for_ever_names_the_stack() {
 
 #[test]
 fn one_bad_workload_of_several_does_not_hide_the_others() {
-    // mem does not fit into half of a page; cpu before and after it does.
+    // mem does not fit into half a page. cpu does, before and after it.
     let config = Config { arena: Bytes(32 * 1024), slots: 2, ..QUICK };
     let log = run(config, &built_in(&["cpu", "mem", "isolation"]));
     assert_eq!(log.summary.exit(), 2, "{log}");

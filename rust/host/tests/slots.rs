@@ -1,4 +1,4 @@
-//! Slots: one thread a slot, joined before reuse, its stack told apart.
+//! Slots: one thread each, joined before reuse, their stacks told apart.
 
 mod common;
 
@@ -34,13 +34,13 @@ fn a_slot_is_busy_until_it_was_joined() {
     crew(2, work, |crew| {
         for round in 1..=50 {
             assert_eq!(crew.start(0, None), Ok(()));
-            // Ended or not: it is busy until it was joined.
+            // Whether or not it has ended, the slot is busy until it is joined.
             assert_eq!(crew.start(0, None), Err(StartError::Busy));
             crew.join(0);
             assert_eq!(ran.load(SeqCst), round);
         }
         assert_eq!(crew.start(2, None), Err(StartError::NoSuchSlot));
-        // Never started; joined already; none there: all return at once.
+        // Never started, already joined, or not there at all: each returns at once.
         crew.join(1);
         crew.join(0);
         crew.join(7);
@@ -68,7 +68,7 @@ fn a_pinned_thread_stays_on_its_core() {
             let seen: Vec<_> = (0..1000)
                 .map(|_| {
                     std::thread::yield_now();
-                    // SAFETY: asks the kernel, touches nothing.
+                    // SAFETY: it asks the kernel and touches nothing.
                     unsafe { libc::sched_getcpu() }
                 })
                 .collect();
@@ -96,7 +96,7 @@ fn what_was_started_is_joined_when_the_lead_returns() {
 #[inline(never)]
 fn use_stack<const N: usize>() {
     let mut bytes = [0_u8; N];
-    // Observable, or the compiler would do without.
+    // The write must be observable, or the compiler would drop it.
     std::hint::black_box(&mut bytes).fill(1);
     std::hint::black_box(&bytes);
 }
@@ -120,7 +120,7 @@ fn the_stack_that_was_used_is_told() {
         assert!(shallow > Bytes(0) && large < real, "{shallow} {large} {real}");
         assert!(large >= Bytes(LARGE as u32), "{large}");
         assert!(large.0 - shallow.0 >= LARGE as u32 / 2, "{shallow} {large}");
-        // Painted anew: what an earlier thread used is not counted again.
+        // The stack is painted again, so the bytes of an earlier thread do not count.
         let again = used(false);
         assert!(again < large && again.0.abs_diff(shallow.0) < 4096, "{shallow} {again}");
         assert_eq!(crew.stack_used(1), None);
@@ -147,7 +147,7 @@ fn a_stack_that_no_thread_ran_on_used_nothing_that_is_told() {
 #[test]
 fn threads_run_side_by_side() {
     let arrived = AtomicU32::new(0);
-    // Ends only if all of them are there at once.
+    // The work ends only if all threads are there at the same time.
     let work = |_| {
         arrived.fetch_add(1, SeqCst);
         while arrived.load(SeqCst) < 8 {
@@ -161,7 +161,7 @@ fn threads_run_side_by_side() {
 #[test]
 fn more_slots_than_memory_name_the_knob() {
     let _turn = turn();
-    // 4 GiB a stack, 4 billion of them: no address space has that.
+    // 4 billion stacks of 4 GiB. No address space has that.
     let config = Config { slots: u32::MAX, slot_stack: Bytes(u32::MAX), ..QUICK };
     let setup = |config| Setup {
         config,
@@ -172,14 +172,14 @@ fn more_slots_than_memory_name_the_knob() {
     let error = run::<Wamr>(setup(config), &[]).unwrap_err();
     assert!(matches!(error, SetupError::Slots(_)), "{error}");
     assert!(error.to_string().contains("lower --slots"), "{error}");
-    // And all that was reserved first is free again.
+    // Everything that was reserved before is free again.
     let summary = run::<Wamr>(setup(QUICK), &built_in(&["add"])).unwrap();
     assert_eq!(summary.exit(), 0);
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
-/// A thread of Linux cannot be ended from outside, and nobody pretends that it was.
+/// Linux cannot end a thread from outside, and the crew does not claim that it did.
 #[test]
 fn a_thread_is_not_aborted() {
     let stop = AtomicBool::new(false);

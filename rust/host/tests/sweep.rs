@@ -1,4 +1,4 @@
-//! Every load and store around both ends of a guest's memory, as a board tries them too.
+//! Tries loads and stores around both ends of a guest's memory, like a board.
 
 mod common;
 
@@ -48,10 +48,10 @@ fn no_access_reaches_beyond_the_memory() {
 
 #[test]
 fn an_access_that_reaches_further_than_it_should_is_counted() {
-    // It traps at 2,045 to 2,047, where one byte would be within.
+    // It traps at 2,045 to 2,047, where one byte would be within the memory.
     let (summary, lines) = sweep(&[("i32.load", 1), ("i32.store", 5)]);
     assert_eq!((summary.exit(), summary.errors), (1, 4), "{}", lines.join("\n"));
-    // No such export: it is said, and nothing passes.
+    // There is no such export. The run reports it, and nothing passes.
     let (summary, lines) = sweep(&[("i32.lode", 4)]);
     assert_eq!(summary.exit(), 2, "{}", lines.join("\n"));
 }

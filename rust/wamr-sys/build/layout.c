@@ -1,8 +1,8 @@
 /*
- * Tells the tests the layouts that src/lib.rs writes down by hand.
+ * Gives the tests the layouts that src/lib.rs writes down by hand.
  *
- * Compiled with WAMR's own headers and flags. Nothing but tests refers to it, so
- * no program but theirs contains it.
+ * It is compiled with WAMR's own headers and flags. Only tests refer to it, so
+ * only their programs contain it.
  */
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
-//! Compiles WAMR for a host; for a microcontroller CMake has done so already.
+//! Compiles WAMR for a host. For a microcontroller CMake has done so already.
 //!
-//! Whoever compiles the C, the crate learns the same five things about it: its version, its
-//! interpreter, whether it meters, whether its loader needs a guard, and what was corrected.
+//! Either way, the crate learns the same five things about the C: its version, its interpreter,
+//! whether it meters, whether its loader needs a guard, and what was corrected.
 
 mod fixes;
 mod source;
@@ -17,24 +17,24 @@ use fixes::Corrections;
 use source::Source;
 use switches::Switches;
 
-/// What the crate, and through `links` the wrapper, is told about the C.
+/// What the crate learns about the C. The wrapper learns it through `links`.
 struct Facts {
     version: String,
     fast: bool,
     metering: bool,
-    /// The wrapper has to refuse a function with too many constants.
+    /// Whether the wrapper must refuse a function with too many constants.
     const_overflow: bool,
     /// What was corrected in WAMR's source: see `fixes::Corrections::names`.
     fixes: String,
-    /// The -O level of the interpreter's file, where it is known.
+    /// The -O level of the interpreter's file, if it is known.
     interpreter_opt: Option<String>,
-    /// The C is compiled here, so its platform layer is completed here too.
+    /// Whether the C is compiled here. Its platform layer is then completed here too.
     host: bool,
 }
 
 fn main() {
     if let Err(why) = build() {
-        // A panic's first lines are about this file, which is not at fault.
+        // A panic would begin with lines about this file, which is not at fault.
         println!("cargo::error={}", why.replace('\n', "; "));
         exit(1);
     }
@@ -77,13 +77,13 @@ fn build() -> Result<(), String> {
     Ok(())
 }
 
-/// An environment variable that is set and not empty; cargo is told to watch it.
+/// An environment variable that is set and not empty. Cargo watches it.
 fn variable(name: &str) -> Option<String> {
     println!("cargo::rerun-if-env-changed={name}");
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The same where only these words are allowed; gives the word's place.
+/// Does the same but allows only these words. Returns the word's index.
 fn word(name: &str, allowed: &[&str]) -> Result<Option<usize>, String> {
     let Some(value) = variable(name) else { return Ok(None) };
     match allowed.iter().position(|&word| word == value) {
@@ -126,8 +126,8 @@ fn compile() -> Result<Facts, String> {
 
     let source = source::find(&manifest_dir)?;
     choose(&mut switches)?;
-    // The text of an exception comes from snprintf, which takes some 2 KiB of stack in
-    // glibc (WAMR's config.h has figures). So a host keeps WAMR's own, larger guard.
+    // snprintf makes the text of an exception and takes some 2 KiB of stack in glibc (WAMR's
+    // config.h has figures). A host therefore keeps WAMR's own, larger guard.
     switches.remove("WAMR_BUILD_STACK_GUARD_SIZE");
 
     let is_on = |name: &str| switches.get(name).is_some_and(|switch| switch.value == "1");
@@ -159,7 +159,7 @@ fn correct(manifest_dir: &Path, root: &Path, fast: bool) -> Result<Corrections, 
     Ok(corrections)
 }
 
-/// Overrides the list's defaults by what the environment asks for.
+/// Overrides the list's defaults with what the environment asks for.
 fn choose(switches: &mut Switches) -> Result<(), String> {
     let binary = ["0", "1"];
     let mut set = |name: &str, value: Option<String>| {
@@ -184,7 +184,7 @@ fn choose(switches: &mut Switches) -> Result<(), String> {
     set("WRAMP_INTERPRETER_OPT", level.map(|place| levels[place].to_owned()))?;
     let entries = variable("WRAMP_BLOCK_ADDR_CACHE");
     if let Some(entries) = &entries {
-        // WAMR finds an entry by a remainder: 0 would divide by zero.
+        // WAMR finds an entry by a remainder, and 0 would divide by zero.
         if !entries.parse().is_ok_and(|number: u16| number > 0) {
             return Err(format!("WRAMP_BLOCK_ADDR_CACHE is `{entries}`; it can be 1 to 65535"));
         }
@@ -192,8 +192,8 @@ fn choose(switches: &mut Switches) -> Result<(), String> {
     set("WRAMP_BLOCK_ADDR_CACHE_SIZE", entries)
 }
 
-/// The architecture in WAMR's words, and its file that calls native functions
-/// (none is ever called, but the interpreter refers to it).
+/// The architecture in WAMR's words, and WAMR's file that calls native functions. No native
+/// function is ever called, but the interpreter refers to that file.
 fn architecture() -> Result<(&'static str, &'static str), String> {
     let os = env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
     if os != "linux" {
@@ -207,12 +207,12 @@ fn architecture() -> Result<(&'static str, &'static str), String> {
     }
 }
 
-/// What the C compiler watches WAMR's code for, in a build for tests.
+/// What the compiler checks WAMR's code for, in a build for tests.
 #[derive(Clone, Copy)]
 enum Sanitizer {
     /// Accesses beyond a variable or a block of the host.
     Address,
-    /// Accesses of two threads with no order between them.
+    /// Unordered accesses of two threads.
     Thread,
 }
 
@@ -227,12 +227,12 @@ impl Sanitizer {
         })
     }
 
-    /// In the words of `-fsanitize`.
+    /// The name in `-fsanitize`.
     fn name(self) -> &'static str {
         Self::NAMES[self as usize]
     }
 
-    /// The library that the C compiler would link, which rustc tells it not to.
+    /// The library that the C compiler would link. rustc tells it not to.
     fn runtime(self) -> &'static str {
         match self {
             Self::Address => "asan",
@@ -256,10 +256,10 @@ fn compile_c(
     base.flag("-std=gnu99")
         .flag("-ffunction-sections")
         .flag("-fdata-sections")
-        // WAMR's warnings are its maintainers'.
+        // WAMR's warnings concern its maintainers.
         .warnings(false)
-        // As Zephyr builds it, in a debug build of ours too: a figure of an
-        // unoptimised interpreter is of use to nobody.
+        // This is how Zephyr builds it, and a debug build of wramp does the same. A figure of
+        // an unoptimised interpreter helps nobody.
         .opt_level_str("s")
         .force_frame_pointer(false)
         .define("NDEBUG", None)
@@ -269,10 +269,10 @@ fn compile_c(
         .define("_GNU_SOURCE", None)
         .define(&format!("BUILD_TARGET_{target}"), None);
     if target == "X86_32" {
-        // The i386 ABI aligns a 64-bit field of a struct to 4, every ABI of a
-        // microcontroller to 8: with this WAMR's structs have the sizes that
-        // they have on ARM, and so a 32-bit host predicts one. No struct that
-        // WAMR shares with libc has such a field in a place that would move.
+        // The i386 ABI aligns a 64-bit field of a struct to 4 bytes, and every ABI of a
+        // microcontroller to 8. With this option WAMR's structs have the sizes that they have
+        // on ARM, so a 32-bit host can predict a microcontroller. No struct that WAMR shares
+        // with libc has such a field in a place that would move.
         base.flag("-malign-double");
     }
     for (name, switch) in switches {
@@ -280,7 +280,7 @@ fn compile_c(
             base.define(&name, switch.value.as_str());
         }
     }
-    // Not in the list: of AOT's own switches, these are what CMake makes of it.
+    // These are not in the list. CMake derives them from the switch of AOT.
     let aot = if is_on("WAMR_BUILD_AOT") { "1" } else { "0" };
     base.define("WASM_ENABLE_QUICK_AOT_ENTRY", aot).define("WASM_ENABLE_AOT_INTRINSICS", aot);
     for dir in [
@@ -296,7 +296,7 @@ fn compile_c(
         base.include(core.join(dir));
     }
 
-    // The files that WAMR's CMake would take, found the same way: by directory.
+    // The files that WAMR's CMake would take, found in the same way: by directory.
     let fast = is_on("WAMR_BUILD_FAST_INTERP");
     let interpreter = if fast { "wasm_interp_fast.c" } else { "wasm_interp_classic.c" };
     let mut plain = vec![
@@ -304,19 +304,20 @@ fn compile_c(
         core.join("iwasm/interpreter/wasm_runtime.c"),
         core.join("iwasm/common/arch").join(invoke_native),
         core.join("shared/mem-alloc/mem_alloc.c"),
-        // Our own: tells the tests the layouts that src/lib.rs writes down.
+        // Our own file. It gives the tests the layouts that src/lib.rs writes down.
         manifest_dir.join("build/layout.c"),
-        // Our own, in Zephyr's build too: what an instance's bytes are for.
+        // Our own file, also in Zephyr's build. It says what an instance's bytes are for.
         memory_page.with_file_name("wamr_parts.c"),
     ];
-    // wasm_application.c runs a main (WAMR_DISABLE_APP_ENTRY); the other is below.
+    // wasm_application.c runs a main (WAMR_DISABLE_APP_ENTRY). The other file is compiled
+    // below.
     let unused = ["wasm_application.c", "wasm_memory.c"];
     plain.extend(c_files(&core.join("iwasm/common"), &unused)?);
     plain.extend(c_files(&core.join("shared/mem-alloc/ems"), &[])?);
     plain.extend(c_files(&core.join("shared/utils"), &[])?);
     plain.extend(c_files(&core.join("shared/platform/linux"), &[])?);
-    // posix_memmap.c would map linear memory outside the arena; src/host.rs has
-    // what Zephyr's port has in its place. The others are WASI's.
+    // posix_memmap.c would map linear memory outside the arena. src/host.rs replaces it with
+    // what Zephyr's port has. The others belong to WASI.
     let unused = ["posix_memmap.c", "posix_file.c", "posix_clock.c", "posix_socket.c"];
     plain.extend(c_files(&core.join("shared/platform/common/posix"), &unused)?);
     if is_on("WAMR_BUILD_AOT") {
@@ -334,7 +335,7 @@ fn compile_c(
     if let Some(sanitizer) = sanitizer {
         let name = sanitizer.name();
         base.flag(format!("-fsanitize={name}")).flag("-fno-omit-frame-pointer").flag("-g1");
-        // For the test that the sanitizer does watch.
+        // For the test that the sanitizer really watches.
         plain.push(manifest_dir.join("build/sanitizer.c"));
         println!("cargo::rustc-cfg=wamr_sanitizer=\"{name}\"");
     }
@@ -382,17 +383,17 @@ fn compile_c(
     }
     cc::Build::new().objects(objects).try_compile("wamr").map_err(|error| error.to_string())?;
     if let Some(sanitizer) = sanitizer {
-        // The runtime refuses to start behind libc. Libraries of a crate come before those of
-        // std, and the first that a crate names comes first.
+        // The sanitizer's runtime refuses to start after libc. Libraries of a crate come before
+        // those of std, and the first one that a crate names comes first.
         println!("cargo::rustc-link-lib=dylib={}", sanitizer.runtime());
     }
-    // The interpreters use libm; the other libraries are part of glibc itself.
+    // The interpreters use libm. The other libraries are part of glibc itself.
     println!("cargo::rustc-link-lib=m");
     println!("cargo::rustc-link-lib=pthread");
     Ok(())
 }
 
-/// The C files of a directory but these, in the order of their names.
+/// The C files of a directory except these, sorted by name.
 fn c_files(dir: &Path, but: &[&str]) -> Result<Vec<PathBuf>, String> {
     let entries = fs::read_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     let mut files: Vec<PathBuf> = entries

@@ -1,13 +1,13 @@
 /*
  * Tells ThreadSanitizer how Rust orders the calls of WAMR.
  *
- * Compiled where WRAMP_SANITIZE is `thread`. The sanitizer watches the C and does not see the
- * mutexes and atomics of Rust, so it would report each instance that another thread takes
- * over. Two rules stand for them:
+ * It is compiled if WRAMP_SANITIZE is `thread`. The sanitizer watches the C and does not see
+ * the mutexes and atomics of Rust. It would therefore report each instance that moves to
+ * another thread. Two rules replace what it does not see:
  *
- * 1. A call of WAMR that begins after another has returned comes after it. Two calls that
- *    overlap in time have no order, and what they share without one is reported.
- * 2. The arena hands a block out after it took it back: its lock sees to that.
+ * 1. A call of WAMR that begins after another one has returned comes after it. Two calls that
+ *    overlap in time have no order. The sanitizer reports what they share.
+ * 2. The arena gives a block out only after it took it back. Its lock makes sure of that.
  */
 #include <stdbool.h>
 #include <stddef.h>

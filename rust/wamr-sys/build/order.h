@@ -1,9 +1,9 @@
 /*
- * Gives WAMR's functions other names, so that build/order.c can stand before them.
+ * Gives WAMR's functions other names, so that build/order.c can wrap them.
  *
- * Who reads this: the compiler, force-included before WAMR's files where WRAMP_SANITIZE is
- * `thread`. WRAMP_MEMORY is defined for wasm_memory.c alone: WAMR's own calls of these three
- * have to go through build/order.c as well.
+ * Who reads this: the compiler. It includes the file before WAMR's files if WRAMP_SANITIZE is
+ * `thread`. WRAMP_MEMORY is defined for wasm_memory.c only, because WAMR's own calls of these
+ * three functions must go through build/order.c as well.
  */
 #define wasm_runtime_full_init wramp_inner_full_init
 #define wasm_runtime_destroy wramp_inner_destroy

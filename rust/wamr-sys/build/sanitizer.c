@@ -1,8 +1,9 @@
 /*
- * Two faults that a sanitizer has to find, for rust/wamr-sys/tests/sanitizer.rs.
+ * Two faults that a sanitizer must find, for rust/wamr-sys/tests/sanitizer.rs.
  *
- * Compiled with WAMR's flags where WRAMP_SANITIZE is set: what watches WAMR watches these. A
- * build whose sanitizer does not watch would otherwise pass every test.
+ * It is compiled with WAMR's flags if WRAMP_SANITIZE is set, so the sanitizer that watches WAMR
+ * also watches these faults. Without them, a build whose sanitizer does not watch would pass
+ * every test.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -10,7 +11,7 @@
 static uint8_t block[16];
 static volatile uint32_t shared;
 
-/* Reads one byte of `block`; beyond its end from index 16 on. */
+/* Reads one byte of `block`. From index 16 on, the byte lies beyond its end. */
 uint8_t wramp_sanitizer_read(size_t index)
 {
     return ((volatile uint8_t *)block)[index];

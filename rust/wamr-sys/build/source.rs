@@ -1,4 +1,4 @@
-//! Finds WAMR's source, and tells which WAMR it is.
+//! Finds WAMR's source and determines its version.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,35 +8,35 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// The package of the registry that carries WAMR, and its directory with the source.
+/// The registry's package that carries WAMR, and its directory with the source.
 const PACKAGE: &str = "wamrx-sys";
 const PACKAGE_TREE: &str = "wasm-micro-runtime";
-/// Stands for the package in a version, so that a record tells its source.
+/// Stands for the package in a version, so a record shows the source.
 const PACKAGE_LABEL: &str = "wamrx";
 
 /// The file with the loader of both interpreters.
 const LOADER: &str = "core/iwasm/interpreter/wasm_loader.c";
-/// A name that commit b1353b5e8 (WAMR 2.4.5) brought in with its fix. The fast
-/// interpreter's loader overflows its heap without it; see `too_many_constants` in
+/// A name that commit b1353b5e8 (WAMR 2.4.5) introduced with its fix. Without the fix, the fast
+/// interpreter's loader overflows its heap. See `too_many_constants` in
 /// rust/wamr/src/binary.rs. src/zephyr.cmake looks for the same name.
 const LOADER_FIX: &str = "FAST_INTERP_CONST_DEDUP_SCAN_MAX";
 
-/// A WAMR that these bindings fit.
+/// A WAMR source that these bindings fit.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) root: PathBuf,
-    /// For the record, without spaces.
+    /// The version for the record, without spaces.
     pub(crate) version: String,
-    /// The fast interpreter's loader lacks [`LOADER_FIX`].
+    /// Whether the fast interpreter's loader lacks [`LOADER_FIX`].
     pub(crate) const_overflow: bool,
 }
 
-/// Looks in `WAMR_DIR`, then in the west workspace around this repository, then
-/// in the registry's package. The first that is there decides; a `WAMR_DIR` that
-/// is set and wrong is an error, never passed over.
+/// Looks in `WAMR_DIR`, then in the west workspace around this repository, then in the
+/// registry's package. The first source that exists decides. A `WAMR_DIR` that is set but wrong
+/// is an error and is never skipped.
 ///
 /// # Errors
-/// What was looked at, and what to do.
+/// What it looked at, and what to do.
 pub(crate) fn find(manifest_dir: &Path) -> Result<Source, String> {
     if let Some(dir) = env::var_os("WAMR_DIR").filter(|dir| !dir.is_empty()) {
         let root = PathBuf::from(dir);
@@ -64,7 +64,7 @@ pub(crate) fn find(manifest_dir: &Path) -> Result<Source, String> {
         )
     })?;
     let source = identify(&root)?;
-    // The package carries a state between two releases, which version.h does not tell.
+    // The package carries a state between two releases, and version.h does not say so.
     let version = format!("{}-{PACKAGE_LABEL}-{package_version}", source.version);
     Ok(Source { version, ..source })
 }
@@ -72,7 +72,7 @@ pub(crate) fn find(manifest_dir: &Path) -> Result<Source, String> {
 /// Reads which WAMR a directory holds.
 ///
 /// # Errors
-/// What is missing from it, or that these bindings do not fit it.
+/// What the directory lacks, or that these bindings do not fit it.
 pub(crate) fn identify(root: &Path) -> Result<Source, String> {
     let read = |name: &str| {
         fs::read_to_string(root.join(name)).map_err(|error| format!("{name}: {error}"))
@@ -100,8 +100,8 @@ pub(crate) fn identify(root: &Path) -> Result<Source, String> {
     })
 }
 
-/// Asks cargo where the locked package's source is, and which version it has; cargo
-/// fetches it if need be.
+/// Asks cargo for the path and the version of the locked package. Cargo fetches the package if
+/// needed.
 fn package(manifest_dir: &Path) -> Result<(PathBuf, String), String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// From this line on the file is CMake's alone.
+/// From this line on, only CMake reads the file.
 const END: &str = "# ---- The host build stops reading here";
 
 /// A switch: its value, and whether a user may choose another.
@@ -12,13 +12,13 @@ pub(crate) struct Switch {
     pub(crate) choice: bool,
 }
 
-/// Name to switch, in the order of the names.
+/// The switches by name, in order.
 pub(crate) type Switches = BTreeMap<String, Switch>;
 
-/// Reads the list. Its grammar stands at the head of the file itself.
+/// Reads the list. The head of the file itself describes its grammar.
 ///
 /// # Errors
-/// The number of the first line that is none of these, and what is wrong with it.
+/// The number of the first line that does not follow the grammar, and what is wrong with it.
 pub(crate) fn parse(text: &str) -> Result<Switches, String> {
     let mut switches = Switches::new();
     let mut guarded: Option<&str> = None;
@@ -74,12 +74,12 @@ fn inside<'a>(line: &'a str, start: &str) -> Option<&'a str> {
     line.strip_prefix(start)?.strip_suffix(')')
 }
 
-/// The C macro, or macros, that a switch stands for: what WAMR's own
-/// `build-scripts/config_common.cmake` makes of it. `None`: not a macro's.
+/// The C macros that a switch stands for, as WAMR's own `build-scripts/config_common.cmake`
+/// derives them. `None` if it stands for none.
 #[must_use]
 pub(crate) fn macros(name: &str) -> Option<Vec<String>> {
     Some(match name {
-        // Chooses files, not code.
+        // It selects files, not code.
         "WAMR_DISABLE_APP_ENTRY" | "WRAMP_INTERPRETER_OPT" => return None,
         "WAMR_DISABLE_HW_BOUND_CHECK" => {
             vec!["WASM_DISABLE_HW_BOUND_CHECK".into(), "WASM_DISABLE_STACK_HW_BOUND_CHECK".into()]

@@ -1,16 +1,17 @@
-//! The part of WAMR's Linux port that would leave the arena, written anew.
+//! Replaces the part of WAMR's Linux port that would bypass the arena.
 //!
-//! WAMR maps linear memory with `os_mmap`. On Linux that is `mmap`, outside any
-//! arena, in pages. Under Zephyr it is the runtime's own allocator and a
-//! `memset`. So that a host needs as many bytes as a microcontroller, and runs out
-//! as it does, these do what Zephyr's port does, and `posix_memmap.c` is left out.
+//! WAMR maps linear memory with `os_mmap`. On Linux that is `mmap`, which takes pages outside
+//! any arena. Under Zephyr it is the runtime's own allocator and a `memset`.
+//!
+//! A host must need as many bytes as a microcontroller and run out like one. These functions
+//! therefore do what Zephyr's port does, and the build leaves out `posix_memmap.c`.
 
 use core::ffi::{c_int, c_uint, c_void};
 use core::ptr;
 
 use crate::{wasm_runtime_free, wasm_runtime_malloc};
 
-/// Zeroed memory from the runtime's allocator; null if there is none.
+/// Zeroed memory from the runtime's allocator, or null if there is none.
 ///
 /// # Safety
 /// 1. The runtime is initialised.
@@ -26,8 +27,8 @@ unsafe extern "C" fn os_mmap(
     // SAFETY: initialised, by duty 1.
     let block = unsafe { wasm_runtime_malloc(request) };
     if !block.is_null() {
-        // SAFETY: the allocator gave `request` bytes, which is `size` unchanged.
-        // Nobody else knows of them yet.
+        // SAFETY: the allocator gave `request` bytes, which is `size` unchanged. Nobody else
+        // knows of them yet.
         unsafe { block.write_bytes(0, size) };
     }
     block
@@ -40,13 +41,13 @@ unsafe extern "C" fn os_mmap(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn os_munmap(block: *mut c_void, _size: usize) {
     if !block.is_null() {
-        // SAFETY: both get their blocks from wasm_runtime_malloc; live by duty 1.
+        // SAFETY: both get their blocks from wasm_runtime_malloc. The block is live by duty 1.
         unsafe { wasm_runtime_free(block) };
     }
 }
 
-/// Moves a block to a larger place, zeroes what is new, and frees the old one.
-/// Where there is no room the old one stays as it was.
+/// Moves a block to a larger place, zeroes the new part, and frees the old block. If there is
+/// no room, the old block stays as it was.
 ///
 /// # Safety
 /// 1. `old` is from [`os_mmap`] or [`os_mremap`] and has `old_size` bytes.
@@ -55,8 +56,8 @@ unsafe extern "C" fn os_mremap(old: *mut c_void, old_size: usize, new_size: usiz
     // SAFETY: `old` exists, so the runtime is initialised. No hint, no flags.
     let new = unsafe { os_mmap(ptr::null_mut(), new_size, 0, 0, -1) };
     if !new.is_null() {
-        // SAFETY: `old` has `old_size` bytes by duty 1, `new` has `new_size`, and
-        // the smaller of these is copied. Two live blocks do not overlap.
+        // SAFETY: `old` has `old_size` bytes by duty 1, and `new` has `new_size`. The copy
+        // takes the smaller of the two. Two live blocks do not overlap.
         unsafe { ptr::copy_nonoverlapping(old, new, old_size.min(new_size)) };
         // SAFETY: duty 1 here is duty 1 there.
         unsafe { os_munmap(old, old_size) };
@@ -64,7 +65,7 @@ unsafe extern "C" fn os_mremap(old: *mut c_void, old_size: usize, new_size: usiz
     new
 }
 
-/// Protects nothing: the arena is all readable and writable, and never executed.
+/// Protects nothing: all of the arena is readable and writable, and never executed.
 #[unsafe(no_mangle)]
 extern "C" fn os_mprotect(_block: *mut c_void, _size: usize, _protection: c_int) -> c_int {
     0

@@ -1,12 +1,12 @@
-//! WAMR's C interface, as much of it as the wrapper needs, and nothing else.
+//! WAMR's C interface: what the wrapper needs, and nothing else.
 //!
-//! Declarations only. What a call demands of its caller is WAMR's to say
-//! (`core/iwasm/include/wasm_export.h`) and the wrapper's to prove; this crate
-//! offers no safe function. `tests/layout.rs` compares the structs with what the C
-//! compiler makes of them.
+//! The crate only declares. WAMR states what a call demands of its caller
+//! (`core/iwasm/include/wasm_export.h`), and the wrapper proves that it complies. This crate
+//! offers no safe function. `tests/layout.rs` compares the structs with those of the C
+//! compiler.
 //!
-//! On a host the build script compiles WAMR from source. On a microcontroller the
-//! firmware's build has compiled it and this crate links to what is there.
+//! On a host, the build script compiles WAMR from source. On a microcontroller, the firmware's
+//! build has compiled it, and this crate links to the result.
 #![no_std]
 #![allow(non_camel_case_types, reason = "the names are WAMR's")]
 
@@ -16,9 +16,9 @@ use core::marker::{PhantomData, PhantomPinned};
 #[cfg(wamr_host)]
 mod host;
 
-/// WAMR's version for a record: `2.4.5`, `2.4.3-wamrx-0.3.0` (the source that the
-/// package `wamrx-sys` 0.3.0 carries and calls 2.4.3), or `unknown` where the build
-/// that compiled it did not say.
+/// WAMR's version for a record: `2.4.5`, or `2.4.3-wamrx-0.3.0` for the source that the package
+/// `wamrx-sys` 0.3.0 carries and calls 2.4.3. It is `unknown` if the build that compiled it did
+/// not say.
 pub const VERSION: &str = env!("WRAMP_WAMR_VERSION");
 /// The interpreter compiled in: `classic` or `fast`.
 pub const INTERPRETER: &str = env!("WRAMP_WAMR_INTERPRETER");
@@ -26,8 +26,8 @@ pub const INTERPRETER: &str = env!("WRAMP_WAMR_INTERPRETER");
 /// joined by `+`. `unlisted` among them stands for a source that nobody has looked at; `none`
 /// says that this interpreter has no known fault.
 pub const FIXES: &str = env!("WRAMP_WAMR_FIXES");
-/// How the interpreter's file was optimised, as the compiler's option has it: `Os`, `O2`;
-/// `None` where the build that compiled it did not say.
+/// How the interpreter's file was optimised, as the compiler's option says: `Os`, `O2`. `None`
+/// if the build that compiled it did not say.
 pub const INTERPRETER_OPT: Option<&str> = option_env!("WRAMP_WAMR_INTERPRETER_OPT");
 /// Whether a call can be ended after a number of instructions.
 pub const METERING: bool = cfg!(wamr_metering);
@@ -38,7 +38,7 @@ macro_rules! opaque {
         #[repr(C)]
         pub struct $name {
             bytes: [u8; 0],
-            // WAMR's own: neither moved nor shared by Rust's rules.
+            // An opaque type of WAMR's. Rust must neither move nor share it.
             marker: PhantomData<(*mut u8, PhantomPinned)>,
         }
     };
@@ -57,7 +57,7 @@ opaque! {
     WASMFunctionInstanceCommon
 }
 opaque! {
-    /// An execution environment: the interpreter's stack and what it keeps per thread.
+    /// An execution environment: the interpreter's stack and its state per thread.
     WASMExecEnv
 }
 
@@ -70,21 +70,21 @@ pub type wasm_function_inst_t = *mut WASMFunctionInstanceCommon;
 /// See [`WASMExecEnv`].
 pub type wasm_exec_env_t = *mut WASMExecEnv;
 
-/// A value's kind; see [`WASM_I32`].
+/// A value's kind. See [`WASM_I32`].
 pub type wasm_valkind_t = u8;
 /// The kind of an i32.
 pub const WASM_I32: wasm_valkind_t = 0;
 
 /// How WAMR gets memory.
 pub type mem_alloc_type_t = c_uint;
-/// From functions of the host's: [`MemAllocFunctions`].
+/// WAMR gets memory from functions of the host: [`MemAllocFunctions`].
 pub const ALLOC_WITH_ALLOCATOR: mem_alloc_type_t = 1;
 
-/// The log's level at which only fatal errors are printed.
+/// The log level that prints only fatal errors.
 pub const WASM_LOG_LEVEL_FATAL: c_uint = 0;
 
-/// The host's allocator. WAMR's header has a union here, of which this is the
-/// larger part, and untyped pointers, whose types are these.
+/// The host's allocator. WAMR's header has a union here, of which this is the larger part. It
+/// has untyped pointers, whose types are these.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct MemAllocFunctions {
@@ -98,7 +98,7 @@ pub struct MemAllocFunctions {
     pub user_data: *mut c_void,
 }
 
-/// What [`wasm_runtime_full_init`] is told.
+/// The arguments of [`wasm_runtime_full_init`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct RuntimeInitArgs {
@@ -110,15 +110,15 @@ pub struct RuntimeInitArgs {
     pub native_module_name: *const c_char,
     /// What modules can import.
     pub native_symbols: *mut c_void,
-    /// How many there are.
+    /// How many symbols there are.
     pub n_native_symbols: u32,
     /// Not used: WAMR is built without its thread manager.
     pub max_thread_num: u32,
-    /// The rest is of use to debuggers and compilers only, which are not built.
+    /// The rest serves only debuggers and compilers, which are not built.
     pub rest: RuntimeInitArgsRest,
 }
 
-/// The part of [`RuntimeInitArgs`] that wramp leaves at zero, but for the mode.
+/// The part of [`RuntimeInitArgs`] that wramp leaves at zero, except for the mode.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct RuntimeInitArgsRest {
@@ -147,27 +147,27 @@ pub struct RuntimeInitArgsRest {
 /// The running mode of an interpreter.
 pub const MODE_INTERP: c_uint = 1;
 
-/// What [`wasm_runtime_load_ex`] is told.
+/// The arguments of [`wasm_runtime_load_ex`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct LoadArgs {
-    /// The module's name; copied unless empty. Not null.
+    /// The module's name. It is copied unless empty, and must not be null.
     pub name: *const c_char,
-    /// For another interface of WAMR's.
+    /// For another interface of WAMR.
     pub clone_wasm_binary: bool,
-    /// Whether the bytes go away after the load, so that WAMR copies what it needs.
+    /// Whether the bytes go away after the load. WAMR then copies what it needs.
     pub wasm_binary_freeable: bool,
-    /// Whether imports are resolved by a later call.
+    /// Whether a later call resolves imports.
     pub no_resolve: bool,
 }
 
-/// What [`wramp_wamr_parts`] tells: bytes that WAMR asked for, for one instance.
+/// What [`wramp_wamr_parts`] reports: bytes that WAMR asked for, for one instance.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InstanceParts {
     /// Its linear memories.
     pub linear_memory: u32,
-    /// Its globals: what they are, and their values.
+    /// Its globals: their descriptions and their values.
     pub globals: u32,
     /// Its table of functions.
     pub functions: u32,
@@ -176,15 +176,15 @@ pub struct InstanceParts {
 }
 
 unsafe extern "C" {
-    /// Tells what an instance's bytes are for. Ours: src/wamr_parts.c.
+    /// Reports what an instance's bytes are for. wramp defines it, in src/wamr_parts.c.
     pub fn wramp_wamr_parts(instance: wasm_module_inst_t, parts: *mut InstanceParts);
     /// Bytes of an environment's cache of block ends.
     pub safe static wramp_wamr_block_cache_bytes: u32;
-    /// Blocks whose ends it remembers; 0 of the fast interpreter.
+    /// Block ends that the cache remembers. 0 for the fast interpreter.
     pub safe static wramp_wamr_block_cache_entries: u32;
     /// Bytes of a thread's native stack that WAMR keeps free for its own frames.
     pub safe static wramp_wamr_stack_guard_bytes: u32;
-    /// 1 where ahead-of-time code is supported. It is never loaded.
+    /// 1 if ahead-of-time code is supported. wramp never loads any.
     pub safe static wramp_wamr_aot: u32;
 
     /// Initialises the one runtime of a program.
@@ -197,14 +197,14 @@ unsafe extern "C" {
     /// Frees what [`wasm_runtime_malloc`] gave.
     pub fn wasm_runtime_free(block: *mut c_void);
 
-    /// Loads a module. `bytes` are rewritten and must stay until the unload.
+    /// Loads a module. It rewrites `bytes`, which must stay until the unload.
     pub fn wasm_runtime_load(
         bytes: *mut u8,
         size: u32,
         error: *mut c_char,
         error_size: u32,
     ) -> wasm_module_t;
-    /// Loads a module in the way that `args` say.
+    /// Loads a module as `args` say.
     pub fn wasm_runtime_load_ex(
         bytes: *mut u8,
         size: u32,
@@ -215,7 +215,7 @@ unsafe extern "C" {
     /// Unloads a module that has no instances.
     pub fn wasm_runtime_unload(module: wasm_module_t);
 
-    /// Instantiates a module and runs its start function, on a stack of that size.
+    /// Instantiates a module and runs its start function on a stack of that size.
     pub fn wasm_runtime_instantiate(
         module: wasm_module_t,
         stack_size: u32,
@@ -226,7 +226,7 @@ unsafe extern "C" {
     /// Destroys an instance.
     pub fn wasm_runtime_deinstantiate(instance: wasm_module_inst_t);
 
-    /// Finds an exported function; null if there is none of that name.
+    /// Finds an exported function. Null if there is none with that name.
     pub fn wasm_runtime_lookup_function(
         instance: wasm_module_inst_t,
         name: *const c_char,
@@ -262,17 +262,17 @@ unsafe extern "C" {
     ) -> wasm_exec_env_t;
     /// Destroys it.
     pub fn wasm_runtime_destroy_exec_env(environment: wasm_exec_env_t);
-    /// Lends it to another instance.
+    /// Attaches it to another instance.
     pub fn wasm_runtime_set_module_inst(environment: wasm_exec_env_t, instance: wasm_module_inst_t);
-    /// Bounds the instructions of each call that follows; negative is no bound.
+    /// Bounds the instructions of each later call. A negative number means no bound.
     #[cfg(wamr_metering)]
     pub fn wasm_runtime_set_instruction_count_limit(
         environment: wasm_exec_env_t,
         instructions: c_int,
     );
 
-    /// Calls a function. `argc` and `argv` are 32-bit cells; results are written
-    /// over the arguments.
+    /// Calls a function. `argc` and `argv` are 32-bit cells. The results overwrite the
+    /// arguments.
     pub fn wasm_runtime_call_wasm(
         environment: wasm_exec_env_t,
         function: wasm_function_inst_t,
@@ -280,9 +280,9 @@ unsafe extern "C" {
         argv: *mut u32,
     ) -> bool;
 
-    /// The text of the exception that ended a call; null if none did.
+    /// The text of the exception that ended a call. Null if there was none.
     pub fn wasm_runtime_get_exception(instance: wasm_module_inst_t) -> *const c_char;
-    /// Forgets it, after which the instance can be called again.
+    /// Forgets it. The instance can then be called again.
     pub fn wasm_runtime_clear_exception(instance: wasm_module_inst_t);
 
     /// Prepares the calling thread.
@@ -290,6 +290,6 @@ unsafe extern "C" {
     /// Undoes [`wasm_runtime_init_thread_env`], on the same thread.
     pub fn wasm_runtime_destroy_thread_env();
 
-    /// Sets the log's level; see [`WASM_LOG_LEVEL_FATAL`].
+    /// Sets the log's level. See [`WASM_LOG_LEVEL_FATAL`].
     pub fn wasm_runtime_set_log_level(level: c_uint);
 }

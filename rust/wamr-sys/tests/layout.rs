@@ -1,4 +1,4 @@
-//! The structs in Rust are those that the C compiler lays out.
+//! Compares the structs in Rust with those that the C compiler lays out.
 
 #[cfg(wamr_host)]
 mod host {

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::{env, thread};
 
-// The library that has the two functions, and the sanitizer's runtime.
+// Links the library that has the two functions, and the sanitizer's runtime.
 use wramp_wamr_sys as _;
 
 unsafe extern "C" {
@@ -17,8 +17,8 @@ const CHILD: &str = "WRAMP_TEST_FAULT";
 
 fn commit() {
     if cfg!(wamr_sanitizer = "address") {
-        // SAFETY: there is none: the byte lies beyond the array. The sanitizer ends the process
-        // before the read.
+        // SAFETY: there is no proof, because the byte lies beyond the array. The sanitizer ends
+        // the process before the read.
         unsafe { wramp_sanitizer_read(16) };
     } else {
         let other = thread::spawn(|| (0..10_000).for_each(|_| wramp_sanitizer_add()));

@@ -1,5 +1,6 @@
-//! What the build script reads from a WAMR's source: its version, and whether its loader
-//! needs a guard.
+//! What the build script reads from WAMR's source.
+//!
+//! It reads the version, and whether the loader needs a guard.
 
 #[path = "../build/source.rs"]
 #[allow(dead_code, reason = "the build script uses the rest")]
@@ -8,7 +9,7 @@ mod source;
 use std::fs;
 use std::path::PathBuf;
 
-/// A source that holds these two files, in a directory of its own.
+/// A source that holds these two files, in its own directory.
 fn tree(name: &str, version: &str, loader: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(root.join("core/iwasm/interpreter")).unwrap();

@@ -1,4 +1,4 @@
-//! The reader of `src/wamr.cmake`: it takes its grammar and nothing else.
+//! The reader of `src/wamr.cmake` accepts its grammar and nothing else.
 
 #[path = "../build/switches.rs"]
 mod switches;

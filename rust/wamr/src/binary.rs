@@ -1,8 +1,8 @@
-//! What wramp asks of a module's bytes before the engine does.
+//! What wramp checks in a module's bytes before the engine does.
 //!
-//! Not a validator, which is the engine's part. It answers what an engine answers
-//! late or not at all: whether something is a core module of version 1, what it wants
-//! to import, and whether the engine's loader has room for its constants.
+//! This is no validator, because validation is the engine's part. It answers what an engine
+//! answers late or not at all: whether the bytes are a core module of version 1, what the
+//! module wants to import, and whether the engine's loader has room for its constants.
 
 #[cfg(wamr_const_overflow)]
 use wramp_core::runtime::{Error, ErrorKind};
@@ -10,23 +10,23 @@ use wramp_core::runtime::{Error, ErrorKind};
 #[cfg(wamr_const_overflow)]
 use crate::failure;
 
-/// An import, as the module names it; not checked to be UTF-8.
+/// An import as the module names it. The names are not checked to be UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Import<'b> {
     pub(crate) module: &'b [u8],
     pub(crate) name: &'b [u8],
 }
 
-/// Why bytes are not a module that can be looked into.
+/// Why bytes are not a module that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Malformed {
     /// They do not begin with `\0asm`.
     NotWasm,
     /// They are a component of the component model.
     Component,
-    /// They are of a version of the format that is not 1.
+    /// Their version of the format is not 1.
     Version,
-    /// A section, a number or a name reaches beyond the end of what holds it.
+    /// A section, a number or a name extends beyond the end of what holds it.
     Truncated,
 }
 
@@ -46,15 +46,17 @@ const SECTION_IMPORT: u8 = 2;
 #[cfg(any(test, wamr_const_overflow))]
 const SECTION_CODE: u8 = 10;
 
-/// The most words of constants that a function can have where the fast interpreter's
-/// loader lacks the fix of WAMR 2.4.5. An i32 or f32 is one word, an i64 or f64 two.
+/// The most words of constants that a function may have if the fast interpreter's loader lacks
+/// the fix of WAMR 2.4.5. An i32 or f32 is one word, an i64 or f64 two.
 ///
-/// That loader reads a function twice. The first time it measures the code that it
-/// will make and collects the constants in a table, the second time it writes the
-/// code. A full table differs: the first time no constant is looked up in it any more,
-/// the second time each is. The two then disagree on which values need a copy, and the
-/// loader writes beyond the block that it measured. The table is full when one more
-/// constant would make it hold more words than this; see
+/// That loader reads a function twice. The first time it measures the code that it will make,
+/// and it collects the constants in a table. The second time it writes the code.
+///
+/// A full table makes the two passes differ. The first pass no longer looks up any constant in
+/// it, the second one looks up each. They then disagree on which values need a copy, and the
+/// loader writes beyond the block that it measured.
+///
+/// The table is full when one more constant would make it hold more words than this. See
 /// `wasm_loader_get_const_offset` in WAMR's wasm_loader.c, and its commit b1353b5e8.
 #[cfg(any(test, wamr_const_overflow))]
 const CONSTANT_WORDS: usize = 32_767;
@@ -64,16 +66,17 @@ pub(crate) fn header(bytes: &[u8]) -> Result<&[u8], Malformed> {
     let rest = bytes.strip_prefix(MAGIC).ok_or(Malformed::NotWasm)?;
     match rest {
         [1, 0, 0, 0, sections @ ..] => Ok(sections),
-        // A component has a version of its own and a layer, 1, after it.
+        // A component has its own version, followed by a layer of 1.
         [_, _, 1, 0, ..] => Err(Malformed::Component),
         [_, _, _, _, ..] => Err(Malformed::Version),
         _ => Err(Malformed::Truncated),
     }
 }
 
-/// The first import, if there is one. Looks at all sections: that the second of
-/// two import sections is an error is for the engine to say, and that it holds an
-/// import must be known even so.
+/// The first import, if there is one.
+///
+/// It looks at all sections. Only the engine reports a second import section as an error, but
+/// an import inside it must be found all the same.
 pub(crate) fn first_import(bytes: &[u8]) -> Result<Option<Import<'_>>, Malformed> {
     let mut sections = Reader { bytes: header(bytes)? };
     while let Some(id) = sections.byte() {
@@ -87,11 +90,11 @@ pub(crate) fn first_import(bytes: &[u8]) -> Result<Option<Import<'_>>, Malformed
     Ok(None)
 }
 
-/// Refuses a module that would make the loader write beyond its memory, and one that
-/// this reader cannot split into functions, for then nobody knows.
+/// Refuses a module that would make the loader write beyond its memory. It also refuses a
+/// module that this reader cannot split into functions, because nothing is known about it.
 ///
 /// # Errors
-/// `Engine`: the engine lacks the room, the module is not at fault. `Malformed`.
+/// `Engine` if the engine lacks the room, and the module is not at fault. `Malformed`.
 #[cfg(wamr_const_overflow)]
 pub(crate) fn check_constants(bytes: &[u8]) -> Result<(), Error> {
     match too_many_constants(bytes) {
@@ -107,8 +110,8 @@ pub(crate) fn check_constants(bytes: &[u8]) -> Result<(), Error> {
     }
 }
 
-/// The first function that may have more than [`CONSTANT_WORDS`], by its place in the
-/// code section.
+/// The first function that may have more than [`CONSTANT_WORDS`], as its index in the code
+/// section.
 #[cfg(any(test, wamr_const_overflow))]
 fn too_many_constants(bytes: &[u8]) -> Result<Option<u32>, Malformed> {
     let mut sections = Reader { bytes: header(bytes)? };
@@ -132,13 +135,15 @@ fn too_many_constants(bytes: &[u8]) -> Result<Option<u32>, Malformed> {
 
 /// An upper bound of a function's constants, in words.
 ///
-/// A constant begins with one of four bytes, so the number of those bytes is a bound,
-/// however the loader reads what lies between. It needs no table of all instructions
-/// that would have to agree with the loader's. A constant also takes one byte a word or
-/// more, so the length is another bound: all but huge functions pass without a look.
+/// A constant begins with one of four bytes, so the number of those bytes is a bound, however
+/// the loader reads what lies between. This needs no table of all instructions that would have
+/// to agree with the loader's.
 ///
-/// It is above the truth where other numbers contain these bytes, floating-point
-/// constants above all. A vector would be four words; WAMR is built without them.
+/// A constant also takes at least one byte per word, so the length is another bound. All but
+/// huge functions therefore pass without a look.
+///
+/// The bound is too high if other numbers contain these bytes, especially floating-point
+/// constants. A vector would be four words, but WAMR is built without vectors.
 #[cfg(any(test, wamr_const_overflow))]
 fn constant_words(body: &[u8]) -> usize {
     if body.len() <= CONSTANT_WORDS {
@@ -188,7 +193,7 @@ impl<'b> Reader<'b> {
         None
     }
 
-    /// What follows its own length: a section, a function's body, a name.
+    /// Bytes that follow their own length: a section, a function's body, a name.
     fn sized(&mut self) -> Option<&'b [u8]> {
         let length = self.number()?;
         self.take(length)
@@ -277,7 +282,7 @@ mod tests {
             assert_eq!(find(&[&most, &most, &most]), Ok(None), "{constant:x?}");
             assert_eq!(find(&[&most, &most, &many]), Ok(Some(2)), "{constant:x?}");
         }
-        // So short that its length says enough, whatever is in it.
+        // It is so short that its length suffices, whatever it contains.
         assert_eq!(find(&[&[0x42; CONSTANT_WORDS]]), Ok(None));
         assert_eq!(find(&[&[0x42; CONSTANT_WORDS + 1]]), Ok(Some(0)));
     }
@@ -289,7 +294,7 @@ mod tests {
             [section(0, b"\x01xjunk"), code(&[b"\x0b"]), section(0, many), code(&[many])];
         assert_eq!(too_many_constants(&module(&sections)), Ok(Some(0)));
         assert_eq!(too_many_constants(&module(&sections[..3])), Ok(None));
-        // Nobody knows what is in a section or a body that is cut short.
+        // Nothing is known about a section or a body that is cut short.
         for section in [&b"\x0a"[..], b"\x0a\x05", b"\x0a\x02\x01\x01", b"\x0a\x01\x80"] {
             let bytes = module(&[section.to_vec()]);
             assert_eq!(too_many_constants(&bytes), Err(Malformed::Truncated), "{section:x?}");
@@ -308,7 +313,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig {
-            // Miri has no file system to keep failures in, and little time.
+            // Miri has no file system in which to keep failures, and little time.
             failure_persistence: None,
             cases: if cfg!(miri) { 32 } else { 4096 },
             ..ProptestConfig::default()
@@ -335,7 +340,7 @@ mod tests {
             let _ = too_many_constants(&module(&[section(SECTION_CODE, &bytes)]));
         }
 
-        /// Constants of any value, among other instructions, are never more than counted.
+        /// Constants of any value, among other instructions, are never more than the count.
         #[test]
         fn no_constant_is_missed(
             values in prop::collection::vec(any::<(u8, u64)>(), 0..64), times in 1_usize..200,
@@ -345,7 +350,8 @@ mod tests {
                 body.push(0x41 + kind % 4);
                 words += if kind % 2 == 0 { 1 } else { 2 };
                 match kind % 4 {
-                    // Which number it is does not matter: the count reads none.
+                    // The value of the number does not matter, because the count does not read
+                    // it.
                     0 | 1 => body.extend(leb(value as u32)),
                     2 => body.extend(&value.to_le_bytes()[..4]),
                     _ => body.extend(value.to_le_bytes()),
@@ -368,7 +374,7 @@ mod tests {
             body.extend(b"\0\0");
             let bytes = module(&[section(0, &before), section(SECTION_IMPORT, &body)]);
             prop_assert_eq!(first_import(&bytes), Ok(Some(Import { module: &of, name: &name })));
-            // And every prefix of it is refused, or has no import yet.
+            // Every prefix of it is refused, or has no import yet.
             for end in 0..bytes.len() {
                 prop_assert!(!matches!(first_import(&bytes[..end]), Ok(Some(_))));
             }

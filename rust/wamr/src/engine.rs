@@ -1,4 +1,4 @@
-//! The engine: WAMR's one runtime, as long as it lives.
+//! The engine: WAMR's one runtime, for as long as it lives.
 
 use core::marker::PhantomData;
 use core::ptr;
@@ -17,7 +17,7 @@ use crate::memory::{self, MEMORY};
 use crate::module::Module;
 use crate::stack::{Stack, wrong_module};
 
-/// WAMR. One at a time in a program, for its runtime is a set of global variables.
+/// WAMR. A program has one at a time, because its runtime is a set of global variables.
 #[derive(Debug)]
 pub struct Engine<'a> {
     // Released after `drop` below has run.
@@ -25,26 +25,26 @@ pub struct Engine<'a> {
     _arena: PhantomData<&'a dyn Arena>,
 }
 
-// SAFETY: an engine is a claim to global variables of WAMR's, which are set up when it is made
-// and are read from any thread after that. The arena that it borrows is `Sync`.
+// SAFETY: an engine is a claim to global variables of WAMR. They are set up when the engine is
+// made, and any thread may read them after that. The arena that the engine borrows is `Sync`.
 unsafe impl Send for Engine<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for Engine<'_> {}
 
 impl<'a> Engine<'a> {
-    /// Initialises WAMR on an arena, which it borrows. When the engine is dropped the arena
-    /// is as it was before, to the byte.
+    /// Starts WAMR on an arena, which it borrows. Dropping the engine leaves the arena as it
+    /// was before, to the byte.
     ///
     /// # Errors
-    /// `Engine` if there is one already, or if this WAMR is of a source that nobody has looked
-    /// at and computes what is known to be wrong; `OutOfMemory`.
+    /// `Engine` if there is one already, or if nobody has looked at the source of this WAMR and
+    /// it gets a known fault's test wrong. `OutOfMemory`.
     pub fn new(arena: &'a dyn Arena) -> Result<Self, Error> {
         let Some(claim) = Claim::take() else {
             return Err(Error::new(ErrorKind::Engine, "WAMR is in use: one engine at a time"));
         };
-        // SAFETY: 1: by the claim no other engine is there, and nobody calls WAMR without one.
-        // 2: the engine borrows the arena. All that WAMR gives away borrows the engine, so
-        // nobody calls WAMR when the arena is gone. An engine that is forgotten keeps the
+        // SAFETY: 1: by the claim there is no other engine, and nobody calls WAMR without one.
+        // 2: the engine borrows the arena. Everything that WAMR gives away borrows the engine,
+        // so nobody calls WAMR when the arena is gone. An engine that is forgotten keeps the
         // claim for ever, and then this is never set again.
         unsafe { memory::set(Some(arena)) };
         let mut args = sys::RuntimeInitArgs {
@@ -68,7 +68,7 @@ impl<'a> Engine<'a> {
             },
         };
         // WAMR logs to the standard output, which is where records go.
-        // SAFETY: sets a global variable; the claim keeps others from doing so.
+        // SAFETY: this sets a global variable, and the claim keeps others from doing so.
         unsafe {
             sys::wasm_runtime_set_log_level(sys::WASM_LOG_LEVEL_FATAL);
         }
@@ -151,8 +151,8 @@ impl Runtime for Engine<'_> {
         let known = own.linear_memory + own.globals + own.functions + own.exports + module;
         Some(Parts {
             module: Bytes(module),
-            // What is left of an instance when all that has a name is taken away. An
-            // underflow would mean that the C and the trace disagree: then say nothing.
+            // This is what remains of an instance without its named parts. An underflow would
+            // mean that the C and the trace disagree. Then it reports nothing.
             module_instance: Bytes(sum.checked_sub(environment + known)?),
             function_table: Bytes(own.functions),
             export_table: Bytes(own.exports),
@@ -164,13 +164,14 @@ impl Runtime for Engine<'_> {
         })
     }
 
-    /// The trace has the starts in the order in which they were noted, all of them or none.
+    /// The trace holds either all of the starts, in the order in which they were noted, or
+    /// none.
     fn how_many_more(&self, _places: usize, most: u32) -> Option<u32> {
         MEMORY.fits(most)
     }
 
-    /// Where WAMR runs a module in place it needs a copy of neither kind of bytes; where it
-    /// rewrites a module it needs one of both.
+    /// If WAMR runs a module in place, it needs a copy of neither kind of bytes. If it rewrites
+    /// a module, it needs a copy of both.
     fn load<'r>(&'r self, bytes: ModuleBytes<'_>) -> Result<Module<'r>, Error> {
         Module::load(self, bytes.bytes())
     }
@@ -206,8 +207,8 @@ impl Runtime for Engine<'_> {
             return Err(wrong_module());
         }
         let handle = stack.handle.as_ptr();
-        // SAFETY: both live; the instance is of the stack's module, whose data is
-        // all that an execution environment holds of the instance before.
+        // SAFETY: both live. The instance is of the stack's module, and that module's data is all
+        // that an execution environment holds of the instance before.
         unsafe {
             sys::wasm_runtime_set_module_inst(handle, instance.handle.0.as_ptr());
         }
@@ -221,10 +222,10 @@ impl Runtime for Engine<'_> {
         let _ = budget;
 
         let mut cell = argument.cast_unsigned();
-        // SAFETY: the stack is on this thread, for it is not `Send`, and both
-        // are in no other call, for they are borrowed mutably. The function is one of
-        // this instance's. Its signature was checked: `cells` arguments, 0 or 1, and
-        // one result of one cell, all in `cell`.
+        // SAFETY: the stack is on this thread, because it is not `Send`. Stack and instance are
+        // in no other call, because they are borrowed mutably. The function is one of this
+        // instance's. Its signature was checked: `cells` arguments, 0 or 1, and one result of
+        // one cell, all in `cell`.
         let done = unsafe {
             sys::wasm_runtime_call_wasm(
                 handle,
@@ -249,23 +250,24 @@ impl Claim {
         (!CLAIMED.swap(true, Ordering::SeqCst)).then_some(Self(()))
     }
 
-    /// For a target without compare-and-swap, such as riscv32i: Lamport's splitter
-    /// (A Fast Mutual Exclusion Algorithm, 1987), of loads and stores only.
+    /// The claim on a target without compare-and-swap, such as riscv32i. It is Lamport's
+    /// splitter (A Fast Mutual Exclusion Algorithm, 1987), which uses loads and stores only.
     ///
-    /// Of those who are in here at once at most one gets the claim. Say that A and B
-    /// both do. Each finds its own mark at the end, so one of them, A, has passed its
-    /// end before B left its mark. By then A had set `CLAIMED`, so B finds it set.
+    /// Of the callers that are in here at once, at most one gets the claim. Assume that A and B
+    /// both get it. Each finds its own mark at the end, so one of them, A, has passed its end
+    /// before B left its mark. By then A had set `CLAIMED`, so B finds it set. That is a
+    /// contradiction.
     ///
-    /// It may be that none gets it, and that it stays set when an owner gave it back
-    /// in the middle of a race of others. Then no engine starts: safe, and what a
-    /// program that starts engines in a race deserves.
+    /// It may happen that no caller gets the claim, and that the flag stays set because an
+    /// owner gave the claim back in the middle of a race of others. Then no engine starts. That
+    /// is safe, and acceptable for a program that starts engines in a race.
     #[cfg(not(target_has_atomic = "8"))]
     fn take() -> Option<Self> {
         use core::sync::atomic::AtomicUsize;
 
         static MARK: AtomicUsize = AtomicUsize::new(0);
 
-        // A place on this thread's stack: nobody else's as long as this runs.
+        // An address on this thread's stack. Nobody else has it while this function runs.
         let here = 0_u8;
         let mark = (&raw const here).addr();
         MARK.store(mark, Ordering::SeqCst);

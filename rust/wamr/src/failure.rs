@@ -1,4 +1,4 @@
-//! From WAMR's words to an error that says what to do.
+//! Turns WAMR's words into an error that says what to do.
 
 use core::ffi::c_char;
 use core::fmt::{self, Write};
@@ -7,14 +7,13 @@ use wramp_core::runtime::{Error, ErrorKind, MESSAGE_BYTES, Message};
 
 use wramp_arena::Watch;
 
-/// What WAMR puts before its words, of no use beside the error's kind.
+/// What WAMR puts before its words. It adds nothing to the error's kind.
 const PREFIXES: [&[u8]; 3] =
     [b"WASM module load failed: ", b"WASM module instantiate failed: ", EXCEPTION];
-/// Begins the text of what happened inside a guest.
+/// The beginning of the text about a failure inside a guest.
 const EXCEPTION: &[u8] = b"Exception: ";
 
-/// A buffer for the text of a failed load or instantiation. 128 bytes is what WAMR
-/// itself uses.
+/// A buffer for the text of a failed load or instantiation. WAMR itself uses 128 bytes.
 pub(crate) struct Buffer([c_char; 128]);
 
 impl Buffer {
@@ -22,7 +21,7 @@ impl Buffer {
         Self([0; 128])
     }
 
-    /// For C: where to write, and how much.
+    /// For C: the place to write to, and its size.
     pub(crate) fn parts(&mut self) -> (*mut c_char, u32) {
         (self.0.as_mut_ptr(), self.0.len() as u32)
     }
@@ -33,7 +32,7 @@ impl Buffer {
         (bytes, length)
     }
 
-    /// A failed load: the arena's fault if it was asked in vain, else the module's.
+    /// The error of a failed load: the arena's if a request failed, otherwise the module's.
     pub(crate) fn load_error(&self, watch: &Watch<'_>) -> Error {
         let (bytes, length) = self.read();
         match watch.failed() {
@@ -47,28 +46,28 @@ impl Buffer {
         }
     }
 
-    /// A failed instantiation: the arena's fault, or what the start function did, or
-    /// a data segment beyond the memory, which is a trap too.
+    /// The error of a failed instantiation. It is the arena's, or what the start function did,
+    /// or a data segment beyond the memory, which is a trap too.
     pub(crate) fn instantiate_error(&self, watch: &Watch<'_>) -> Error {
         let (bytes, length) = self.read();
         let text = &bytes[..length];
         let in_guest = text.windows(EXCEPTION.len()).any(|part| part == EXCEPTION);
         match watch.failed() {
-            // A guest may fail to grow its memory and trap for a reason of its own.
+            // A guest may fail to grow its memory and then trap for its own reason.
             Some(size) if !in_guest => out_of_memory(size, "to instantiate the module"),
             _ => exception(text),
         }
     }
 }
 
-/// The error of a call that WAMR's text tells about.
+/// The error of a call, from WAMR's text.
 #[cold]
 pub(crate) fn exception(text: &[u8]) -> Error {
     let message = words(text);
     let kind = match message.as_str() {
         "native stack overflow" => ErrorKind::NativeStack,
-        // A guest's own stack in linear memory is another one, "wasm auxiliary stack
-        // overflow", and the guest's own affair: a trap.
+        // A guest's own stack in linear memory is a different one. Its "wasm auxiliary stack
+        // overflow" is the guest's own concern: a trap.
         "wasm operand stack overflow" => ErrorKind::WasmStack,
         "instruction limit exceeded" => ErrorKind::Budget,
         text if is_out_of_memory(text) => ErrorKind::OutOfMemory,
@@ -77,12 +76,12 @@ pub(crate) fn exception(text: &[u8]) -> Error {
     Error { kind, message }
 }
 
-/// Whether WAMR says so itself, in the words that it uses most.
+/// Whether WAMR itself says so, in its most common words.
 fn is_out_of_memory(text: &str) -> bool {
     matches!(text, "allocate memory failed" | "allocate linear memory failed")
 }
 
-/// The arena had no block of that many bytes.
+/// The error if the arena had no block of that many bytes.
 #[cold]
 pub(crate) fn out_of_memory(bytes: u32, why: &str) -> Error {
     error(ErrorKind::OutOfMemory, format_args!("the arena has no {bytes} bytes in one piece {why}"))
@@ -92,7 +91,7 @@ pub(crate) fn out_of_memory(bytes: u32, why: &str) -> Error {
 #[cold]
 pub(crate) fn error(kind: ErrorKind, text: fmt::Arguments<'_>) -> Error {
     let mut line = Line { bytes: [0; MESSAGE_BYTES], length: 0 };
-    // A longer text is cut, as it is by Message itself.
+    // A longer text is cut, as Message itself does.
     let _ = line.write_fmt(text);
     Error { kind, message: Message::from_bytes(&line.bytes[..line.length]) }
 }

@@ -1,4 +1,4 @@
-//! An instance of a module, with the one export that it is called by.
+//! An instance of a module, with the one export that calls enter.
 
 use core::ffi::{CStr, c_char};
 use core::marker::PhantomData;
@@ -26,9 +26,9 @@ pub struct Instance<'m> {
     _module: PhantomData<&'m ()>,
 }
 
-// SAFETY: an instance is memory of the arena. WAMR keeps nothing of it in a thread;
-// each call tells it the thread anew (the stack's), and it frees it on any.
-// `module` is only compared, and `function` is part of the instance.
+// SAFETY: an instance is memory of the arena. WAMR keeps nothing of it in a thread. Each call
+// tells it the thread anew (that of the stack), and any thread may free it. `module` is only
+// compared, and `function` is part of the instance.
 unsafe impl Send for Instance<'_> {}
 
 impl<'m> Instance<'m> {
@@ -45,10 +45,10 @@ impl<'m> Instance<'m> {
         let (error, error_size) = text.parts();
         let watch = MEMORY.watch();
         MEMORY.trace.note_instance();
-        // SAFETY: the module is loaded and stays so for 'm. Its bytes are not written
-        // by this, so that others may do the same at the same time (see `Module`'s
-        // `Sync`). No heap in the guest. WAMR takes a stack of 0 for 12 KiB, not for
-        // none. `error` is writable in that size.
+        // SAFETY: the module is loaded and stays so for 'm. Instantiation does not write its
+        // bytes, so several threads may do this at the same time (see `Module`'s `Sync`). The
+        // guest gets no heap. WAMR reads a stack of 0 as 12 KiB, not as none. `error` is
+        // writable in that size.
         let handle = unsafe {
             sys::wasm_runtime_instantiate(
                 module.handle().as_ptr(),
@@ -68,7 +68,7 @@ impl<'m> Instance<'m> {
         Ok(Self { handle, module: module.handle(), function, cells, _module: PhantomData })
     }
 
-    /// What its bytes are for.
+    /// The bytes of each of its parts.
     pub(crate) fn parts(&self) -> sys::InstanceParts {
         let mut parts = sys::InstanceParts::default();
         // SAFETY: the instance lives, is of bytecode (nothing else is ever loaded), and no
@@ -77,7 +77,7 @@ impl<'m> Instance<'m> {
         parts
     }
 
-    /// Why the call before failed, after which the instance can be called again.
+    /// Why the last call failed. The instance can be called again afterwards.
     #[cold]
     pub(crate) fn take_error(&mut self) -> Error {
         let instance = self.handle.0.as_ptr();
@@ -110,11 +110,11 @@ impl Drop for Handle {
 impl Handle {
     fn function(&self, name: &CStr) -> Option<NonNull<sys::WASMFunctionInstanceCommon>> {
         // SAFETY: the instance lives, `name` is a C string, and WAMR keeps neither. The
-        // function is part of the instance and stays as long.
+        // function is part of the instance and lives as long.
         NonNull::new(unsafe { sys::wasm_runtime_lookup_function(self.0.as_ptr(), name.as_ptr()) })
     }
 
-    /// The cells of the arguments, if the function is of that signature.
+    /// The cells of the arguments, if the function has that signature.
     fn check_signature(
         &self,
         function: NonNull<sys::WASMFunctionInstanceCommon>,
@@ -162,7 +162,7 @@ fn no_export(name: &str) -> Error {
     failure::error(ErrorKind::NoExport, format_args!("the module exports no function `{name}`"))
 }
 
-/// The text as C has it; `None` where it cannot: too long, or with a NUL.
+/// The text as C has it. `None` if it is too long or contains a NUL.
 fn c_string<'b>(text: &str, buffer: &'b mut [u8; EXPORT_BYTES + 1]) -> Option<&'b CStr> {
     buffer.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
     CStr::from_bytes_with_nul(buffer.get(..=text.len())?).ok()

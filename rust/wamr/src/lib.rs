@@ -1,26 +1,25 @@
 //! WAMR behind wramp's [`Runtime`] seam, and the only code that calls WAMR.
 //!
-//! An [`Engine`] on an arena loads [`Module`]s, a module is instantiated into [`Instance`]s,
-//! and a thread calls them on a [`Stack`] of its own. Four rules of WAMR's become rules of
-//! the compiler's:
+//! An [`Engine`] on an arena loads [`Module`]s. A module is instantiated into [`Instance`]s, and
+//! a thread calls them on its own [`Stack`]. The compiler enforces four rules of WAMR:
 //!
-//! - an arena outlives its engine, an engine its modules, a module its instances: lifetimes;
-//! - one thread at a time enters an instance: a call takes it by `&mut`, and an
-//!   instance is `Send` and not `Sync`;
-//! - a stack stays on its thread: it is not `Send`;
-//! - a stack ends before its module does, for the classic interpreter caches code addresses
-//!   in it: a lifetime.
+//! - An arena outlives its engine, an engine its modules, and a module its instances. Lifetimes
+//!   see to that.
+//! - One thread at a time enters an instance. A call takes it by `&mut`, and an instance is
+//!   `Send` and not `Sync`.
+//! - A stack stays on its thread. It is not `Send`.
+//! - A stack ends before its module does, because the classic interpreter caches code addresses
+//!   in it. A lifetime sees to that.
 //!
-//! That a stack is not used for an instance of another module is checked at each call: a
-//! comparison.
+//! A fifth rule is checked at each call, by a comparison: a stack serves only instances of its
+//! own module.
 //!
-//! All memory, the modules' bytes included, comes from the one arena and is back
-//! there when the engine is dropped, to the byte. A module gets no imports, no
-//! WASI and no threads.
+//! All memory comes from the one arena, including the modules' bytes. All of it is back there
+//! when the engine is dropped, to the byte. A module gets no imports, no WASI and no threads.
 //!
 //! # What does not compile
 //!
-//! The arena goes before its engine:
+//! Dropping the arena before its engine:
 //!
 //! ```compile_fail,E0505
 //! # use wramp_arena::Arena;
@@ -32,7 +31,7 @@
 //! }
 //! ```
 //!
-//! The engine goes before a module:
+//! Dropping the engine before a module:
 //!
 //! ```compile_fail,E0505
 //! # use wramp_core::runtime::{ModuleBytes, Runtime};
@@ -44,7 +43,7 @@
 //! }
 //! ```
 //!
-//! A module goes before its instance, or is used after it was dropped:
+//! Dropping a module before its instance, or using it after the drop:
 //!
 //! ```compile_fail,E0505
 //! # use wramp_core::{measure::Bytes, runtime::{ModuleBytes, Parameters, Runtime}};
@@ -67,7 +66,7 @@
 //! }
 //! ```
 //!
-//! A module goes before a stack for its instances:
+//! Dropping a module before a stack for its instances:
 //!
 //! ```compile_fail,E0505
 //! # use wramp_core::{measure::Bytes, runtime::{ModuleBytes, Runtime}};
@@ -80,21 +79,21 @@
 //! }
 //! ```
 //!
-//! A stack goes to another thread:
+//! Sending a stack to another thread:
 //!
 //! ```compile_fail,E0277
 //! fn is_send<T: Send>() {}
 //! is_send::<wramp_wamr::Stack>();
 //! ```
 //!
-//! Two threads share an instance:
+//! Sharing an instance between two threads:
 //!
 //! ```compile_fail,E0277
 //! fn is_sync<T: Sync>() {}
 //! is_sync::<wramp_wamr::Instance>();
 //! ```
 //!
-//! And what does: the same shapes, in the right order.
+//! The same shapes compile in the right order:
 //!
 //! ```no_run
 //! # use wramp_arena::Arena;
@@ -134,8 +133,10 @@ pub use module::Module;
 pub use stack::Stack;
 pub use wramp_wamr_sys::{INTERPRETER, METERING, VERSION};
 
-/// Whether a loaded module's bytes are copied into the arena: where WAMR rewrites or keeps them,
-/// and where a build asks for it with `WRAMP_MODULE_COPY=1` to see what that costs.
+/// Whether a loaded module's bytes are copied into the arena.
+///
+/// They are if WAMR rewrites or keeps them, and if a build asks for it with
+/// `WRAMP_MODULE_COPY=1` to see what that costs.
 pub const COPIES_MODULES: bool = cfg!(not(wamr_in_place));
 
 #[expect(unused_imports, reason = "the first line of the documentation names it")]

@@ -8,18 +8,18 @@ use wramp_arena::{Arena, ArenaStats, Script, Watched};
 use wramp_wamr_sys as sys;
 
 /// Events of an instance's start that the trace holds, 8 bytes each on 32 bits. A start has
-/// about ten; the largest seen, of five modules side by side, has 51.
+/// about ten. The largest one seen, of five modules side by side, has 51.
 const EVENTS: usize = 64;
 
-/// The arena of the one engine, and what is noted of its use.
+/// The arena of the one engine, and the trace of its use.
 pub(crate) static MEMORY: Watched<Current, EVENTS> = Watched::new(Current::none());
 
-/// The arena of the engine that there is.
+/// The arena of the current engine.
 pub(crate) struct Current(UnsafeCell<Option<&'static dyn Arena>>);
 
-// SAFETY: the cell is written only by `set`, whose callers see to it that nobody reads it
-// meanwhile, and that whoever reads it later does so after the write: threads that call WAMR
-// have an engine, which was handed to them after it was made.
+// SAFETY: only `set` writes the cell. Its callers make sure that nobody reads it meanwhile, and
+// that every later reader reads after the write: threads that call WAMR have an engine, and
+// they received it after it was made.
 unsafe impl Sync for Current {}
 
 impl Current {
@@ -28,7 +28,7 @@ impl Current {
     }
 
     fn get(&self) -> Option<&'static dyn Arena> {
-        // SAFETY: nobody writes while WAMR is in use; see `Sync`.
+        // SAFETY: nobody writes while WAMR is in use. See `Sync`.
         unsafe { *self.0.get() }
     }
 }
@@ -36,18 +36,18 @@ impl Current {
 /// Makes `arena` the one that WAMR allocates from.
 ///
 /// # Safety
-/// 1. No other thread is in WAMR or in this module, now or before the engine that this is
-///    for was handed to it.
-/// 2. The arena outlives every use of WAMR, up to the next call of this.
+/// 1. No other thread is in WAMR or in this module, now or before it receives the engine that
+///    this is for.
+/// 2. The arena outlives every use of WAMR, up to the next call of this function.
 pub(crate) unsafe fn set(arena: Option<&dyn Arena>) {
-    // SAFETY: this changes the lifetime alone; by 2 it is not relied on for longer.
+    // SAFETY: this only changes the lifetime. By 2 nobody relies on it for longer.
     let arena: Option<&'static dyn Arena> = unsafe { core::mem::transmute(arena) };
-    // SAFETY: `MEMORY` holds one `Current`; by 1 nobody reads it now.
+    // SAFETY: `MEMORY` holds one `Current`. By 1 nobody reads it now.
     unsafe { *MEMORY.arena().0.get() = arena };
 }
 
-// SAFETY: all duties are those of the arena inside, to which every method goes. Without one
-// there is no room.
+// SAFETY: every method forwards to the arena inside, which has the same duties. Without an
+// arena there is no room.
 unsafe impl Arena for Current {
     fn allocate(&self, bytes: u32) -> Option<NonNull<u8>> {
         self.get()?.allocate(bytes)
@@ -104,7 +104,7 @@ unsafe extern "C" fn malloc(size: c_uint) -> *mut c_void {
 /// 1. `block` is null or a live block of the arena.
 unsafe extern "C" fn realloc(block: *mut c_void, size: c_uint) -> *mut c_void {
     pointer(match NonNull::new(block.cast()) {
-        // SAFETY: live by duty 1, for it is not null.
+        // SAFETY: live by duty 1, because it is not null.
         Some(block) => unsafe { MEMORY.reallocate(block, size) },
         None => MEMORY.allocate(size),
     })
@@ -116,7 +116,7 @@ unsafe extern "C" fn realloc(block: *mut c_void, size: c_uint) -> *mut c_void {
 /// 1. `block` is null or a live block of the arena.
 unsafe extern "C" fn free(block: *mut c_void) {
     if let Some(block) = NonNull::new(block.cast()) {
-        // SAFETY: live by duty 1, for it is not null.
+        // SAFETY: live by duty 1, because it is not null.
         unsafe { MEMORY.free(block) };
     }
 }

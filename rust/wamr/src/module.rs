@@ -17,30 +17,29 @@ use crate::memory::MEMORY;
 #[derive(Debug)]
 pub struct Module<'r> {
     handle: Handle,
-    // After the handle: fields are dropped in this order, and WAMR reads the bytes
+    // The bytes follow the handle. Fields are dropped in this order, and WAMR reads the bytes
     // until the unload.
     #[cfg(not(wamr_in_place))]
     _bytes: Block,
     _engine: PhantomData<&'r ()>,
 }
 
-// SAFETY: `Handle` and `Block` name memory of the arena that no thread owns more
-// than another: WAMR unloads, and the arena frees, on any thread.
+// SAFETY: `Handle` and `Block` name memory of the arena that belongs to no particular thread.
+// WAMR unloads, and the arena frees, on any thread.
 unsafe impl Send for Module<'_> {}
 
-// SAFETY: what is done through `&Module` is to instantiate, to compare addresses,
-// and to run code. A load finishes before there is a `Module`; after it WAMR's
-// instantiation and interpreters read the loaded module and the module's bytes and
-// write neither (the only writers are the debugger's and the compilers' instance
-// lists, which are not compiled). What instantiation allocates belongs to the
-// instance, and the arena is for any thread.
+// SAFETY: `&Module` serves to instantiate, to compare addresses and to run code. A load
+// finishes before there is a `Module`. After it, WAMR's instantiation and interpreters read the
+// loaded module and the module's bytes and write neither. The only writers are the debugger's
+// and the compilers' instance lists, which are not compiled. What instantiation allocates
+// belongs to the instance, and any thread may use the arena.
 unsafe impl Sync for Module<'_> {}
 
 impl<'r> Module<'r> {
     pub(crate) fn load(_engine: &'r Engine<'_>, bytes: &[u8]) -> Result<Self, Error> {
         let malformed = |text| Error::new(ErrorKind::Malformed, text);
-        // Not to be left to WAMR: where AOT is compiled in it would take code for
-        // this machine, and run it.
+        // WAMR must not decide this. If AOT is compiled in, it would take the bytes for code of
+        // this machine and run them.
         binary::header(bytes).map_err(|why| malformed(why.as_str()))?;
         let imports = binary::first_import(bytes);
         if let Ok(Some(import)) = imports {
@@ -56,15 +55,15 @@ impl<'r> Module<'r> {
 
         let module = Self::load_bytes(bytes, size)?;
         match imports {
-            // What the reader cannot read WAMR refuses, in words of its own, so this
-            // is not reached unless the two differ; then nobody knows the imports.
+            // WAMR refuses what this reader cannot read, in its own words. This line is
+            // therefore reached only if the two differ, and then nobody knows the imports.
             Err(why) => Err(malformed(why.as_str())),
             Ok(_) => Ok(module),
         }
     }
 
-    /// The fast interpreter makes code of its own. Told that the bytes go away, WAMR
-    /// copies the names and the data that it needs later.
+    /// The fast interpreter makes its own code. WAMR copies the names and the data that it
+    /// needs later, because it is told that the bytes go away.
     #[cfg(wamr_in_place)]
     fn load_bytes(bytes: &[u8], size: u32) -> Result<Self, Error> {
         let args = sys::LoadArgs {
@@ -76,13 +75,13 @@ impl<'r> Module<'r> {
         let mut text = failure::Buffer::new();
         let (error, error_size) = text.parts();
         let watch = MEMORY.watch();
-        // SAFETY: an `Engine` exists, so WAMR is initialised. `bytes` are readable for
-        // the call. WAMR takes them as mutable, but with `wasm_binary_freeable` does
-        // not move names in them, and rewrites code only for the classic interpreter,
-        // so they are not written (tests load from `.rodata`); for the same reason it
-        // keeps no pointer into them (tests overwrite them after the load). `error`
-        // is writable in that size. Loads on several threads share no state but a
-        // pointer to a table of labels, which each of them sets to the same value.
+        // SAFETY: an `Engine` exists, so WAMR is initialised. `bytes` are readable for the
+        // call. WAMR takes them as mutable. But with `wasm_binary_freeable` it does not move
+        // names in them, and it rewrites code only for the classic interpreter, so it does not
+        // write them (tests load from `.rodata`). For the same reason it keeps no pointer into
+        // them (tests overwrite them after the load). `error` is writable in that size. Loads
+        // on several threads share no state but a pointer to a table of labels, which each of
+        // them sets to the same value.
         let handle = unsafe {
             sys::wasm_runtime_load_ex(bytes.as_ptr().cast_mut(), size, &args, error, error_size)
         };
@@ -90,7 +89,7 @@ impl<'r> Module<'r> {
         Ok(Self { handle: Handle(handle), _engine: PhantomData })
     }
 
-    /// The other interpreters rewrite the bytes and read them while they run.
+    /// The other interpreters rewrite the bytes, and read them while they run.
     #[cfg(not(wamr_in_place))]
     fn load_bytes(bytes: &[u8], size: u32) -> Result<Self, Error> {
         let watch = MEMORY.watch();
@@ -99,18 +98,19 @@ impl<'r> Module<'r> {
         };
         let mut text = failure::Buffer::new();
         let (error, error_size) = text.parts();
-        // SAFETY: an `Engine` exists, so WAMR is initialised. `copy` has `size` bytes,
-        // is ours to write, and stays until after the unload, for `Module` drops it
-        // last. `error` is writable in that size. Loads on several threads share no
-        // state but, in the fast interpreter, a pointer to a table of labels, which
-        // each of them sets to the same value.
+        // SAFETY: an `Engine` exists, so WAMR is initialised. `copy` has `size` bytes, is ours
+        // to write, and stays until after the unload, because `Module` drops it last. `error`
+        // is writable in that size. Loads on several threads share no state but, in the fast
+        // interpreter, a pointer to a table of labels, which each of them sets to the same
+        // value.
         let handle =
             unsafe { sys::wasm_runtime_load(copy.0.as_ptr().cast(), size, error, error_size) };
         let Some(handle) = NonNull::new(handle) else { return Err(text.load_error(&watch)) };
         Ok(Self { handle: Handle(handle), _bytes: copy, _engine: PhantomData })
     }
 
-    /// WAMR's module; also its identity, for no two that live are at one address.
+    /// WAMR's module. It is also its identity, because no two live modules have the same
+    /// address.
     pub(crate) fn handle(&self) -> NonNull<sys::WASMModuleCommon> {
         self.handle.0
     }
@@ -121,8 +121,9 @@ struct Handle(NonNull<sys::WASMModuleCommon>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: from a load, unloaded here only. The engine is there, for `Module`
-        // borrows it; instances and stacks are not, for they borrow `Module`.
+        // SAFETY: the handle is from a load and is unloaded here only. The engine still exists,
+        // because `Module` borrows it. Instances and stacks do not, because they borrow
+        // `Module`.
         unsafe { sys::wasm_runtime_unload(self.0.as_ptr()) };
     }
 }

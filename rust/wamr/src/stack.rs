@@ -1,4 +1,4 @@
-//! The interpreter's stack, on the thread that it was made on.
+//! The interpreter's stack, on the thread that made it.
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -12,15 +12,15 @@ use crate::instance::Instance;
 use crate::memory::MEMORY;
 use crate::module::Module;
 
-/// An interpreter stack on one thread, for instances of one module. WAMR calls it an
-/// execution environment.
+/// An interpreter stack on one thread, for instances of one module. WAMR calls it an execution
+/// environment.
 #[derive(Debug)]
 pub struct Stack<'m> {
     pub(crate) handle: NonNull<sys::WASMExecEnv>,
-    /// Compared, not read.
+    /// It is compared, never read.
     pub(crate) module: NonNull<sys::WASMModuleCommon>,
     _borrows: PhantomData<&'m ()>,
-    /// It belongs to one thread and does not leave it.
+    /// The stack belongs to one thread and does not leave it.
     _here: PhantomData<*mut ()>,
 }
 
@@ -34,22 +34,22 @@ impl<'m> Stack<'m> {
             return Err(wrong_module());
         }
         let thread = Thread::prepare()?;
-        // SAFETY: the instance lives for this call, in which WAMR reads what all
-        // instances of its module have in common. It keeps a pointer to it, which
-        // is not followed again: `Engine::call` sets another before each call, and
-        // destroying an environment does not look at it. WAMR refuses to call on a stack of 0
-        // without a word; of a stack of 1 it says that it is too small.
+        // SAFETY: the instance lives for this call. WAMR reads in it what all instances of its
+        // module share. It keeps a pointer to the instance and does not follow it again:
+        // `Engine::call` sets another one before each call, and destroying an environment does
+        // not look at it. WAMR refuses a call on a stack of 0 without a word. Of a stack of 1
+        // it says that it is too small.
         let handle = MEMORY.trace.note_environment(|| unsafe {
             sys::wasm_runtime_create_exec_env(first.handle.0.as_ptr(), size.0.max(1))
         });
-        // There is no other reason, so no need to watch the arena.
+        // There is no other reason, so nothing needs to watch the arena.
         let Some(handle) = NonNull::new(handle) else {
             return Err(failure::error(
                 ErrorKind::OutOfMemory,
                 format_args!("the arena has no room for a wasm stack of {size} bytes"),
             ));
         };
-        // The stack undoes it when it is dropped.
+        // Dropping the stack undoes it.
         core::mem::forget(thread);
         Ok(Self { handle, module: module.handle(), _borrows: PhantomData, _here: PhantomData })
     }
@@ -57,16 +57,17 @@ impl<'m> Stack<'m> {
 
 impl Drop for Stack<'_> {
     fn drop(&mut self) {
-        // SAFETY: from its creation, destroyed here only, while the engine, which the
-        // module borrows, is there. No call is on it.
+        // SAFETY: the handle is from its creation and is destroyed here only. The engine still
+        // exists, because the module borrows it. No call is on the stack.
         unsafe { sys::wasm_runtime_destroy_exec_env(self.handle.as_ptr()) };
         drop(Thread(()));
     }
 }
 
-/// The calling thread, prepared for calls. With the switches that wramp builds WAMR with
-/// (no hardware bounds checks) this keeps nothing in the thread, so several stacks of one
-/// thread do not disturb each other.
+/// The calling thread, prepared for calls.
+///
+/// With the switches that wramp builds WAMR with (no hardware bounds checks), this keeps
+/// nothing in the thread. Several stacks of one thread therefore do not disturb each other.
 struct Thread(());
 
 impl Thread {
@@ -81,7 +82,7 @@ impl Thread {
 
 impl Drop for Thread {
     fn drop(&mut self) {
-        // SAFETY: on the thread that was prepared, for a `Stack` is not `Send`.
+        // SAFETY: this is the thread that was prepared, because a `Stack` is not `Send`.
         unsafe { sys::wasm_runtime_destroy_thread_env() };
     }
 }

@@ -1,8 +1,8 @@
-//! A guest reaches its own linear memory, all of it, and not a byte beyond.
+//! A guest reaches all of its own linear memory, and not a byte beyond.
 //!
-//! The memory is cut to a heap base of 2,048 bytes, two instances lie side by side,
-//! and every load and store of WebAssembly is tried at every address around both
-//! ends. Upstream's issue 5080 is that such a guest reaches 4,096.
+//! The memory is cut to a heap base of 2,048 bytes, and two instances lie side by side. The
+//! test tries every load and store of WebAssembly at every address around both ends. Upstream's
+//! issue 5080 says that such a guest reaches 4,096.
 
 mod arena;
 
@@ -46,7 +46,7 @@ const STORES: [(&str, u64, &str); 9] = [
 ];
 const OFFSETS: [u32; 9] = [0, 1, 7, 2047, 2048, 4096, 65_536, 0x7fff_ffff, 0xffff_ffff];
 
-/// What makes WAMR cut the memory: a stack pointer, both exports, no growth.
+/// The module for which WAMR cuts the memory: a stack pointer, both exports, no growth.
 fn module(body: &str) -> Vec<u8> {
     let text = format!(
         r#"(module
@@ -59,9 +59,9 @@ fn module(body: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// Runs the code in one instance beside another, at these addresses. `reach` gives
-/// the bytes that must be within the memory, or the access must trap; `stores` those
-/// of them that are written.
+/// Runs the code in one instance beside another, at these addresses. `reach` gives the bytes
+/// that must lie within the memory, or the access must trap. `stores` gives those of them that
+/// are written.
 fn sweep(
     body: &str,
     addresses: impl Iterator<Item = u32>,
@@ -83,7 +83,7 @@ fn sweep(
             memories.extend(live.into_keys());
             instance
         };
-        // One neighbour on each side.
+        // There is one neighbour on each side.
         let (before, mut ours, after) = (new(), new(), new());
         let own = memories[1];
         for &memory in &memories {
@@ -116,13 +116,13 @@ fn sweep(
     });
 }
 
-/// Every address within 8 KiB of 0, on both sides of it.
+/// Every address within 8 KiB of 0, on both sides.
 fn around_zero() -> impl Iterator<Item = u32> {
     (0..8192).chain(u32::MAX - 8191..=u32::MAX)
 }
 
-/// The addresses that with this offset come near the end of the memory, the end of a
-/// page, or the end of 32 bits.
+/// The addresses that, with this offset, come near the end of the memory, the end of a page, or
+/// the end of 32 bits.
 fn around_the_ends(offset: u32) -> impl Iterator<Item = u32> {
     [0, HEAP_BASE, 4096, 65_536, u32::MAX].into_iter().flat_map(move |end| {
         let address = end.wrapping_sub(offset);

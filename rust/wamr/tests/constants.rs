@@ -1,7 +1,7 @@
-//! A function full of constants: it runs, or it is refused before WAMR reads it.
+//! A function full of constants runs, or is refused before WAMR reads it.
 //!
-//! The fast interpreter's loader overflowed its heap on such a function until WAMR
-//! 2.4.5; see `CONSTANT_WORDS` in src/binary.rs.
+//! Before WAMR 2.4.5, the fast interpreter's loader overflowed its heap on such a function. See
+//! `CONSTANT_WORDS` in src/binary.rs.
 
 mod arena;
 
@@ -26,12 +26,12 @@ fn module(constants: impl Iterator<Item = (&'static str, u32)>, end: &str) -> Ve
     wat::parse_str(format!("{text} {end}))")).unwrap()
 }
 
-/// So many different constants of a kind.
+/// That many different constants of a kind.
 fn different(kind: &'static str, count: u32) -> impl Iterator<Item = (&'static str, u32)> {
     (0..count).map(move |value| (kind, value))
 }
 
-/// Loads a module, calls `run`, and looks whether anything wrote beyond its block.
+/// Loads a module, calls `run`, and checks whether anything wrote beyond its block.
 fn run(bytes: &[u8]) -> Result<i32, Error> {
     arena::with(ROOMY, || {
         let engine = Engine::new(&TestArena).unwrap();
@@ -49,8 +49,8 @@ fn run(bytes: &[u8]) -> Result<i32, Error> {
     })
 }
 
-/// Where the loader has the fix the module runs, elsewhere it is refused with the reason
-/// and what to do.
+/// If the loader has the fix, the module runs. Otherwise it is refused with the reason and with
+/// what to do.
 #[track_caller]
 fn runs_or_is_refused(bytes: &[u8], expected: i32) {
     let result = run(bytes);
@@ -87,11 +87,14 @@ fn many_more_of_each_kind() {
     }
 }
 
-/// What the loader overflows on. Equal constants fill the table as different ones do, but
-/// for the first ten, and the i32 1 takes the last place. A block then returns 1 to 21.
-/// When the loader measures, the table is full and 1 gets a place of its own on the stack,
-/// as the other 20 do: each lies where the block's results belong. When the loader writes,
-/// it finds 1 in the table: now all 21 lie elsewhere and need copies.
+/// The module on which the loader overflows.
+///
+/// Equal constants fill the table as different ones do, except for the first ten. The i32 1
+/// takes the last place. A block then returns 1 to 21.
+///
+/// When the loader measures, the table is full, and 1 gets its own place on the stack as the
+/// other 20 do. Each lies where the block's results belong. When the loader writes, it finds 1
+/// in the table. Now all 21 lie elsewhere and need copies.
 #[test]
 fn constants_that_come_again() {
     const RESULTS: u32 = 21;

@@ -1,4 +1,4 @@
-//! Every kind of error, reached by a real module, and nothing left behind.
+//! A real module reaches every kind of error, and leaves nothing behind.
 
 mod arena;
 
@@ -21,7 +21,7 @@ fn run(engine: &Engine<'_>, bytes: &[u8]) -> Result<i32, Error> {
     engine.call(&mut stack, &mut instance, 7, None)
 }
 
-/// The error of a module, which left the arena as it was.
+/// The error of a module. The module must have left the arena as it was.
 fn error(wat: &str) -> Error {
     arena::with(ROOMY, || {
         let engine = Engine::new(&TestArena).unwrap();
@@ -88,7 +88,7 @@ fn not_wasm() {
         expect(load(b"\0aot\x05\0\0\0"), ErrorKind::Malformed, "not a WebAssembly module");
         expect(load(b"\0asm\x02\0\0\0"), ErrorKind::Malformed, "version");
         expect(load(b"\0asm\x0d\0\x01\0"), ErrorKind::Malformed, "component");
-        // What is wrong further in is WAMR's to say.
+        // WAMR reports what is wrong further inside.
         let text = load(b"\0asm\x01\0\0\0\x63\x00").message;
         assert!(text.as_str().contains("section"), "{text}");
     });
@@ -100,8 +100,8 @@ fn every_prefix_of_a_module() {
         let engine = Engine::new(&TestArena).unwrap();
         let before = used();
         let bytes = wasm(GOOD);
-        // A prefix that ends between two sections may be a module, one that lacks
-        // something. Each section here has a size of one byte.
+        // A prefix that ends between two sections may be a module that lacks something. Each
+        // section here has a size of one byte.
         let mut next_section = 8;
         for end in 0..bytes.len() {
             let result = run(&engine, &bytes[..end]);
@@ -127,8 +127,8 @@ fn every_byte_of_a_module_changed() {
             for change in [0x01, 0x40, 0x80, 0xff] {
                 let mut bytes = bytes.clone();
                 bytes[place] ^= change;
-                // May load, and may even be instantiated; must not bring us down. It is
-                // not called: it might not come back.
+                // It may load, and may even be instantiated, but must not crash. The test does
+                // not call it, because it might not return.
                 if let Ok(module) = engine.load(ModuleBytes::Borrowed(&bytes)) {
                     let _ = engine.instantiate(&module, "run", Parameters::I32, STACK);
                 }
@@ -259,11 +259,11 @@ fn start_functions() {
     let with_start = |start: &str| format!(r#"(module (func $s {start}) (start $s))"#);
     expect(error(&with_start("unreachable")), ErrorKind::Trap, "unreachable");
     expect(error(&with_start("call $s")), ErrorKind::WasmStack, "stack overflow");
-    // Fails to grow its memory, which is no error, and then traps, which is.
+    // It fails to grow its memory, which is no error, and then traps, which is one.
     let module = r#"(module (memory 1 60000)
         (func $s (drop (memory.grow (i32.const 4000))) unreachable) (start $s))"#;
     expect(error(module), ErrorKind::Trap, "unreachable");
-    // A data segment beyond the memory.
+    // This data segment lies beyond the memory.
     let module = r#"(module (memory 1 1) (data (i32.const 65535) "ab"))"#;
     let error = error(module);
     assert!(matches!(error.kind, ErrorKind::Trap), "{error:?}");
@@ -322,7 +322,7 @@ fn wasm_stacks() {
     });
 }
 
-/// A thread that is nearly out of stack: each step deeper takes some and calls.
+/// A thread that is nearly out of stack. Each step deeper takes some stack and calls.
 #[test]
 fn native_stacks() {
     #[inline(never)]
@@ -341,7 +341,7 @@ fn native_stacks() {
             let mut call = || engine.call(&mut stack, &mut instance, 7, None).err();
             let error = deeper(&mut call, 0);
             expect(error, ErrorKind::NativeStack, "native stack overflow");
-            // Back up here there is room again.
+            // Up here there is room again.
             assert_eq!(call(), None);
         };
         std::thread::scope(|scope| {
@@ -364,7 +364,7 @@ fn budgets() {
         let mut instance = engine.instantiate(&module, "run", Parameters::I32, STACK).unwrap();
         let mut stack = engine.stack(&module, &instance, STACK).unwrap();
         let mut call = |argument, budget| engine.call(&mut stack, &mut instance, argument, budget);
-        // Without metering a budget is ignored, as the seam says.
+        // Without metering, a budget is ignored, as the seam says.
         assert_eq!(call(5, Some(u32::MAX)), Ok(5));
         if Engine::facts().meters {
             for budget in [0, 1, 1000] {
@@ -418,8 +418,8 @@ fn stacks_know_their_module() {
     });
 }
 
-/// Every arena, from one with no room for WAMR itself to one with room for all:
-/// each gets as far as it can, and what does not fit is said to be out of memory.
+/// Every arena, from one without room for WAMR itself to one with room for everything. Each run
+/// gets as far as it can and reports what does not fit as out of memory.
 #[test]
 fn arenas_of_every_size() {
     let good = wasm(GOOD);
@@ -448,8 +448,8 @@ fn arenas_of_every_size() {
         });
         reached[stage] += 1;
     }
-    // Which sizes end where differs from WAMR to WAMR; a load, an instance and a whole
-    // run are there in all of them. An engine that tests itself needs as much to start.
+    // Different WAMRs end at different sizes. A load, an instance and a whole run occur in all
+    // of them. An engine that tests itself needs as much to start.
     let later = reached[1] > 0 && reached[2] > 0;
     assert!((later || cfg!(wamr_unlisted)) && reached[4] > 0, "{reached:?}");
 }

@@ -1,4 +1,4 @@
-//! Loading, instantiating, sharing, moving between threads; and the bytes of it.
+//! Loading, instantiating, sharing, moving between threads: bytes and results.
 
 mod arena;
 
@@ -11,8 +11,8 @@ use wramp_wamr::Engine;
 
 const STACK: Bytes = Bytes(2048);
 
-/// Counts its calls in a global and in memory, and adds what it is given; with a
-/// table, names, data, types, blocks and locals, so that a load has much to rewrite.
+/// A module that counts its calls in a global and in memory, and adds its argument. It has a
+/// table, names, data, types, blocks and locals, so a load has much to rewrite.
 const COUNTER: &str = r#"
     (module
       (type $unary (func (param i32) (result i32)))
@@ -110,7 +110,7 @@ fn instances_of_a_module_are_apart() {
             assert_eq!(engine.call(&mut of_one, &mut one, 1, None), Ok(round));
             assert_eq!(engine.call(&mut of_two, &mut two, 2, None), Ok(2 * round));
         }
-        // Where one stack serves both it makes no difference.
+        // If one stack serves both, it makes no difference.
         if Engine::facts().shares_stack {
             assert_eq!(engine.call(&mut of_one, &mut two, 1, None), Ok(201));
             assert_eq!(engine.call(&mut of_two, &mut one, 1, None), Ok(101));
@@ -118,7 +118,7 @@ fn instances_of_a_module_are_apart() {
     });
 }
 
-/// A module in read-only memory: a load that wrote to it would end the process.
+/// A module in read-only memory. A load that wrote to it would end the process.
 #[test]
 fn a_static_module() {
     static COUNTER_WASM: &[u8] = include_bytes!("counter.wasm");
@@ -136,7 +136,7 @@ fn a_static_module() {
     });
 }
 
-/// `WRAMP_BLESS=1 cargo test -p wramp-wamr the_static_module` writes it anew.
+/// `WRAMP_BLESS=1 cargo test -p wramp-wamr the_static_module` writes the file again.
 #[test]
 fn the_static_module_is_the_one_above() {
     if std::env::var_os("WRAMP_BLESS").is_some() {
@@ -146,7 +146,7 @@ fn the_static_module_is_the_one_above() {
     assert_eq!(counter(), include_bytes!("counter.wasm"));
 }
 
-/// Bytes that were lent may go away, and be written over, after the load.
+/// Borrowed bytes may go away, and be overwritten, after the load.
 #[test]
 fn a_borrowed_module_is_not_needed_after_the_load() {
     arena::with(ROOMY, || {
@@ -160,7 +160,7 @@ fn a_borrowed_module_is_not_needed_after_the_load() {
         let mut instance = engine.instantiate(&module, "run", Parameters::I32, STACK).unwrap();
         let mut stack = engine.stack(&module, &instance, STACK).unwrap();
         assert_eq!(engine.call(&mut stack, &mut instance, 4, None), Ok(4));
-        // The data segment is read at instantiation, so again.
+        // Instantiation reads the data segment, so check it again.
         let mut other = engine.instantiate(&module, "step", Parameters::I32, STACK).unwrap();
         let mut stack = engine.stack(&module, &other, STACK).unwrap();
         assert_eq!(engine.call(&mut stack, &mut other, 4, None), Ok(4));
@@ -191,7 +191,7 @@ fn an_instance_moves_between_threads() {
     });
 }
 
-/// Eight threads instantiate one module, call, trap and drop, all at once.
+/// Eight threads instantiate one module, call, trap and drop, all at the same time.
 #[test]
 fn threads_share_a_module() {
     let bytes = counter();
@@ -203,7 +203,7 @@ fn threads_share_a_module() {
             for number in 1..=8 {
                 scope.spawn(move || {
                     for _ in 0..20 {
-                        // 64 KiB each: sixteen do not fit, so some wait their turn.
+                        // Each takes 64 KiB. Sixteen do not fit, so some wait for their turn.
                         let Ok(mut instance) =
                             engine.instantiate(module, "run", Parameters::I32, STACK)
                         else {
@@ -223,7 +223,7 @@ fn threads_share_a_module() {
     });
 }
 
-/// Modules are loaded at once on several threads.
+/// Several threads load modules at the same time.
 #[test]
 fn threads_load() {
     let bytes = &counter();
@@ -247,8 +247,8 @@ fn threads_load() {
     });
 }
 
-/// What the start of the first instance asked for is repeated until the arena is full: as
-/// often as instances then start, whatever the holes are. What is asked changes nothing.
+/// The engine repeats the requests of the first instance's start until the arena is full. That
+/// works as often as instances then start, whatever the holes are. Asking changes nothing.
 #[test]
 fn so_many_more_start_as_are_predicted() {
     let bytes = wat::parse_str(

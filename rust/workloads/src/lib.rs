@@ -1,15 +1,16 @@
-//! The guests: WebAssembly modules, and what each call of them must return.
+//! The guests: WebAssembly modules, and what each of their calls must return.
 //!
-//! wat/ holds one text a workload; the build script turns them into bytes and
-//! [`ALL`] lists them. Every result can be checked, because a [`Workload`] comes
-//! with a [`reference`](Workload::reference) in Rust, written from the header of
-//! its text and not from its code. Truth comes from a third party: the tests run
-//! every module under wasmi and compare.
+//! wat/ holds one text per workload. The build script turns the texts into bytes, and [`ALL`]
+//! lists them. Every result can be checked, because a [`Workload`] comes with a
+//! [`reference`](Workload::reference) in Rust. The reference follows the header of the text and
+//! not its code. A third party confirms both: the tests run every module under wasmi and
+//! compare.
 //!
-//! The modules keep to the WebAssembly MVP without floating point, import
-//! nothing and carry no custom section, so that any engine loads them.
-//! No std, no allocation and no unsafe code here; this crate calls no
-//! engine and measures nothing.
+//! The modules keep to the WebAssembly MVP without floating point, import nothing and carry no
+//! custom section, so any engine loads them.
+//!
+//! The crate has no std, no allocation and no unsafe code. It calls no engine and measures
+//! nothing.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -20,42 +21,43 @@ mod reference;
 /// A module, how to call it, and what it must answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
-    /// Its name, unique and lowercase: what a person types to choose it.
+    /// Its name, unique and in lower case. A person types it to choose the workload.
     pub name: &'static str,
-    /// What it does, in one line; the first line of its source.
+    /// What it does, in one line. It is the first line of the source.
     pub summary: &'static str,
-    /// Where its source is, from the root of the repository: `wat/cpu.wat`.
+    /// The path of its source, from the root of the repository: `wat/cpu.wat`.
     pub source: &'static str,
-    /// The module, for ever in flash: a
+    /// The module. It stays in flash for ever: a
     /// [`ModuleBytes::Static`](wramp_core::runtime::ModuleBytes::Static).
     pub wasm: &'static [u8],
     /// The export that every call enters.
     pub export: &'static str,
-    /// What that export takes. An `(i32)` one gets [`State::argument`].
+    /// What that export takes. An export `(i32)` gets [`State::argument`].
     pub parameters: Parameters,
-    /// Bytes of linear memory that an instance needs: whole pages, or what is left
-    /// where an engine truncates at `__heap_base`, as WAMR does. 0 without memory.
+    /// Bytes of linear memory that an instance needs. They are whole pages, or less if an
+    /// engine truncates at `__heap_base`, as WAMR does. 0 without memory.
     pub memory_bytes: u32,
-    /// What the next call must return; moves the state on by that call. It
-    /// needs no memory but a few words of stack and takes less than a quarter of
-    /// the time that a fast interpreter takes for the call.
+    /// What the next call must return. It moves the state on by that call.
+    ///
+    /// It needs no memory but a few words of stack. It takes less than a quarter of the time
+    /// that a fast interpreter takes for the call.
     pub reference: fn(&mut State) -> i32,
-    /// Whether results differ from call to call. Where `false`, all calls of all
-    /// instances return the same and the reference need run only once.
+    /// Whether results differ from call to call. If `false`, all calls of all instances return
+    /// the same, and the reference needs to run only once.
     pub varies: bool,
 }
 
-/// What the reference knows of one instance between calls: 12 bytes, so that
-/// hundreds of instances can be checked on a microcontroller.
+/// What the reference knows of one instance between calls. It takes 12 bytes, so a
+/// microcontroller can check hundreds of instances.
 ///
-/// Exact for the first 2^32 - 1 calls of an instance.
+/// It is exact for the first 2^32 - 1 calls of an instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// The instance's own number: what tells it from its neighbours.
+    /// The instance's own number, which distinguishes it from its neighbours.
     pub seed: u32,
     /// Calls so far.
     pub calls: u32,
-    /// What a reference keeps from one call to the next; its own affair.
+    /// What a reference keeps from one call to the next. Only the reference uses it.
     pub carry: u32,
 }
 
@@ -66,7 +68,7 @@ impl State {
         Self { seed, calls: 0, carry: 0 }
     }
 
-    /// What to pass at every call of an `(i32)` export: the seed, bit for bit.
+    /// The argument of every call of an `(i32)` export: the seed, bit for bit.
     #[must_use]
     pub const fn argument(&self) -> i32 {
         self.seed as i32
@@ -80,8 +82,9 @@ macro_rules! wasm {
     };
 }
 
-/// A module that does each load and store at an address of one's choice: no workload, but
-/// what `wramp_bench::sweep` proves the engine's bounds with. 2,048 bytes of memory.
+/// A module that makes each load and store at an address of the caller's choice. It is no
+/// workload. `wramp_bench::sweep` proves the engine's bounds with it. It has 2,048 bytes of
+/// memory.
 pub static SWEEP: &[u8] = wasm!("sweep");
 
 /// The exports of [`SWEEP`] that access memory, `(i32) -> i32`, and the bytes that each reaches.
@@ -111,7 +114,7 @@ pub const ACCESSES: [(&str, u32); 23] = [
     ("f64.store", 8),
 ];
 
-/// Every workload: the six that ask a question of their own, then [`MIXED`].
+/// Every workload: the six that each ask their own question, then [`MIXED`].
 pub static ALL: &[Workload] = &[
     Workload {
         name: "cpu",
@@ -236,10 +239,10 @@ pub static ALL: &[Workload] = &[
     },
 ];
 
-/// The small ones, that a mixed ramp loads side by side and takes turns with.
+/// The small workloads. A mixed ramp loads them side by side and takes turns with them.
 pub const MIXED: [&str; 5] = ["add", "mul", "fib", "checksum", "popcount"];
 
-/// The workload of that name, or `None` where there is none.
+/// The workload with that name, or `None` if there is none.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Workload> {
     ALL.iter().find(|workload| workload.name == name)

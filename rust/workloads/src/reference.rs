@@ -1,22 +1,22 @@
 //! What each guest must return, derived from the header of its text.
 //!
-//! Where mathematics offers another way than the guest's, it is taken: it is
-//! cheaper, and no mistake is made twice. `state` regenerates its samples from
-//! the count of calls; the constant ones are closed forms.
+//! If mathematics offers another way than the guest's, the reference takes it. That is cheaper,
+//! and it does not repeat a mistake. `state` regenerates its samples from the count of calls.
+//! The constant results are closed forms.
 
 use crate::State;
 
 /// FNV's prime for 32 bits.
 const FNV_PRIME: u32 = 0x0100_0193;
 
-/// What is done to the state and the type of every result. Results are bits:
-/// the guest's i32 and our u32 are the same ones.
+/// Updates the state after a call and converts the result. Results are bits: the guest's i32
+/// and this u32 have the same ones.
 fn after_call(state: &mut State, result: u32) -> i32 {
     state.calls = state.calls.wrapping_add(1);
     result as i32
 }
 
-/// FNV-1a over the words 0 .. 10,000. `carry` is the hash as the last call left it.
+/// FNV-1a over the words 0 .. 10,000. `carry` is the hash after the previous call.
 pub(crate) fn cpu(state: &mut State) -> i32 {
     const OFFSET_BASIS: u32 = 0x811c_9dc5;
     let start = if state.calls == 0 { OFFSET_BASIS } else { state.carry };
@@ -25,8 +25,8 @@ pub(crate) fn cpu(state: &mut State) -> i32 {
     after_call(state, hash)
 }
 
-/// Polynomial hash, base 31, of what 100 passes read: in pass p the addresses
-/// 1023 ..= 0, each holding the low byte of address + p.
+/// Polynomial hash, base 31, of what 100 passes read. Pass p reads the addresses 1023 ..= 0,
+/// and each holds the low byte of address + p.
 pub(crate) fn mem(state: &mut State) -> i32 {
     let checksum = (0..100u32)
         .flat_map(|pass| (pass..pass + 1024).rev())
@@ -34,14 +34,14 @@ pub(crate) fn mem(state: &mut State) -> i32 {
     after_call(state, checksum)
 }
 
-/// 3 bursts of as many messages as the ring has slots: a ring that works loses
-/// none and damages none. The guest looks at their contents itself.
+/// 3 bursts of as many messages as the ring has slots. A ring that works loses none and damages
+/// none. The guest itself looks at their contents.
 pub(crate) fn msg(state: &mut State) -> i32 {
     after_call(state, 3 * 64)
 }
 
-/// The key of the pattern that this call leaves, bit 0 set. That the pattern of
-/// the call before was intact is what the guest says by not returning 0.
+/// The key of the pattern that this call leaves, with bit 0 set. The guest returns 0 if the
+/// pattern of the previous call was damaged.
 pub(crate) fn isolation(state: &mut State) -> i32 {
     // 2^32 divided by the golden ratio.
     let spread = state.calls.wrapping_add(1).wrapping_mul(0x9e37_79b9);
@@ -56,16 +56,16 @@ fn murmur3_finalizer(mut hash: u32) -> u32 {
     hash ^ (hash >> 16)
 }
 
-/// Mean and variance by definition, over samples made anew: the guest's running
-/// sums could drift, these cannot.
+/// Mean and variance by definition, over samples made anew. The guest's running sums could
+/// drift, and these cannot.
 pub(crate) fn state(state: &mut State) -> i32 {
     const WINDOW: u32 = 507;
     const BATCH: u32 = 50;
-    // Slots that no sample has reached yet hold zeros, which add nothing to
-    // either sum, so they need no samples here.
+    // Slots that no sample has reached yet hold zeros. They add nothing to either sum, so they
+    // need no samples here.
     let taken = state.calls.saturating_add(1).saturating_mul(BATCH);
     let held = taken.min(WINDOW);
-    // The generator repeats after 2^32 steps, so a wrapped position is as good.
+    // The generator repeats after 2^32 steps, so a wrapped position is just as good.
     let position = state.calls.wrapping_add(1).wrapping_mul(BATCH);
     let mut x = generator_at(position.wrapping_sub(held));
     let (mut sum, mut squares) = (0u32, 0u64);
@@ -79,7 +79,7 @@ pub(crate) fn state(state: &mut State) -> i32 {
     // E[x^2] - E[x]^2 over the common denominator, which the mean's remainder needs.
     let numerator = squares * u64::from(WINDOW) - u64::from(sum) * u64::from(sum);
     let variance = numerator / u64::from(WINDOW * WINDOW);
-    // At most 4095^2 / 4: fits with room to spare.
+    // At most 4095^2 / 4, which fits easily.
     after_call(state, mean.wrapping_mul(FNV_PRIME).wrapping_add(variance as u32))
 }
 
@@ -87,9 +87,9 @@ pub(crate) fn state(state: &mut State) -> i32 {
 const MULTIPLIER: u32 = 1_664_525;
 const INCREMENT: u32 = 1_013_904_223;
 
-/// The generator's state after that many steps from 0, in 32 steps at most:
-/// a step is x -> a x + c, and a step of twice the length is a^2 and (a + 1) c
-/// (F. Brown, "Random Number Generation with Arbitrary Strides", 1994).
+/// The generator's state after that many steps from 0, in at most 32 steps. A step is
+/// x -> a x + c, and a step of twice the length has a^2 and (a + 1) c (F. Brown, "Random Number
+/// Generation with Arbitrary Strides", 1994).
 fn generator_at(mut steps: u32) -> u32 {
     let (mut multiplier, mut increment) = (MULTIPLIER, INCREMENT);
     let mut x = 0u32;
@@ -104,7 +104,7 @@ fn generator_at(mut steps: u32) -> u32 {
     x
 }
 
-/// Round by round, the depths from the round's own outwards.
+/// Goes round by round, over the depths from the round's own outwards.
 pub(crate) fn nest(state: &mut State) -> i32 {
     let hash = (0..40u32)
         .flat_map(|round| round..40)
@@ -117,13 +117,13 @@ pub(crate) fn add(state: &mut State) -> i32 {
     after_call(state, 50_000 / 2 * 50_001)
 }
 
-/// A power, which `wrapping_pow` finds by squaring.
+/// A power. `wrapping_pow` finds it by squaring.
 pub(crate) fn mul(state: &mut State) -> i32 {
     after_call(state, 0x9e37_79b1u32.wrapping_pow(20_000))
 }
 
-/// By doubling: fib(2n) = f (2 g - f) and fib(2n + 1) = f^2 + g^2, where f and g
-/// are fib(n) and fib(n + 1).
+/// Uses doubling: fib(2n) = f (2 g - f) and fib(2n + 1) = f^2 + g^2, where f and g are fib(n)
+/// and fib(n + 1).
 pub(crate) fn fib(state: &mut State) -> i32 {
     const N: u32 = 30;
     let (mut this, mut next) = (0u32, 1u32);
@@ -136,9 +136,11 @@ pub(crate) fn fib(state: &mut State) -> i32 {
     after_call(state, 500 * this)
 }
 
-/// Both Fletcher sums in one pass. Word v, counted as visited from 0, is added to
-/// `low` 100 times, and reaches `high` once for each word from its visit on: T - v
-/// words after the first visit, 1,024 fewer after each later one.
+/// Computes both Fletcher sums in one pass.
+///
+/// Word v, counted as visited from 0, is added to `low` 100 times. It reaches `high` once for
+/// each word from its visit on: T - v words after the first visit, and 1,024 fewer after each
+/// later one.
 pub(crate) fn checksum(state: &mut State) -> i32 {
     const WORDS: u32 = 1024;
     const PASSES: u32 = 100;
@@ -152,8 +154,8 @@ pub(crate) fn checksum(state: &mut State) -> i32 {
     after_call(state, low ^ high)
 }
 
-/// By column: in 0 ..= n, bit b is 1 in the upper half of every full run of
-/// 2^(b + 1) numbers, and in what the last, partial run has above its lower half.
+/// Counts by column. In 0 ..= n, bit b is 1 in the upper half of every full run of 2^(b + 1)
+/// numbers, and in the part of the last, partial run above its lower half.
 pub(crate) fn popcount(state: &mut State) -> i32 {
     const COUNT: u32 = 50_001;
     let ones = (0..=COUNT.ilog2())

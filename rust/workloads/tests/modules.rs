@@ -1,4 +1,4 @@
-//! Reads every module's bytes: what an engine, an old one too, will find there.
+//! Reads every module's bytes: what any engine, even an old one, finds there.
 
 mod common;
 
@@ -18,11 +18,11 @@ struct Parts {
     types: Vec<FuncType>,
     functions: Vec<u32>,
     memories: Vec<MemoryType>,
-    /// With the value of an `i32.const` that a global starts from.
+    /// The globals, with the value of an `i32.const` that a global starts from.
     globals: Vec<(GlobalType, Option<u32>)>,
     exports: Vec<(String, ExternalKind, u32)>,
     imports: usize,
-    /// Custom, data, element, table, start and what came after 1.0.
+    /// Custom, data, element, table and start sections, and those that came after 1.0.
     other_sections: usize,
     /// Globals that code writes.
     written: BTreeSet<u32>,
@@ -100,8 +100,8 @@ impl Parts {
         })
     }
 
-    /// Bytes of linear memory by WAMR's rule (wasm_loader.c, "reset memory info
-    /// to decrease memory usage"); it counts memory.size as growth.
+    /// Bytes of linear memory by WAMR's rule (wasm_loader.c, "reset memory info to decrease
+    /// memory usage"). The rule counts memory.size as growth.
     fn memory_bytes(&self) -> u64 {
         let Some(memory) = self.memories.first() else { return 0 };
         let declared = memory.initial * 65_536;
@@ -118,9 +118,9 @@ impl Parts {
 
 #[test]
 fn modules_are_the_mvp_without_floats() {
-    // No sign extension, no bulk memory, no multi-value, no reference types, not
-    // even a mutable global across the border: any engine takes them, also one that
-    // was built without floating point.
+    // No sign extension, bulk memory, multi-value or reference types, and no mutable global
+    // across the border. Any engine accepts such modules, even one that was built without
+    // floating point.
     let features =
         WasmFeatures::WASM1.difference(WasmFeatures::FLOATS | WasmFeatures::MUTABLE_GLOBAL);
     for workload in ALL {
@@ -189,7 +189,7 @@ fn nothing_writes_what_wamr_takes_for_the_stack_pointer() {
         let Some(heap_base) = parts.exported_constant("__heap_base") else { continue };
         let stack_pointer = parts.stack_pointer(heap_base).unwrap();
         assert_eq!(stack_pointer, 0, "{}", workload.name);
-        // A write below the stack's bound traps under WAMR.
+        // Under WAMR, a write below the stack's bound traps.
         assert!(!parts.written.contains(&0), "{}", workload.name);
     }
 }

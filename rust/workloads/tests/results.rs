@@ -8,10 +8,10 @@ use wramp_workloads::{ALL, State, Workload, find};
 
 const SEEDS: [u32; 6] = [0, 1, 2, 0x7fff, 0x8000_0000, u32::MAX];
 
-/// The seed of the instance that a header's `expects` speaks of.
+/// The seed of the instance that `expects` in a header refers to.
 const HEADER_SEED: u32 = 1;
 
-/// A guest under wasmi beside the reference's state of it.
+/// A guest under wasmi, and the reference's state for it.
 struct Guest {
     workload: &'static Workload,
     store: Store<()>,
@@ -24,7 +24,7 @@ impl Guest {
         Self::of(workload, workload.wasm, seed)
     }
 
-    /// The same with other bytes than the workload's own.
+    /// The same, with other bytes than the workload's own.
     fn of(workload: &'static Workload, wasm: &[u8], seed: u32) -> Self {
         let engine = Engine::new(Config::default().consume_fuel(true));
         let module = Module::new(&engine, wasm).unwrap();
@@ -55,7 +55,7 @@ impl Guest {
         (self.workload.reference)(&mut self.state)
     }
 
-    /// Calls, and says whether the result is the reference's.
+    /// Makes a call. True if the result is the reference's.
     fn call_is_right(&mut self) -> bool {
         self.call() == self.expected()
     }
@@ -78,7 +78,7 @@ fn every_result_agrees_with_wasmi() {
     for workload in ALL {
         let (seeds, calls) = match (workload.parameters, workload.varies) {
             (Parameters::I32, _) => (&SEEDS[..], 100),
-            // `state` wraps its ring within call 11 and then within every tenth.
+            // `state` wraps its ring within call 11 and then within every tenth call.
             (Parameters::None, true) => (&SEEDS[..2], 60),
             (Parameters::None, false) => (&SEEDS[..1], 5),
         };
@@ -162,7 +162,7 @@ fn isolation_sees_a_neighbours_memory() {
     for (here, there) in [(0, 1), (1, 2), (5, 0x7fff)] {
         let (mut guest, mut neighbour) = (isolation(here), isolation(there));
         assert!(guest.call_is_right() && neighbour.call_is_right());
-        // One word of it is enough, and at the same place too.
+        // One word is enough, and it may even be at the same place.
         let mut word = [0; 4];
         neighbour.memory().read(&neighbour.store, 512, &mut word).unwrap();
         guest.memory().write(&mut guest.store, 512, &word).unwrap();
@@ -177,7 +177,7 @@ fn isolation_sees_that_it_is_not_the_instance_it_was_called_as() {
     assert!(guest.call_is_right());
     assert_eq!(guest.call_with(4), 0, "another seed");
 
-    // The same seed, but an instance that was made anew in between.
+    // The same seed, but the instance was made anew in between.
     let mut guest = isolation(3);
     assert!(guest.call_is_right());
     let mut anew = isolation(3);
@@ -187,8 +187,8 @@ fn isolation_sees_that_it_is_not_the_instance_it_was_called_as() {
 #[test]
 fn msg_counts_only_what_arrived_as_it_was_sent() {
     let msg = find("msg").unwrap();
-    // The receiver's copy of the factor, as `i32.const` and signed LEB128: with
-    // one bit changed every message but number 0 looks damaged to it.
+    // The receiver's copy of the factor, as `i32.const` and signed LEB128. With one bit
+    // changed, every message but number 0 looks damaged to the receiver.
     let mut wasm = msg.wasm.to_vec();
     let factor = [0x41, 0xb1, 0xf3, 0xdd];
     let receiver = wasm.windows(4).rposition(|bytes| bytes == factor).unwrap();
@@ -198,9 +198,10 @@ fn msg_counts_only_what_arrived_as_it_was_sent() {
     assert_eq!(guest.call(), 0, "contents do not move on from call to call");
 }
 
-/// Prints what a call costs; `cargo test -- --nocapture cost` shows it. wasmi
-/// charges for loops and, at the first call, for its translation too, so this is
-/// more than the instructions executed: by 7 % for cpu, by 59 % for state.
+/// Prints what a call costs. `cargo test -- --nocapture cost` shows it.
+///
+/// wasmi also charges for loops and, at the first call, for its translation. The figure is
+/// therefore more than the instructions executed: by 7 % for cpu and by 59 % for state.
 #[test]
 fn cost_of_a_call() {
     for workload in ALL {

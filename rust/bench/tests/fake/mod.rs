@@ -1,4 +1,4 @@
-//! A machine and an engine of nothing but Rust, that fail as they are told.
+//! A machine and an engine in plain Rust that fail on command.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -19,72 +19,72 @@ use wramp_core::runtime::{
 };
 use wramp_core::slots::{Crew, Slots, StartError, Work};
 
-/// Arena bytes of a module, an instance and a stack.
+/// Arena bytes of a module, of an instance and of a stack.
 pub(crate) const MODULE: u32 = 1_000;
 pub(crate) const INSTANCE: u32 = 300;
 pub(crate) const STACK: u32 = 200;
 
-/// Ticks a second: nanoseconds.
+/// Ticks per second: the clock counts nanoseconds.
 const HZ: u64 = 1_000_000_000;
-/// Most residents of a pool.
+/// The most residents of a pool.
 pub(crate) const RESIDENTS: usize = 64;
 
-/// How the machine's clock goes.
+/// How the machine's clock runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) enum Clock {
-    /// As it does, but a call takes [`TICKS_EACH`] for each instance that lives, so that a
-    /// promise is broken at the same rung each time.
+    /// In real time, but a call takes [`TICKS_EACH`] for each instance that lives. A promise
+    /// therefore breaks at the same rung each time.
     #[default]
     Real,
-    /// So many times as fast as it does.
+    /// That many times faster than real time.
     Fast(u32),
-    /// It stands still but for calls, of which each takes so many ticks. It begins at `from`,
-    /// and what [`Machine::since`] counts has 32 bits.
+    /// Only calls advance it, by a fixed number of ticks each. It begins at `from`, and what
+    /// [`Machine::since`] counts has 32 bits.
     Calls { from: u64, each: u64 },
 }
 
-/// What is to go wrong.
+/// What goes wrong.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Script {
     /// Loading fails.
     pub(crate) load: Option<ErrorKind>,
-    /// Instantiating number `n` (from 0) fails.
+    /// Instantiation number `n` (from 0) fails.
     pub(crate) instantiate: Option<(u32, ErrorKind)>,
-    /// Creating stack number `n` (from 0) fails.
+    /// Creation of stack number `n` (from 0) fails.
     pub(crate) stack: Option<(u32, ErrorKind)>,
-    /// Call number `n` (from 1) of each instance fails; 0 is every call.
+    /// Call number `n` (from 1) of each instance fails. 0 means every call.
     pub(crate) call: Option<(u32, ErrorKind)>,
-    /// Call number `n` (from 1) of each instance returns something else.
+    /// Call number `n` (from 1) of each instance returns a wrong result.
     pub(crate) lie: Option<u32>,
-    /// Instance number `n` (from 0) returns something else at every call.
+    /// Instance number `n` (from 0) returns a wrong result from every call.
     pub(crate) liar: Option<u32>,
     /// A call that does not return.
     pub(crate) hang: Option<Hang>,
     /// The machine can end a thread wherever it is.
     pub(crate) aborts: bool,
-    /// Bytes that every instance keeps when it goes.
+    /// Bytes that every instance keeps when it is dropped.
     pub(crate) leak: u32,
     /// The machine does not start the thread of this slot.
     pub(crate) start: Option<(usize, StartError)>,
-    /// The machine is interrupted at the start of this slot.
+    /// The machine is interrupted when this slot starts.
     pub(crate) interrupt: Option<usize>,
-    /// The machine tells no CPU time.
+    /// The machine does not report CPU time.
     pub(crate) no_cpu_time: bool,
-    /// Threads that never sleep share one core in slices of that length, and each time the
-    /// controller wakes up, the one that runs is given a new slice.
+    /// Threads that never sleep share one core in slices of that length. Each time the
+    /// controller wakes up, the running thread gets a new slice.
     pub(crate) slice: Option<Duration>,
-    /// How its clock goes.
+    /// How its clock runs.
     pub(crate) clock: Clock,
 }
 
 /// Which calls do not return.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hang {
-    /// Of this instance (from 0), or of all.
+    /// The instance (from 0), or all of them.
     pub(crate) instance: Option<u32>,
     /// The call's number (from 1).
     pub(crate) call: u32,
-    /// The machine is interrupted when it comes to this.
+    /// The machine is interrupted when it reaches this call.
     pub(crate) interrupts: bool,
 }
 
@@ -93,42 +93,42 @@ pub(crate) struct Fake {
     script: Script,
     slots: usize,
     began: Instant,
-    /// What [`Clock::Calls`] has come to.
+    /// The time of [`Clock::Calls`].
     ticks: AtomicU64,
     arena: Mutex<(u32, u32, u32)>,
     size: u32,
     lines: Mutex<Vec<String>>,
     interrupted: AtomicBool,
-    /// Sleeps of the controller in which a slice ended, and one more.
+    /// Sleeps of the controller in which a slice ended, plus one.
     turns: AtomicU32,
     instances: AtomicU32,
     stacks: AtomicU32,
     live: AtomicU32,
     /// Slots whose threads end where they hang.
     ended: Mutex<Vec<usize>>,
-    /// All threads that hang end, for the program does.
+    /// Whether all threads that hang must end, because the program does.
     over: AtomicBool,
 }
 
 thread_local! {
-    /// What the clock says that the last call of this thread took.
+    /// The time on the clock of this thread's last call.
     static TOOK: Cell<u64> = const { Cell::new(1) };
     /// The slot that this thread is on.
     static SLOT: Cell<Option<usize>> = const { Cell::new(None) };
-    /// This thread was aborted: what it owns is not given back.
+    /// Whether this thread was aborted. What it owns is not given back.
     static ABORTED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Ticks of a call for each instance that lives.
 pub(crate) const TICKS_EACH: u64 = 100_000;
 
-/// The end of the program with that status, to be caught by the test.
+/// The end of the program with that status. The test catches it.
 struct GaveUp(u32);
 
-/// What a run came to.
+/// The result of a run.
 pub(crate) struct Ran {
     pub(crate) lines: Vec<String>,
-    /// `None` where the machine gave up.
+    /// `None` if the machine gave up.
     pub(crate) summary: Option<Summary>,
     /// The status that the machine gave up with.
     pub(crate) gave_up: Option<u32>,
@@ -179,7 +179,7 @@ impl Fake {
         }
     }
 
-    /// Does not return, but ends the thread where the machine can or the program does.
+    /// Does not return. It ends the thread if the machine can do so or if the program ends.
     fn hang(&self, hang: Hang) -> ! {
         if hang.interrupts {
             self.interrupted.store(true, SeqCst);
@@ -194,7 +194,7 @@ impl Fake {
         }
     }
 
-    /// Runs with an engine that came to `engine` when it was started.
+    /// Runs with an engine whose start had the result `engine`.
     pub(crate) fn run_with<const METERS: bool, const SHARES: bool>(
         &self,
         config: &Config,
@@ -220,7 +220,7 @@ impl Fake {
     }
 }
 
-/// Bytes of the arena.
+/// Bytes of the arena that are held.
 pub(crate) struct Held<'f> {
     fake: &'f Fake,
     bytes: u32,
@@ -238,7 +238,7 @@ impl Drop for Held<'_> {
     }
 }
 
-/// An instance: its place in the order of instantiation, and its calls.
+/// An instance: its number in the order of instantiation, and its calls.
 pub(crate) struct FakeInstance<'f> {
     held: Held<'f>,
     id: u32,
@@ -255,7 +255,7 @@ impl Drop for FakeInstance<'_> {
     }
 }
 
-/// Returns the number of the call.
+/// A guest that returns the number of the call.
 pub(crate) const GUEST: Guest<'static> = Guest {
     name: "count",
     module: ModuleBytes::Static(b"module"),
@@ -270,7 +270,7 @@ pub(crate) const GUEST: Guest<'static> = Guest {
     },
 };
 
-/// An engine that meters or not, and shares stacks or not.
+/// An engine that meters or not, and that shares stacks or not.
 pub(crate) struct FakeEngine<'f, const METERS: bool, const SHARES: bool>(&'f Fake);
 
 impl<'f, const METERS: bool, const SHARES: bool> Runtime for FakeEngine<'f, METERS, SHARES> {
@@ -386,7 +386,7 @@ impl<'f, const METERS: bool, const SHARES: bool> Runtime for FakeEngine<'f, METE
     }
 }
 
-/// The standard library's mutex.
+/// A mutex of the standard library.
 pub(crate) struct FakeLock<T>(Mutex<T>);
 
 impl<T: Send> Lock<T> for FakeLock<T> {
@@ -436,7 +436,7 @@ impl<W: Work> Crew for Threads<'_, '_, W> {
         }
         assert!(self.running[slot].is_none(), "a slot was started before it was joined");
         let (fake, work) = (self.fake, self.work);
-        // The first to run has the core at once, and every other when a slice ends.
+        // The first thread to run gets the core at once, and every other one when a slice ends.
         let turn = fake.turns.load(SeqCst) + u32::from(slot > 0);
         self.running[slot] = Some(self.scope.spawn(move || {
             SLOT.set(Some(slot));

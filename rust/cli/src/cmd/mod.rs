@@ -3,9 +3,11 @@
 pub mod capture;
 pub mod check;
 pub mod compare;
+pub mod new;
 pub mod plan;
 pub mod plot;
 pub mod run;
 pub mod shrink;
+pub mod size;
 pub mod table;
 pub mod workloads;

@@ -14,17 +14,19 @@ use wramp_bench::{Agreement, Check, EngineKind, Guest};
 use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::Record;
-use wramp_core::runtime::{Error, ModuleBytes, Parameters, Runtime as _};
+use wramp_core::runtime::{Error, ErrorKind, ModuleBytes, Parameters, Runtime as _};
 use wramp_host::Setup;
 use wramp_host::slots::least_stack;
+use wramp_size::{Layout, sizes};
 use wramp_wamr::Engine;
 
 use crate::model::geometry::{Geometry, option};
 use crate::model::log::Log;
 use crate::model::measured::Measured;
-use crate::model::{module, results};
+use crate::model::{guest, module, results};
 use crate::problem::{Outcome, Problem};
 use crate::show::answer::answers;
+use crate::show::number::count;
 use crate::show::record::RecordFormat;
 use crate::show::running::Running;
 
@@ -107,7 +109,13 @@ struct OwnModule {
     wasm: Vec<u8>,
     export: String,
     parameters: Parameters,
+    /// Whether a function of its own runs when it is instantiated.
+    has_start: bool,
 }
+
+/// The largest interpreter stack that the search tries for a module of one's own. A built-in
+/// workload needs less than the presets allow.
+const MOST_FITTED_BYTES: u32 = 65_536;
 
 /// Runs the ramp. The exit status says whether it was right.
 ///
@@ -146,30 +154,57 @@ pub fn execute(args: &RunArgs) -> Outcome {
             .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))?;
     }
 
-    let config = match geometry.budget_bytes {
-        Some(budget) => spend(config, budget, &guests, &interrupted)?,
-        None => config,
+    let larger = module.as_ref().and_then(|_| larger_stack(&config));
+    let has_start = module.as_ref().map(|module| module.has_start);
+    let climb = |config, waits| {
+        let config = match geometry.budget_bytes {
+            Some(budget) => spend(config, budget, &guests, &interrupted)?,
+            None => config,
+        };
+        climb(args, config, &guests, has_start, &interrupted, waits)
     };
-    let shown = Mutex::new(Shown {
-        running: Some(Running::new(args.format, config.slots)),
-        text: String::new(),
-    });
+    let code = match (climb(config, larger.is_some())?, larger) {
+        (Some(code), _) => code,
+        (None, Some(wasm_stack)) => {
+            climb(Config { wasm_stack, ..config }, false)?.unwrap_or_default()
+        }
+        (None, None) => 0,
+    };
+    Ok(ExitCode::from(code))
+}
+
+/// A larger interpreter stack for the search to begin with, where the search may choose. The
+/// arena has to hold it beside an instance.
+fn larger_stack(config: &Config) -> Option<Bytes> {
+    let half = config.arena.0 / 2;
+    let most = half.checked_ilog2().map_or(0, |power| 1 << power).min(MOST_FITTED_BYTES);
+    (config.fit_wasm_stack && most > config.wasm_stack.0).then_some(Bytes(most))
+}
+
+/// Makes the ramps and shows them. Returns the process's status, or nothing where the search for
+/// an interpreter stack found none that is large enough and `waits` is set: then nothing was
+/// shown, and the caller tries again with a larger one.
+fn climb(
+    args: &RunArgs,
+    config: Config,
+    guests: &[Guest<'_>],
+    has_start: Option<bool>,
+    interrupted: &AtomicBool,
+    waits: bool,
+) -> Result<Option<u8>, Problem> {
+    let running = Some(Running::new(args.format, config.slots, has_start));
+    let shown = Mutex::new(Shown { running, text: String::new(), waits });
     let sink = Box::new(|record: &Record<'_>| {
         let mut shown = lock(&shown);
-        let line = record.to_string();
-        if let Some(running) = &mut shown.running {
-            running.record(record, &line);
-            // Nobody gets the rest of the records, so the run may end here.
-            if running.has_failed() {
-                interrupted.store(true, Relaxed);
-            }
+        shown.record(record);
+        // Nobody gets the rest of the records, so the run may end here.
+        if shown.running.as_ref().is_some_and(Running::has_failed) {
+            interrupted.store(true, Relaxed);
         }
-        shown.text.push_str(&line);
-        shown.text.push('\n');
     });
     // A guest does not return. All records are there, so only the process is left to end.
     let gave_up = |status| {
-        let code = match lock(&shown).conclude(args, status, &interrupted) {
+        let code = match lock(&shown).conclude(args, status, interrupted) {
             Ok(code) => code,
             Err(problem) => {
                 eprintln!("wramp: {problem}");
@@ -178,11 +213,27 @@ pub fn execute(args: &RunArgs) -> Outcome {
         };
         std::process::exit(i32::from(code))
     };
-    let setup = Setup { config, sink, interrupted: &interrupted, gave_up: &gave_up };
+    let setup = Setup { config, sink, interrupted, gave_up: &gave_up };
     let summary =
-        wramp_host::run::<Wamr>(setup, &guests).map_err(|error| Problem::new(error.to_string()))?;
-    let code = lock(&shown).conclude(args, summary.exit(), &interrupted)?;
-    Ok(ExitCode::from(code))
+        wramp_host::run::<Wamr>(setup, guests).map_err(|error| Problem::new(error.to_string()))?;
+    let mut shown = lock(&shown);
+    if shown.waits && lacks_stack(&shown.text) && !interrupted.load(Relaxed) {
+        return Ok(None);
+    }
+    shown.conclude(args, summary.exit(), interrupted).map(Some)
+}
+
+/// Whether the largest interpreter stack that was tried is too small for a first call.
+fn lacks_stack(text: &str) -> bool {
+    text.lines().filter_map(parsed).any(|record| match record {
+        Record::Fault(fault) => fault.error.0 == ErrorKind::WasmStack.as_str(),
+        _ => false,
+    })
+}
+
+/// A record of this run. A line that holds none was not printed by it.
+fn parsed(line: &str) -> Option<Record<'_>> {
+    Record::parse(line).ok()?
 }
 
 /// What of a run was shown so far.
@@ -190,6 +241,8 @@ struct Shown {
     /// Until the run is over.
     running: Option<Running>,
     text: String,
+    /// Whether records are kept back until the search for a stack has found one.
+    waits: bool,
 }
 
 fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
@@ -197,6 +250,30 @@ fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
 }
 
 impl Shown {
+    fn record(&mut self, record: &Record<'_>) {
+        let line = record.to_string();
+        self.text.push_str(&line);
+        self.text.push('\n');
+        match (&mut self.running, self.waits) {
+            (_, true) if matches!(record, Record::Fit(_)) => self.release(),
+            (Some(running), false) => running.record(record, &line),
+            _ => {}
+        }
+    }
+
+    /// Shows what was kept back.
+    fn release(&mut self) {
+        if !std::mem::take(&mut self.waits) {
+            return;
+        }
+        let Some(running) = &mut self.running else { return };
+        for line in self.text.lines() {
+            if let Some(record) = parsed(line) {
+                running.record(&record, line);
+            }
+        }
+    }
+
     /// Saves the run where that was asked for, and answers it. Returns the process's status.
     fn conclude(
         &mut self,
@@ -204,6 +281,7 @@ impl Shown {
         status: u32,
         interrupted: &AtomicBool,
     ) -> Result<u8, Problem> {
+        self.release();
         if args.save {
             let directory = results::save("linux", self.text.as_bytes())?;
             eprintln!("saved: {}", directory.display());
@@ -299,6 +377,11 @@ fn spend(
     let gave_up = |status| std::process::exit(i32::try_from(status).unwrap_or(1));
     let setup = Setup { config: one, sink, interrupted, gave_up: &gave_up };
     wramp_host::run::<Wamr>(setup, first).map_err(|error| Problem::new(error.to_string()))?;
+    if lacks_stack(&text)
+        && let Some(wasm_stack) = larger_stack(&one)
+    {
+        return spend(Config { wasm_stack, ..config }, budget, guests, interrupted);
+    }
     let log = Log::read("budget", text.as_bytes())?;
     let measured = log
         .runs
@@ -337,14 +420,32 @@ fn built_in(args: &RunArgs) -> Result<Vec<Guest<'static>>, Problem> {
         .collect()
 }
 
-/// Reads a module and finds out what its export takes. The engine checks the module.
+/// Reads a module, refuses what cannot run, and finds out what its export takes.
 fn own_module(path: &str, geometry: &Geometry) -> Result<OwnModule, Problem> {
     let export = geometry.export.clone().ok_or_else(|| {
         Problem::new("--module needs --export NAME: the function that each call enters")
     })?;
-    let wasm = module::read(Path::new(path))
-        .map_err(|problem| Problem::new(format!("--module {path}: {problem}")))?;
+    let named = |problem| Problem::new(format!("--module {path}: {problem}"));
+    let wasm = module::read(Path::new(path)).map_err(named)?;
+    guest::check(&wasm, &export).map_err(named)?;
+    remark_on_memory(path, &wasm);
+    let has_start = guest::has_start(&wasm);
     let parameters = module::parameters(&wasm, &export);
     let name = Path::new(path).file_stem().map_or("module".into(), |stem| stem.to_string_lossy());
-    Ok(OwnModule { name: name.into_owned(), wasm, export, parameters })
+    Ok(OwnModule { name: name.into_owned(), wasm, export, parameters, has_start })
+}
+
+/// Says in one line what would save most where linear memory is most of an instance.
+fn remark_on_memory(path: &str, wasm: &[u8]) {
+    let interpreter = Engine::facts().interpreter;
+    let Some(layout) = Layout::of(usize::BITS, interpreter) else { return };
+    // A module that this cannot read is the engine's to refuse.
+    let Ok(report) = sizes(wasm, layout) else { return };
+    if let Some(advice) = report.advice.as_ref().filter(|_| report.is_mostly_memory()) {
+        eprintln!(
+            "{path}: linear memory is {} of the {} bytes of an instance; {advice} (wramp size)",
+            count(report.part("linear-memory")),
+            count(report.instance_bytes())
+        );
+    }
 }

@@ -31,8 +31,8 @@ pub struct Geometry {
     /// Stack of a slot, as a board has it (run: 4096)
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub slot_stack_bytes: Option<u32>,
-    /// Interpreter stack of an instance; `fit`: what its first call needs, and a margin
-    /// (run: 4096)
+    /// Interpreter stack of an instance; `fit`: what its first call needs, and a margin, which for
+    /// a --module may be up to 64K (run: 4096)
     #[arg(long, value_name = "BYTES|fit", value_parser = wasm_stack)]
     pub wasm_stack_bytes: Option<WasmStack>,
     /// Instances added a rung (run: 1)

@@ -3,6 +3,7 @@
 pub mod comparison;
 pub mod file;
 pub mod geometry;
+pub mod guest;
 pub mod image;
 pub mod kept;
 pub mod log;

@@ -39,8 +39,9 @@ pub fn parameters(wasm: &[u8], export: &str) -> Parameters {
     }
 }
 
-/// The signature of an exported function.
-fn signature(wasm: &[u8], export: &str) -> Option<FuncType> {
+/// The signature of an exported function; `None` where it cannot be read, and for one of GC types.
+#[must_use]
+pub fn signature(wasm: &[u8], export: &str) -> Option<FuncType> {
     let (mut types, mut functions, mut found) = (Vec::new(), Vec::new(), None);
     for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
         match payload {

@@ -94,12 +94,19 @@ impl RampLog {
         end.or_else(|| self.steps.last().and_then(|step| step.value("cost_bytes"))).or(predicted)
     }
 
-    /// Time of a call on the first rung: the mean, or in an older log the median.
+    /// Time of a call that has a core to itself, on the first rung: the mean, or in an older log
+    /// the median.
+    ///
+    /// Where that rung has several threads already (a pool, or a step above 1), the mean is of
+    /// calls that shared the core in time slices. Then it is the shortest call.
     #[must_use]
     pub fn call_time(&self) -> Option<CallTime<'_>> {
         let first = self.steps.iter().next()?;
         let of = |key, is_median| Some(CallTime { text: first.value(key)?, is_median });
-        of("latency_mean_us", false).or_else(|| of("latency_p50_us", true))
+        let step = first.get();
+        let shared = step.running.unwrap_or(step.instances) > 1;
+        let shortest = if shared { of("latency_min_us", false) } else { None };
+        shortest.or_else(|| of("latency_mean_us", false)).or_else(|| of("latency_p50_us", true))
     }
 
     /// Parts of an instance, module by module, in their order.
@@ -167,6 +174,12 @@ impl RunLog {
         self.header.as_ref()?.value(key)
     }
 
+    /// Whether a fault says why this workload did not run.
+    #[must_use]
+    pub fn has_fault(&self, workload: &str) -> bool {
+        self.faults.iter().any(|fault| fault.value("workload") == Some(workload))
+    }
+
     /// What is known to be missing from this run, in a sentence; `None` where nothing is.
     #[must_use]
     pub fn losses(&self) -> Option<String> {
@@ -176,11 +189,8 @@ impl RunLog {
             lost.push(format!("{} {records} could not be read", self.unread));
         }
         // A ramp that could not begin has a fault in place of an end.
-        let faulted = |ramp: &RampLog| {
-            let of = |fault: &Kept<FaultKind>| fault.value("workload") == Some(&ramp.workload);
-            self.faults.iter().any(of)
-        };
-        for ramp in self.ramps.iter().filter(|ramp| ramp.end.is_none() && !faulted(ramp)) {
+        let open = |ramp: &&RampLog| ramp.end.is_none() && !self.has_fault(&ramp.workload);
+        for ramp in self.ramps.iter().filter(open) {
             lost.push(format!("the ramp of {} has no end", ramp.name()));
         }
         let ended = self.ramps.iter().filter(|ramp| ramp.end.is_some()).count();

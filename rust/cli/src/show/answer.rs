@@ -43,6 +43,10 @@ fn answer(run: &RunLog, ramp: &RampLog) -> String {
                 promise.map_or(String::new(), |us| format!(" of {} us", count(us.0 / 1000)));
             format!("{fit}; with one rung more the p99 breaks the promise{promise}.")
         }
+        // The fault, which was shown before, says why.
+        Limit::Error if end.peak == 0 && run.has_fault(&ramp.workload) => {
+            format!("{fit}: it cannot run.")
+        }
         Limit::Error => {
             let why = end.message.map_or(String::new(), |text| format!(": {}", text.readable()));
             format!("{fit}; an error stops the ramp{why}.")

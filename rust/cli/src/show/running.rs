@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Part, Record, Run, Step};
+use wramp_core::report::{Fault, Part, Record, Run, Step};
+use wramp_core::runtime::ErrorKind;
 
 use crate::problem::Problem;
 use crate::show::log_tables::{engine, places};
@@ -25,13 +26,17 @@ pub struct Running {
     set: (u32, Option<Bytes>),
     parts: Vec<(String, Vec<String>, u32)>,
     ends: Vec<String>,
+    /// Whether any ramp made a call. If none did there is no table of ends.
+    has_run: bool,
+    /// Of a user's module: whether it has a start function.
+    has_start: Option<bool>,
     failed: Option<Problem>,
 }
 
 impl Running {
-    /// A run that has not begun.
+    /// A run that has not begun. Of a user's module it is told whether it has a start function.
     #[must_use]
-    pub fn new(format: RecordFormat, slots: u32) -> Self {
+    pub fn new(format: RecordFormat, slots: u32, has_start: Option<bool>) -> Self {
         let bar = ProgressBar::new(u64::from(slots));
         // The bar goes to stderr, and only where a person sees it.
         bar.set_draw_target(if io::stderr().is_terminal() {
@@ -54,6 +59,8 @@ impl Running {
             set: (0, None),
             parts: Vec::new(),
             ends: Vec::new(),
+            has_run: false,
+            has_start,
             failed: None,
         }
     }
@@ -171,9 +178,11 @@ impl Running {
                     end.leaked_bytes.map_or("-".into(), count),
                 );
                 let fairness = end.fairness.map_or("-".into(), |fairness| fairness.to_string());
-                if let Some(message) = end.message {
+                // An error is in the answer, or in the fault that follows.
+                if let Some(message) = end.message.filter(|_| end.limit != Limit::Error) {
                     self.print(&format!("  stopped by: {}", message.readable()));
                 }
+                self.has_run |= end.peak > 0 || end.calls > 0;
                 self.ends.push(format!("{row} {fairness:>8}"));
             }
             Record::Instance(instance) if instance.errors > 0 => self.print(&format!(
@@ -184,14 +193,29 @@ impl Running {
                 instance.message.map_or("-".into(), |message| message.readable().to_string())
             )),
             Record::Fault(fault) => self.print(&format!(
-                "  cannot run{}: {}{}",
+                "  cannot run{}: {}{}{}",
                 fault
                     .workload
                     .map_or(String::new(), |workload| format!(" {}", workload.readable())),
                 fault.message.readable(),
+                self.where_it_trapped(fault),
                 fault.knob.map_or(String::new(), |knob| format!(" (change {})", knob.readable()))
             )),
             _ => {}
+        }
+    }
+
+    /// Where a module trapped of which no instance came to its first call.
+    fn where_it_trapped(&self, fault: &Fault<'_>) -> &'static str {
+        let has_start = match self.has_start {
+            Some(has_start) if fault.error.0 == ErrorKind::Trap.as_str() => has_start,
+            _ => return "",
+        };
+        // The engine has the same words for a start function and for a segment.
+        match (has_start, fault.message.readable().to_string().starts_with("out of bounds")) {
+            (true, false) => ", in its start function",
+            (true, true) => ", in its start function or a segment of data",
+            (false, _) => ", in a segment of data or elements",
         }
     }
 
@@ -278,7 +302,7 @@ impl Running {
     /// Where stdout took no more.
     pub fn finish(mut self, answers: &[String]) -> Result<(), Problem> {
         self.bar.finish_and_clear();
-        if self.format == RecordFormat::Table && !self.ends.is_empty() {
+        if self.format == RecordFormat::Table && self.has_run {
             self.print(&format!(
                 "\n{:<10} {:>6} {:>11} {:>9}  {:>6} {:>9} {:>6} {:>6} {:>8}",
                 "workload",

@@ -1,4 +1,4 @@
-//! A run on this machine, its lines kept and every one of them read back.
+//! A run on this machine that keeps its lines and reads each of them back.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::sync::atomic::AtomicBool;
@@ -13,7 +13,7 @@ use wramp_core::runtime::{Error, ErrorKind, ModuleBytes, Parameters};
 use wramp_host::Setup;
 use wramp_wamr::Engine;
 
-/// WAMR, for a run.
+/// The engine kind that runs WAMR.
 pub(crate) struct Wamr;
 
 impl EngineKind for Wamr {
@@ -24,19 +24,19 @@ impl EngineKind for Wamr {
     }
 }
 
-/// For a run whose guests all return.
+/// For a run in which every guest returns.
 pub(crate) fn never_gives_up(status: u32) -> std::convert::Infallible {
     eprintln!("the run gave up with {status}");
     std::process::abort()
 }
 
-/// The published geometry at a pace for tests.
+/// The published geometry, at a pace for tests.
 pub(crate) const QUICK: Config =
     Config { settle_ms: 0, dwell_ms: 10, pause_ms: 1, ..Config::PUBLISHED };
 
 static TURN: Mutex<()> = Mutex::new(());
 
-/// One at a time: a process has one WAMR.
+/// Tests take turns, because a process has one WAMR.
 pub(crate) fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -46,7 +46,7 @@ pub(crate) fn built_in(names: &[&str]) -> Vec<Guest<'static>> {
     names.iter().map(|name| wramp_workloads::find(name).unwrap().into()).collect()
 }
 
-/// A module from its text, for ever.
+/// Makes a module from its text. It lives for ever.
 pub(crate) fn wasm(text: &str) -> &'static [u8] {
     wat::parse_str(text).unwrap().leak()
 }
@@ -62,7 +62,7 @@ pub(crate) fn guest<'a>(wasm: &'a [u8], check: wramp_bench::Check<'a>) -> Guest<
     }
 }
 
-/// What a run printed and came to.
+/// What a run printed, and its result.
 pub(crate) struct Log {
     pub(crate) lines: Vec<String>,
     pub(crate) summary: Summary,
@@ -73,7 +73,7 @@ pub(crate) fn run(config: Config, guests: &[Guest<'_>]) -> Log {
     run_with(config, guests, &AtomicBool::new(false), |_| ())
 }
 
-/// The same; `heard` is told each line as it comes, on the thread that printed it.
+/// Does the same. `heard` gets each line as it comes, on the thread that printed it.
 pub(crate) fn run_with(
     config: Config,
     guests: &[Guest<'_>],
@@ -98,7 +98,7 @@ pub(crate) fn run_with(
     log
 }
 
-/// A line as a record; and the record as the same line.
+/// Reads a line as a record. The record must write the same line.
 fn read(line: &str) -> Record<'_> {
     let record = Record::parse(line)
         .unwrap_or_else(|why| panic!("{why}: {line}"))
@@ -128,7 +128,7 @@ impl Log {
         self.lines.iter().map(|line| read(line)).collect()
     }
 
-    /// The only end.
+    /// The only `end` record.
     #[track_caller]
     pub(crate) fn end(&self) -> End<'_> {
         let ends = self.ends();
@@ -136,7 +136,7 @@ impl Log {
         ends[0]
     }
 
-    /// What holds of every run, whatever its input.
+    /// Checks what holds for every run, whatever its input.
     fn check(&self) {
         let records = self.records();
         assert!(matches!(records.first(), Some(Record::Run(_))), "{self}");
@@ -172,7 +172,7 @@ impl Log {
             assert!(instance.calls > 0, "{instance:?}");
             assert_eq!(instance.result.0, if instance.errors == 0 { "ok" } else { "bad" });
             if instance.slot.is_none() {
-                continue; // A resident has no thread to measure these on.
+                continue; // A resident has no thread on which to measure these.
             }
             assert!(instance.latency_p50_us.is_some_and(|nanos| nanos.0 > 0), "{instance:?}");
             assert!(instance.latency_p99_us >= instance.latency_p50_us, "{instance:?}");
@@ -184,7 +184,7 @@ impl Log {
         }
     }
 
-    /// Nothing ran: the only fault, and the status that says so.
+    /// Nothing ran. Returns the only fault, and checks the status.
     #[track_caller]
     pub(crate) fn refused(&self, kind: ErrorKind, knob: &str, words: &str) {
         let faults = self.faults();
@@ -197,7 +197,7 @@ impl Log {
         assert!(self.instances().is_empty(), "{self}");
     }
 
-    /// Every instance ran and was right.
+    /// Checks that every instance ran and was right.
     #[track_caller]
     pub(crate) fn right(&self) {
         assert_eq!(self.summary.exit(), 0, "{self}");

@@ -1,9 +1,10 @@
 //! An arena for tests: small, exact, and suspicious.
 //!
-//! A maintained allocator gives blocks of a static region. Before each block stands a
-//! header with its size and behind it a canary, both checked when the block is freed and
-//! whenever a test asks. The region is filled with a pattern first, so that nobody relies
-//! on zeros. Tests take turns: there is one WAMR in a process, and one such arena.
+//! A maintained allocator gives out blocks of a static region. Each block has a header with its
+//! size before it and a canary behind it. Both are checked when the block is freed and whenever
+//! a test asks. The region is first filled with a pattern, so nobody can rely on zeros.
+//!
+//! Tests take turns, because a process has one WAMR and one such arena.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::alloc::Layout;
@@ -16,9 +17,9 @@ use linked_list_allocator::Heap;
 use wramp_arena::{Arena, ArenaStats, RawHeap, Script};
 use wramp_core::measure::Bytes;
 
-/// The most that a test can ask for.
+/// The most bytes that a test can ask for.
 pub(crate) const REGION_BYTES: usize = 1 << 20;
-/// Enough for every test that is not about a small arena.
+/// Enough for every test that does not concern a small arena.
 pub(crate) const ROOMY: usize = REGION_BYTES;
 
 const HEADER: usize = 8;
@@ -27,13 +28,13 @@ const FILL: u8 = 0xa5;
 
 #[repr(align(16))]
 struct Region(UnsafeCell<[u8; REGION_BYTES]>);
-// SAFETY: reached through `STATE` only, a mutex, but for the blocks handed out.
+// SAFETY: only `STATE`, a mutex, reaches it, except for the blocks handed out.
 unsafe impl Sync for Region {}
 static REGION: Region = Region(UnsafeCell::new([0; REGION_BYTES]));
 
 struct State {
     heap: Heap,
-    /// Address of each live block, and its size.
+    /// Address and size of each live block.
     live: BTreeMap<usize, usize>,
     failures: u32,
 }
@@ -42,7 +43,7 @@ static STATE: Mutex<State> =
     Mutex::new(State { heap: Heap::empty(), live: BTreeMap::new(), failures: 0 });
 static TURN: Mutex<()> = Mutex::new(());
 
-/// The arena. All values of this are the same one.
+/// The arena. All values of this type stand for the same one.
 pub(crate) struct TestArena;
 
 fn state() -> MutexGuard<'static, State> {
@@ -91,10 +92,10 @@ impl State {
     }
 }
 
-// SAFETY: 1. the allocator's blocks do not overlap and are aligned to 8, the header's
-// size, from a region aligned to 16. 2. The region is static. 3. All of it is under a mutex.
-// 4. A failed check does panic, and then the C functions around it abort: a test has failed.
-// 5. Nothing here knows WAMR.
+// SAFETY: 1. the allocator's blocks do not overlap. They are aligned to 8, the header's size,
+// and come from a region aligned to 16. 2. The region is static. 3. All of it is under a mutex.
+// 4. A failed check does panic, and then the C functions around it abort: a test has failed. 5.
+// Nothing here knows WAMR.
 unsafe impl Arena for TestArena {
     fn allocate(&self, bytes: u32) -> Option<NonNull<u8>> {
         NonNull::new(state().malloc(bytes.max(1) as usize))
@@ -104,7 +105,7 @@ unsafe impl Arena for TestArena {
         let mut state = state();
         let old = state.live[&block.addr().get()];
         let new = NonNull::new(state.malloc(bytes.max(1) as usize))?;
-        // SAFETY: two live blocks, the smaller size of the two.
+        // SAFETY: these are two live blocks, and the size is the smaller of the two.
         unsafe { block.copy_to_nonoverlapping(new, old.min(bytes as usize)) };
         state.free(block.as_ptr());
         Some(new)
@@ -134,7 +135,7 @@ unsafe impl Arena for TestArena {
     }
 }
 
-// SAFETY: 1 and 2 as above; with its canary a block has room for a pointer. 3. Nothing here
+// SAFETY: 1 and 2 as above. With its canary, a block has room for a pointer. 3. Nothing here
 // panics.
 unsafe impl RawHeap for State {
     fn take(&mut self, bytes: u32) -> Option<NonNull<u8>> {
@@ -157,7 +158,7 @@ unsafe impl RawHeap for State {
     }
 }
 
-/// Bytes in use, headers and canaries included.
+/// Bytes in use, including headers and canaries.
 pub(crate) fn used() -> usize {
     state().heap.used()
 }
@@ -167,7 +168,7 @@ pub(crate) fn live() -> BTreeMap<usize, usize> {
     state().live.clone()
 }
 
-/// How often there was no block.
+/// How often no block was available.
 pub(crate) fn failures() -> u32 {
     state().failures
 }
@@ -185,7 +186,7 @@ pub(crate) fn read(block: usize) -> std::vec::Vec<u8> {
     let state = state();
     let size = state.live[&block];
     let start = ptr::with_exposed_provenance::<u8>(block);
-    // SAFETY: live, and no guest runs while a test is here.
+    // SAFETY: the block is live, and no guest runs while a test is here.
     unsafe { std::slice::from_raw_parts(start, size) }.to_vec()
 }
 
@@ -193,11 +194,11 @@ pub(crate) fn read(block: usize) -> std::vec::Vec<u8> {
 pub(crate) fn fill(block: usize, byte: u8) {
     let state = state();
     let size = state.live[&block];
-    // SAFETY: live, and no guest runs while a test is here.
+    // SAFETY: the block is live, and no guest runs while a test is here.
     unsafe { ptr::with_exposed_provenance_mut::<u8>(block).write_bytes(byte, size) };
 }
 
-/// Runs a test on an empty arena of that size, and sees that it is empty after.
+/// Runs a test on an empty arena of that size, and checks that it is empty afterwards.
 pub(crate) fn with<R>(bytes: usize, test: impl FnOnce() -> R) -> R {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     {
@@ -207,7 +208,7 @@ pub(crate) fn with<R>(bytes: usize, test: impl FnOnce() -> R) -> R {
         state.live.clear();
         state.failures = 0;
         assert!(bytes <= REGION_BYTES);
-        // SAFETY: the region is static, and nobody holds a block: it is this test's turn.
+        // SAFETY: the region is static. It is this test's turn, so nobody holds a block.
         unsafe {
             region.write_bytes(FILL, bytes);
             state.heap = Heap::empty();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use wramp_workloads::Workload;
 
-/// The repository's root, which a workload's `source` starts from.
+/// The repository's root. A workload's `source` is relative to it.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
