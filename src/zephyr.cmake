@@ -52,6 +52,11 @@ set(WRAMP_FACTS
   WRAMP_WAMR_INTERPRETER=${interpreter}
   WRAMP_WAMR_FIXES=${fixes})
 wramp_switch(copy CONFIG_WRAMP_MODULE_COPY)
+# Events of a start that rust/wamr notes, 8 bytes each: more where a start loads a module too.
+set(events 64)
+if(CONFIG_WRAMP_SCENARIO_PRIVATE)
+  set(events 256)
+endif()
 file(READ ${WAMR_ROOT_DIR}/core/version.h header)
 string(REGEX MATCH "MAJOR ([0-9]+).*MINOR ([0-9]+).*PATCH ([0-9]+)" _ "${header}")
 # Whether WAMR has the fix that LOADER_FIX in rust/wamr-sys/build/source.rs explains.
@@ -69,6 +74,7 @@ endif()
 list(APPEND WRAMP_FACTS
   WRAMP_WAMR_INTERPRETER_OPT=${level}
   WRAMP_MODULE_COPY=${copy}
+  WRAMP_TRACE_EVENTS=${events}
   WRAMP_WAMR_METERING=${WAMR_BUILD_INSTRUCTION_METERING}
   WRAMP_WAMR_CONST_OVERFLOW=${overflow}
   WRAMP_WAMR_VERSION=${CMAKE_MATCH_1}.${CMAKE_MATCH_2}.${CMAKE_MATCH_3}

@@ -11,6 +11,11 @@ fn main() {
     };
     let fast = fact("INTERPRETER") == "fast";
 
+    // A firmware's build says how many events its scenarios need. A host has memory for more.
+    println!("cargo::rerun-if-env-changed=WRAMP_TRACE_EVENTS");
+    let events = env::var("WRAMP_TRACE_EVENTS").unwrap_or_else(|_| "256".to_owned());
+    println!("cargo::rustc-env=WRAMP_TRACE_EVENTS={events}");
+
     for (name, on) in [
         ("wamr_metering", fact("WAMR_METERING") == "1"),
         // The fast interpreter makes code of its own from a module, never writes to

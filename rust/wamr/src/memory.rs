@@ -8,8 +8,12 @@ use wramp_arena::{Arena, ArenaStats, Script, Watched};
 use wramp_wamr_sys as sys;
 
 /// Events of an instance's start that the trace holds, 8 bytes each on 32 bits. A start has
-/// about ten. The largest one seen, of five modules side by side, has 51.
-const EVENTS: usize = 64;
+/// about ten, five modules side by side have 51, and a start that loads a module of its own has
+/// up to some hundred. The build says how many.
+const EVENTS: usize = match usize::from_str_radix(env!("WRAMP_TRACE_EVENTS"), 10) {
+    Ok(events) => events,
+    Err(_) => panic!("WRAMP_TRACE_EVENTS is not a number"),
+};
 
 /// The arena of the one engine, and the trace of its use.
 pub(crate) static MEMORY: Watched<Current, EVENTS> = Watched::new(Current::none());
