@@ -354,10 +354,10 @@ fn representative(latency: u64) -> u64 {
 /// Recomputes both tables. Every bucket begins and ends where 18 buckets per doubling put it,
 /// and its geometric middle represents it.
 #[test]
+#[cfg_attr(miri, ignore = "Miri varies the last bits of powers, which decide how a middle rounds")]
 fn buckets_are_eighteen_to_a_doubling() {
     assert_eq!(ALL_BUCKETS, OCTAVES as usize * BUCKETS_PER_OCTAVE);
-    let octaves = if cfg!(miri) { 14..17 } else { 0..OCTAVES as i32 };
-    for octave in octaves {
+    for octave in 0..OCTAVES as i32 {
         for within in 0..BUCKETS_PER_OCTAVE {
             let exponent = |part: f64| 15.0 + (within as f64 + part) / BUCKETS_PER_OCTAVE as f64;
             let (bound, next) = (power(exponent(0.0)), power(exponent(1.0)));
