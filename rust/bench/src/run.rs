@@ -308,8 +308,13 @@ fn explain_stuck<M: Machine>(
 ) {
     let id = climbed.stuck.unwrap_or_default();
     let knob = if meters { Knob::Budget } else { Knob::Stuck };
-    let most = config.stuck_ms.unwrap_or_default();
     let stuck = ErrorKind::Stuck;
+    // Without a limit a wait ends only after an interrupt, so there is no time to name.
+    let Some(most) = config.stuck_ms.filter(|_| !machine.interrupted()) else {
+        let message =
+            format_args!("a call of instance {id} had not returned when the run was asked to end");
+        return fault(machine, Some(name), stuck, Some(knob), message);
+    };
     if meters {
         let message = format_args!(
             "a call of instance {id} has not returned for more than {most} ms: lower the budget"

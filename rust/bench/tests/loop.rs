@@ -752,6 +752,9 @@ fn an_interrupt_ends_the_wait_for_a_call_that_does_not_return() {
             assert!(began.elapsed() < Duration::from_secs(2), "40 s by the clock: {log}");
             let end = log.end();
             assert_eq!((end.limit, end.error.unwrap().0), (Limit::Error, "stuck"), "{log}");
+            // It did not wait for as long as the knob says, so it names no such time.
+            let message = log.faults()[0].message.readable().to_string();
+            assert!(!message.contains(" ms"), "{message}");
             assert_eq!(log.summary.exit(), 2, "{log}");
         }
     }
