@@ -5,6 +5,8 @@ use core::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Orderi
 use wramp_core::runtime::{Error, ModuleBytes, Parameters};
 use wramp_workloads::{State, Workload};
 
+use crate::lineup::Count;
+
 /// A module, the export to call, and the way to judge its results.
 #[derive(Clone, Copy)]
 pub struct Guest<'a> {
@@ -18,6 +20,8 @@ pub struct Guest<'a> {
     pub parameters: Parameters,
     /// How to judge its results.
     pub check: Check<'a>,
+    /// How many instances of it a mix has. The other scenarios start as many as fit.
+    pub count: Count,
 }
 
 /// How to judge a result.
@@ -42,6 +46,7 @@ impl From<&'static Workload> for Guest<'_> {
             export: workload.export,
             parameters: workload.parameters,
             check: Check::Reference { next: workload.reference, varies: workload.varies },
+            count: Count::Most,
         }
     }
 }

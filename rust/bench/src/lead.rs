@@ -19,7 +19,7 @@ use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 use crate::run::Summary;
 
 /// The most modules side by side.
-pub const MAX_MODULES: usize = 5;
+pub const MAX_MODULES: usize = 8;
 
 /// Time until a waiting controller looks for the first time. It is a compromise: the answer
 /// should come promptly, but looking must not become part of the measured load.
@@ -265,6 +265,9 @@ pub(crate) struct Account {
     /// Whether the newest instance left the bytes outside the largest hole untouched. The next
     /// instance will then do the same.
     spared: bool,
+    /// Instances before those that the prediction is about.
+    fixed: u32,
+    /// Modules that take turns after them.
     modules: usize,
     slots: u32,
     demands: heapless::Vec<Demand, MAX_MODULES>,
@@ -275,12 +278,15 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn open<M: Machine>(machine: &M, modules: usize, slots: u32) -> Self {
+    /// Opens the account of a ramp of at most `slots` instances. After the first `fixed`
+    /// instances, the modules take turns.
+    pub(crate) fn open<M: Machine>(machine: &M, fixed: u32, modules: usize, slots: u32) -> Self {
         let before = machine.arena();
         Self {
             lowest: before.low_water,
             before,
             spared: false,
+            fixed,
             modules,
             slots,
             demands: heapless::Vec::new(),
@@ -321,7 +327,7 @@ impl Account {
             return;
         }
         let free = scene.machine.arena().free;
-        let running = u32::try_from(self.modules).unwrap_or(u32::MAX);
+        let running = self.fixed.saturating_add(u32::try_from(self.modules).unwrap_or(u32::MAX));
         let outcome = match runtime.how_many_more(self.modules, self.slots.saturating_sub(running))
         {
             Some(more) => {
@@ -354,7 +360,8 @@ impl Account {
         } else {
             arena.free
         };
-        predict_set(usable, &self.demands, self.slots)
+        let outcome = predict_set(usable, &self.demands, self.slots.saturating_sub(self.fixed));
+        Outcome { peak: outcome.peak.saturating_add(self.fixed), ..outcome }
     }
 
     fn lowest(&mut self, arena: &ArenaStats) -> Bytes {

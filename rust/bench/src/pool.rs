@@ -221,7 +221,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         let mut lead = Lead {
             pool: self,
             crew,
-            account: Account::open(machine, 1, self.most),
+            account: Account::open(machine, 0, 1, self.most),
             started: 0,
             own: None,
             failure: None,

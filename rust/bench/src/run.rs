@@ -15,6 +15,7 @@ use wramp_core::slots::Slots;
 use crate::fit::Trial;
 use crate::guest::{Check, Guest};
 use crate::lead::{Climbed, MAX_MODULES, Scale, Scene};
+use crate::lineup::Lineup;
 use crate::pool::{Place, Pool};
 use crate::seat::Seat;
 use crate::threads::{Left, Modules, ThreadRamp};
@@ -277,7 +278,7 @@ fn may_begin<M: Machine, R: Runtime>(
         let message = format_args!("{workers} workers need as many slots, there are {slots}");
         return no(Knob::Workers, message);
     }
-    if matches!(config.scenario, Scenario::Mixed | Scenario::Private) {
+    if matches!(config.scenario, Scenario::Mixed | Scenario::Private | Scenario::Mix) {
         let scenario = config.scenario.as_str();
         return no(Knob::Mode, format_args!("a pool shares one module, {scenario} has more"));
     }
@@ -380,6 +381,9 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             Scenario::Mixed => {
                 let step = config.step.saturating_mul(u32::try_from(guests.len()).unwrap_or(1));
                 self.ramp(&Config { step, ..*config }, "mixed", guests);
+            }
+            Scenario::Mix => {
+                self.ramp(config, "mix", guests);
             }
             Scenario::Pinned => {
                 for guest in guests {
@@ -506,7 +510,16 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             if private { Modules::Private } else { Modules::Shared(&modules[..guests.len()]) };
         let (scale, left) = (Scale::of_calls(), M::Lock::new(Left::default()));
         let seats = self.memory.seats;
-        let ramp = ThreadRamp { scene, runtime, guests, modules, seats, scale, left };
+        let ramp = ThreadRamp {
+            scene,
+            runtime,
+            guests,
+            lineup: Lineup::new(guests),
+            modules,
+            seats,
+            scale,
+            left,
+        };
         Ok(ramp.climb(self.slots))
     }
 

@@ -1,9 +1,10 @@
 //! One ramp with a thread per instance, on its own slot and interpreter stack.
 
+use wramp_core::config::Scenario;
 use wramp_core::machine::{Lock, Machine};
 use wramp_core::measure::{Bytes, Micros, Nanos, Spread as _, Tally, fairness};
 use wramp_core::ramp::{Event, Failure, Limit};
-use wramp_core::report::{Instance, Text, Word};
+use wramp_core::report::{Instance, Member, Text, Word};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 use wramp_core::slots::{Crew, Slots, StartError, Work};
 
@@ -12,12 +13,13 @@ use crate::lead::{
     Account, Climbed, Dwell, Figures, Herd, MAX_MODULES, Scale, Scene, Window, drive, report,
     report_parts, stuck_error,
 };
+use crate::lineup::{Count, Lineup};
 use crate::run::give_up;
 use crate::seat::{Phase, Seat};
 
 /// The modules of a ramp.
 pub(crate) enum Modules<'s, M> {
-    /// Loaded once and shared by all instances. Instance `n` runs module `n` mod their number.
+    /// Loaded once and shared by all instances, in the order of the guests.
     Shared(&'s [Option<M>]),
     /// Each instance loads its own copy.
     Private,
@@ -29,6 +31,8 @@ pub(crate) struct ThreadRamp<'s, 'm, M: Machine, R: Runtime + 'm> {
     pub(crate) runtime: &'s R,
     /// The guests to ramp.
     pub(crate) guests: &'s [Guest<'s>],
+    /// Which of them each instance is of.
+    pub(crate) lineup: Lineup<'s>,
     /// The loaded modules of `guests`, in the same order.
     pub(crate) modules: Modules<'s, R::Module<'m>>,
     /// One per slot.
@@ -61,16 +65,25 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
             let mut lead = Lead {
                 ramp: self,
                 crew,
-                account: Account::open(self.scene.machine, self.guests.len(), most),
+                account: Account::open(
+                    self.scene.machine,
+                    self.fixed(),
+                    self.guests_in_turns(),
+                    most,
+                ),
                 alive: 0,
                 failure: None,
                 stuck: None,
                 lost: false,
+                costs: [None; MAX_MODULES],
                 dwell: Dwell::begin(self.scene.machine),
                 window: Window::new(),
             };
             let outcome = drive(&self.scene, most, &mut lead);
             let (calls, errors, over_budget) = lead.report_instances();
+            if M::MIXES && self.scene.config.scenario == Scenario::Mix {
+                lead.report_members();
+            }
             let running = lead.running();
             let climbed = Climbed {
                 outcome,
@@ -93,26 +106,57 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         })
     }
 
-    /// The available slots, in whole sets, because a mixed ramp must compare like with like.
+    /// The available slots. The scenario `mixed` takes whole sets of them, because it compares
+    /// like with like. A mix takes as many as it asks for.
     fn slots(&self, there: usize) -> u32 {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let slots = self.scene.config.slots.min(count(there.min(self.seats.len())));
+        if M::MIXES && self.scene.config.scenario == Scenario::Mix {
+            return self.lineup.end().map_or(slots, |end| end.min(slots));
+        }
         let set = count(self.guests.len()).max(1);
         if slots >= set { slots - slots % set } else { slots }
     }
 
-    fn guest(&self, id: usize) -> &Guest<'s> {
-        &self.guests[id % self.guests.len()]
+    /// The instances that come before those whose guests take turns.
+    fn fixed(&self) -> u32 {
+        if M::MIXES { self.lineup.fixed() } else { 0 }
+    }
+
+    /// How many guests take turns.
+    fn guests_in_turns(&self) -> usize {
+        if M::MIXES { self.lineup.open() } else { self.guests.len() }
+    }
+
+    /// The index of the guest of the instance in that slot.
+    fn guest_of(&self, slot: usize) -> usize {
+        match u32::try_from(slot) {
+            Ok(id) if M::MIXES => self.lineup.guest(id),
+            _ => slot % self.guests.len().max(1),
+        }
+    }
+
+    /// Whether the instance in that slot is the first of its guest.
+    fn is_first(&self, slot: usize) -> bool {
+        match u32::try_from(slot) {
+            Ok(id) if M::MIXES => self.lineup.is_first(id),
+            _ => slot < self.guests.len(),
+        }
+    }
+
+    fn guest(&self, slot: usize) -> &Guest<'s> {
+        &self.guests[self.guest_of(slot)]
     }
 
     /// One instance's life on its own thread. Returns when someone asked it to stop.
     fn live(&self, slot: usize) -> Result<(), Error> {
-        if slot < self.guests.len() {
-            self.runtime.note(slot);
+        if self.is_first(slot) {
+            let id = u32::try_from(slot).unwrap_or(u32::MAX);
+            self.runtime.note(if M::MIXES { self.lineup.place(id) } else { slot });
         }
         match self.modules {
             Modules::Shared(modules) => {
-                let module = modules.get(slot % modules.len().max(1)).and_then(Option::as_ref);
+                let module = modules.get(self.guest_of(slot)).and_then(Option::as_ref);
                 match module {
                     Some(module) => self.inhabit(slot, module),
                     None => not_loaded(),
@@ -150,7 +194,7 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
 
     /// The size of the interpreter stack of the instance in that slot.
     fn stack(&self, slot: usize) -> Bytes {
-        self.scene.stacks[slot % self.guests.len().clamp(1, MAX_MODULES)]
+        self.scene.stacks[self.guest_of(slot) % MAX_MODULES]
     }
 
     /// The life of an instance of a loaded module.
@@ -160,7 +204,7 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         let mut instance =
             self.runtime.instantiate(module, guest.export, guest.parameters, size)?;
         let mut stack = self.runtime.stack(module, &instance, size)?;
-        if slot < self.guests.len() {
+        if self.is_first(slot) {
             self.leave_parts(&instance, &stack, size);
         }
         let budget = self.scene.config.budget;
@@ -177,6 +221,8 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         let seat = &self.seats[slot];
         let guest = self.guest(slot);
         let id = u32::try_from(slot).unwrap_or(u32::MAX);
+        // The others compare with the first instance of the same guest.
+        let first = if M::MIXES { self.is_first(slot) } else { id == 0 };
         let mut judge = Judge::new(seed_of(id));
         let mut calls = 0_u32;
         while !seat.asked_to_stop() {
@@ -191,7 +237,7 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
                 return Err(*error); // No call can ever succeed in this geometry.
             }
             self.scale.record(&seat.tally, took);
-            if !judge.accepts(&guest.check, id == 0, calls, &result) {
+            if !judge.accepts(&guest.check, first, calls, &result) {
                 seat.tally.error();
                 self.leave_error(slot, &result);
             }
@@ -252,6 +298,8 @@ struct Lead<'c, 's, 'm, M: Machine, R: Runtime> {
     stuck: Option<u32>,
     /// Whether a thread cannot be ended.
     lost: bool,
+    /// What the first instance of each guest took of the arena.
+    costs: [Option<Bytes>; MAX_MODULES],
     dwell: Dwell,
     window: Window<M::Tally>,
 }
@@ -270,6 +318,41 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
 
     fn tallies(&self) -> impl Iterator<Item = &'s M::Tally> + Clone + use<'s, M, R> {
         self.running().iter().map(|seat| &seat.tally)
+    }
+
+    /// Reports what each module of a mix came to.
+    #[inline(never)]
+    fn report_members(&self) {
+        let ramp = self.ramp;
+        let scene = &ramp.scene;
+        for (index, guest) in ramp.guests.iter().enumerate() {
+            let of_guest = || {
+                let seats = self.started().iter().enumerate();
+                seats.filter(|&(slot, _)| ramp.guest_of(slot) == index).map(|(_, seat)| seat)
+            };
+            let mut spread = <M::Tally as Tally>::Spread::new();
+            of_guest().for_each(|seat| spread.add(&seat.tally));
+            let latency = ramp.scale.latency::<M::Tally>(&spread);
+            let times = scene.times(latency.as_ref());
+            let sum = |of: fn(&Seat<M::Tally>) -> u32| of_guest().map(|s| u64::from(of(s))).sum();
+            scene.emit(Member {
+                workload: Word(scene.name),
+                module: Word(guest.name),
+                asked: match guest.count {
+                    Count::Most => None,
+                    Count::Exactly(count) => Some(count),
+                },
+                instances: u32::try_from(of_guest().count()).unwrap_or(u32::MAX),
+                cost_bytes: self.costs.get(index).copied().flatten(),
+                calls: sum(|seat| seat.tally.calls()),
+                errors: sum(|seat| seat.tally.errors() + u32::from(seat.over().is_none())),
+                latency_mean_us: times.mean,
+                latency_min_us: times.min,
+                latency_p50_us: times.p50,
+                latency_p99_us: times.p99,
+                latency_max_us: times.max,
+            });
+        }
     }
 
     /// Reports each instance's life. Returns the calls, the errors and the calls over budget of
@@ -371,7 +454,13 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
         if let Some(parts) = self.ramp.left.with(|left| left.parts.take()) {
             report_parts(scene, self.ramp.guest(slot).name, &parts, demand.cost);
         }
-        self.account.learn(scene, self.ramp.runtime, demand);
+        if M::MIXES {
+            let cost = self.costs.get_mut(self.ramp.guest_of(slot));
+            cost.map(|cost| cost.get_or_insert(demand.cost));
+        }
+        if id >= self.ramp.fixed() {
+            self.account.learn(scene, self.ramp.runtime, demand);
+        }
         // Fairness concerns the time in which all instances ran together.
         self.running().iter().for_each(Seat::mark_calls);
         Event::Alive

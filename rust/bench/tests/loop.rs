@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use fake::{Clock, Fake, GUEST, Hang, INSTANCE, MODULE, RESIDENTS, STACK, Script, TICKS_EACH};
-use wramp_bench::{Agreement, Check, Guest, Summary};
+use wramp_bench::{Agreement, Check, Count, Guest, MAX_MODULES, Summary};
 use wramp_core::config::{Config, Knob, Mode, Pin, Scenario};
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Done, End, Fault, Instance, Record, Step};
+use wramp_core::report::{Done, End, Fault, Instance, Member, Record, Step};
 use wramp_core::runtime::{Error, ErrorKind};
 use wramp_core::slots::StartError;
 
@@ -46,7 +46,13 @@ macro_rules! kinds {
 }
 
 impl Log {
-    kinds!(steps: Step, instances: Instance, ends: End, faults: Fault);
+    kinds!(
+        steps: Step,
+        instances: Instance,
+        members: Member,
+        ends: End,
+        faults: Fault
+    );
 
     fn records(&self) -> Vec<Record<'_>> {
         self.lines.iter().map(|line| Record::parse(line).unwrap().unwrap()).collect()
@@ -366,9 +372,35 @@ fn a_set_that_does_not_fit_a_slot_each() {
 }
 
 #[test]
+fn a_mix_starts_what_was_asked_for_and_then_what_fits() {
+    let named = |name, count| Guest { name, count, ..GUEST };
+    let guests =
+        [named("a", Count::Exactly(2)), named("b", Count::Most), named("c", Count::Exactly(1))];
+    let config = Config { scenario: Scenario::Mix, slots: 7, ..CONFIG };
+    let log = run_all(config, Script::default(), &guests);
+    assert_eq!((log.end().peak, log.end().predicted_peak), (7, Some(7)), "{log}");
+    let names: Vec<_> = log.instances().iter().map(|instance| instance.workload.0).collect();
+    assert_eq!(names, ["a", "a", "c", "b", "b", "b", "b"], "{log}");
+    let members = log.members();
+    let came: Vec<_> = members.iter().map(|m| (m.module.0, m.asked, m.instances)).collect();
+    assert_eq!(came, [("a", Some(2), 2), ("b", None, 4), ("c", Some(1), 1)], "{log}");
+    assert_eq!(members.iter().map(|m| m.calls).sum::<u64>(), log.end().calls, "{log}");
+    assert!(members.iter().all(|m| m.cost_bytes == Some(Bytes(COST))), "{log}");
+}
+
+#[test]
+fn a_mix_of_numbers_alone_ends_with_the_last_of_them() {
+    let guests = [Guest { count: Count::Exactly(3), ..GUEST }];
+    let config = Config { scenario: Scenario::Mix, slots: 7, ..CONFIG };
+    let log = run_all(config, Script::default(), &guests);
+    assert_eq!((log.end().peak, log.end().predicted_peak), (3, None), "{log}");
+    assert_eq!((log.members()[0].instances, log.summary.exit()), (3, 0), "{log}");
+}
+
+#[test]
 fn more_modules_than_a_ramp_takes() {
     let config = Config { scenario: Scenario::Mixed, ..CONFIG };
-    let log = run_all(config, Script::default(), &[GUEST; 6]);
+    let log = run_all(config, Script::default(), &[GUEST; MAX_MODULES + 1]);
     assert_eq!(log.summary.exit(), 2, "{log}");
     let message = log.faults()[0].message.readable().to_string();
     assert!(message.contains("more modules"), "{log}");

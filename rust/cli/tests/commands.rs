@@ -79,8 +79,42 @@ fn options_that_do_not_go_together_are_refused() {
     refused(&["run", "--module", "a.wat", "--export", "f", "--workload", "cpu"], &["--workload"]);
     refused(&["run", "--scenario", "mixed", "--workload", "cpu"], &["--scenario mixed", "two"]);
     refused(&["run", "--scenario", "pinned", "--pin", "0"], &["--pin"]);
+    refused(&["run", "--mix", "cpu=1", "--scenario", "mixed"], &["--scenario"]);
+    refused(&["run", "--mix", "cpu=1", "--workload", "cpu"], &["--workload"]);
+    refused(&["run", "--mix", "cpu=1", "--mode", "pool"], &["--mode pool", "--mix"]);
+    refused(&["run", "--mix", "cpu=0"], &["=0", "1 or more"]);
+    refused(&["run", "--mix", "cpu=1,cpu=2"], &["both called cpu"]);
+    refused(&["run", "--mix", "cpu=30"], &["30 instances", "--slots is 24"]);
+    refused(&["run", "--mix", "no.wasm=1", "--export", "f"], &["no.wasm"]);
     refused(&["run", "--pin", "left"], &["--pin", "core"]);
     refused(&["run", "--module", "/dev/zero", "--export", "f"], &["/dev/zero", "longer than"]);
+}
+
+/// Three of one module, one of another, and as many of a third as fit: the question that a
+/// person asks, and its answer.
+#[test]
+fn a_mix_is_answered_in_one_sentence() {
+    let fast = "run --settle-ms 0 --dwell-ms 1 --step 9 --arena-bytes 64K --mix";
+    let mix = |mix| [&fast.split(' ').collect::<Vec<_>>()[..], &[mix]].concat();
+    let text = stdout(&wramp(&mix("cpu=3,state=1,add=*")));
+    let answer = text.lines().last().unwrap();
+    assert!(answer.starts_with("mix: yes, 3 cpu, 1 state and "), "{text}");
+    assert!(answer.ends_with(" add is stopped by the arena."), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    // Each member has its own row of figures.
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("module "))
+        .skip(1)
+        .take(3)
+        .map(|line| line.split_whitespace().take(3).collect())
+        .collect();
+    assert_eq!(rows[..2], [["cpu", "3", "3"], ["state", "1", "1"]], "{text}");
+    assert_eq!(rows[2][..2], ["add", "*"], "{text}");
+
+    let text = stdout(&wramp(&mix("cpu=3,mem=1")));
+    let answer = text.lines().last().unwrap();
+    assert_eq!(answer, "mix: no, 3 cpu and 0 mem fit; the 1st mem is stopped by the arena.");
 }
 
 #[test]

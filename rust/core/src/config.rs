@@ -142,6 +142,8 @@ pub enum Scenario {
     Private,
     /// The chosen workload pinned to each of two cores in turn, then free.
     Pinned,
+    /// The user's modules side by side, each in the number that was asked for.
+    Mix,
 }
 
 impl Scenario {
@@ -153,6 +155,7 @@ impl Scenario {
             Self::Mixed => "mixed",
             Self::Private => "private",
             Self::Pinned => "pinned",
+            Self::Mix => "mix",
         }
     }
 }

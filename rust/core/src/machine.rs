@@ -80,6 +80,10 @@ pub trait Machine: Sync {
     /// Whether this build supports residents. A build without them carries no code for pools.
     const POOLS: bool;
 
+    /// Whether a run may mix modules in numbers of their own. A build that never does carries
+    /// none of the code.
+    const MIXES: bool;
+
     /// What does not change during a run.
     fn facts(&self) -> Facts<'_>;
 

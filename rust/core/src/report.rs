@@ -697,6 +697,33 @@ records! {
         /// The engine's words for it.
         message: Option<Text<'a>>,
     }
+    /// One module of a mix, after the ramp.
+    Member<'a> = "member" {
+        /// The ramp.
+        workload: Word<'a>,
+        /// The module.
+        module: Word<'a>,
+        /// Instances that were asked for. Absent where as many as fit were.
+        asked: Option<u32>,
+        /// Instances that ran.
+        instances: u32,
+        /// Arena bytes of its first instance.
+        cost_bytes: Option<Bytes>,
+        /// Calls of its instances.
+        calls: u64,
+        /// Calls that failed or returned a wrong result.
+        errors: u64,
+        /// The mean of its calls, from an exact sum.
+        latency_mean_us: Option<Nanos>,
+        /// Its shortest call.
+        latency_min_us: Option<Nanos>,
+        /// Half of its calls took at most this long.
+        latency_p50_us: Option<Nanos>,
+        /// 99 of a hundred of its calls took at most this long.
+        latency_p99_us: Option<Nanos>,
+        /// Its longest call.
+        latency_max_us: Option<Nanos>,
+    }
     /// A worker of a pool, after the ramp.
     Worker<'a> = "worker" {
         /// The workload.

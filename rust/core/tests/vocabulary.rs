@@ -24,7 +24,7 @@ fn every_word_stands_for_one_thing() {
     let kinds: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.as_str()).collect();
     distinct_and_unbent(&kinds);
     distinct_and_unbent(
-        &[Scenario::All, Scenario::Mixed, Scenario::Private, Scenario::Pinned]
+        &[Scenario::All, Scenario::Mixed, Scenario::Private, Scenario::Pinned, Scenario::Mix]
             .map(Scenario::as_str),
     );
     distinct_and_unbent(

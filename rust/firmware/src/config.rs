@@ -1,6 +1,6 @@
 //! Turns Kconfig's symbols into a `Config`. No other Rust file reads them.
 
-use wramp_bench::{Check, Guest};
+use wramp_bench::{Check, Count, Guest};
 use wramp_core::config::{Config, Mode, Pin, Scenario};
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::runtime::{ModuleBytes, Parameters};
@@ -146,6 +146,7 @@ const fn guest(name: &str) -> Guest<'static> {
                 export: workload.export,
                 parameters: workload.parameters,
                 check: Check::Reference { next: workload.reference, varies: workload.varies },
+                count: Count::Most,
             };
         }
         place += 1;
@@ -173,6 +174,7 @@ const TRAP: Guest<'static> = Guest {
     export: "run",
     parameters: Parameters::None,
     check: Check::Reference { next: nothing, varies: false },
+    count: Count::Most,
 };
 
 /// A guest that does not return.

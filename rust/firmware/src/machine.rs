@@ -74,6 +74,7 @@ impl wramp_core::machine::Machine for Machine {
     type Lock<T: Send> = ZephyrLock<T>;
     type Tally = Tally;
     const POOLS: bool = !cfg!(CONFIG_WRAMP_MODE_THREADS);
+    const MIXES: bool = false;
 
     fn facts(&self) -> Facts<'_> {
         let (block_unit, block_header) = self.arena.block();

@@ -9,7 +9,7 @@ mod trial;
 use std::process::ExitCode;
 
 use trial::{NOTHING, Rate, Report, Trial, built_in, median};
-use wramp_bench::{Check, Guest};
+use wramp_bench::{Check, Count, Guest};
 use wramp_core::config::{Config, DENSE_WORKERS, Mode};
 use wramp_core::measure::Bytes;
 use wramp_core::runtime::{ModuleBytes, Parameters};
@@ -124,6 +124,7 @@ fn call(report: &mut Report) {
         export: "run",
         parameters: Parameters::None,
         check: Check::Reference { next: |_| 7, varies: false },
+        count: Count::Most,
     };
     let base = Config { slots: 1, settle_ms: 0, dwell_ms: 200, pause_ms: 0, ..Config::PUBLISHED };
     let pool = Config { mode: Mode::Pool { workers: 1 }, ..base };

@@ -10,6 +10,7 @@
 pub mod arena;
 pub mod clock;
 pub mod machine;
+pub mod place;
 pub mod run;
 pub mod slots;
 

@@ -81,6 +81,7 @@ impl wramp_core::machine::Machine for Machine<'_> {
     type Lock<T: Send> = HostLock<T>;
     type Tally = Counts<AtomicU32, ALL_BUCKETS>;
     const POOLS: bool = true;
+    const MIXES: bool = true;
 
     fn facts(&self) -> Facts<'_> {
         Facts {

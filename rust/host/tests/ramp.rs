@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 use common::{Log, QUICK, built_in, guest, run, run_with, wasm};
-use wramp_bench::{Agreement, Check, Guest};
+use wramp_bench::{Agreement, Check, Count, Guest};
 use wramp_core::config::{Config, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::ramp::Limit;
@@ -162,6 +162,7 @@ fn a_reference_that_lies_is_found_out() {
     let honest = wramp_workloads::find("add").unwrap();
     let liar = Guest {
         check: Check::Reference { next: |_| 0x0bad, varies: false },
+        count: Count::Most,
         ..Guest::from(honest)
     };
     let log = run(Config { slots: 3, ..QUICK }, &[liar]);

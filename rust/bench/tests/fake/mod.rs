@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use wramp_bench::{Check, Guest, Memory, Seat, Summary, table_words};
+use wramp_bench::{Check, Count, Guest, Memory, Seat, Summary, table_words};
 use wramp_core::config::{Config, Knob};
 use wramp_core::machine::{ArenaStats, CpuTime, Facts, Lock, Machine, Mark};
 use wramp_core::measure::{ALL_BUCKETS, Bytes, Counts, Micros, Ticks};
@@ -268,6 +268,7 @@ pub(crate) const GUEST: Guest<'static> = Guest {
         },
         varies: true,
     },
+    count: Count::Most,
 };
 
 /// An engine that meters or not, and that shares stacks or not.
@@ -470,6 +471,7 @@ impl Machine for Fake {
     type Lock<T: Send> = FakeLock<T>;
     type Tally = Counts<AtomicU32, ALL_BUCKETS>;
     const POOLS: bool = true;
+    const MIXES: bool = true;
 
     fn facts(&self) -> Facts<'_> {
         Facts {

@@ -282,6 +282,9 @@ fn formula(row: &Row<'_>) -> String {
 /// A log without costs, a geometry that `run` would refuse, or one about which the log says
 /// nothing.
 pub fn execute(args: &PlanArgs) -> Outcome {
+    if args.geometry.export.is_some() && args.geometry.module.is_none() {
+        return Err(Problem::new("--export belongs to --module"));
+    }
     let log = open(&args.from)?;
     let all = measured(&log, &args.geometry)?;
     if args.geometry.wasm_stack_bytes == Some(WasmStack::Fit)

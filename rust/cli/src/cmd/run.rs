@@ -3,18 +3,17 @@
 //! This is the only file of the crate that uses the host, the bench and the engine. It puts them
 //! together.
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::{Args, ValueEnum};
 use wramp_arena::Arena;
-use wramp_bench::{Agreement, Check, EngineKind, Guest};
+use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup};
 use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::Record;
-use wramp_core::runtime::{Error, ErrorKind, ModuleBytes, Parameters, Runtime as _};
+use wramp_core::runtime::{Error, ErrorKind, Runtime as _};
 use wramp_host::Setup;
 use wramp_host::slots::least_stack;
 use wramp_size::{Layout, sizes};
@@ -23,7 +22,9 @@ use wramp_wamr::Engine;
 use crate::model::geometry::{Geometry, option};
 use crate::model::log::Log;
 use crate::model::measured::Measured;
-use crate::model::{guest, module, results};
+use crate::model::mix::Item;
+use crate::model::own::{Mixed, OwnModule};
+use crate::model::results;
 use crate::problem::{Outcome, Problem};
 use crate::show::answer::answers;
 use crate::show::number::count;
@@ -49,6 +50,7 @@ Examples:
   wramp run                                      the published ramp: 24 cpu, 2 mem, 2 msg
   wramp run --workload cpu --arena-bytes 64K     where the arena ends it
   wramp run --module my.wat --export tick        your own module
+  wramp run --mix a.wasm:tick=3,b.wasm:run,cpu=* modules side by side, in numbers
   wramp run --format records | wramp plot - -o ramp.html
 
 The engine is chosen when wramp is built, by environment variables:
@@ -78,6 +80,15 @@ pub struct RunArgs {
     /// Which ramps to make (mixed: at least two workloads)
     #[arg(long, value_enum, default_value_t)]
     pub scenario: ScenarioName,
+    /// Modules side by side, each in a number of its own: FILE[:EXPORT]=N, or =* for as many as
+    /// fit, separated by commas; a built-in workload's name is a FILE too
+    #[arg(
+        long,
+        value_name = "FILE=N,...",
+        value_delimiter = ',',
+        conflicts_with_all = ["workload", "module"]
+    )]
+    pub mix: Vec<Item>,
     /// The geometry to start from; the options below change it
     #[arg(long, value_enum, default_value_t)]
     pub preset: Preset,
@@ -103,16 +114,6 @@ impl EngineKind for Wamr {
     }
 }
 
-/// A user's module, read and compiled.
-struct OwnModule {
-    name: String,
-    wasm: Vec<u8>,
-    export: String,
-    parameters: Parameters,
-    /// Whether a function of its own runs when it is instantiated.
-    has_start: bool,
-}
-
 /// The largest interpreter stack that the search tries for a module of one's own. A built-in
 /// workload needs less than the presets allow.
 const MOST_FITTED_BYTES: u32 = 65_536;
@@ -124,18 +125,32 @@ const MOST_FITTED_BYTES: u32 = 65_536;
 pub fn execute(args: &RunArgs) -> Outcome {
     let geometry = &args.geometry;
     let config = config(args)?;
-    let module = geometry.module.as_deref().map(|path| own_module(path, geometry)).transpose()?;
+    let export = geometry.export.as_deref();
+    let module = geometry
+        .module
+        .as_deref()
+        .map(|path| OwnModule::read("--module", path, export))
+        .transpose()?;
+    let mix =
+        (!args.mix.is_empty()).then(|| Mixed::read("--mix", &args.mix, export)).transpose()?;
+    for own in mix.iter().flat_map(Mixed::own).chain(&module) {
+        remark_on_memory(own);
+    }
     let agreement = Agreement::new();
-    let guests = match &module {
-        Some(module) => vec![Guest {
-            name: &module.name,
-            module: ModuleBytes::Borrowed(&module.wasm),
-            export: &module.export,
-            parameters: module.parameters,
-            check: Check::Agreement(&agreement),
-        }],
-        None => built_in(args)?,
+    let guests = match (&module, &mix) {
+        (Some(module), _) => vec![module.guest(&agreement, Count::Most)],
+        (None, Some(mix)) => mix.guests(),
+        (None, None) => built_in(args)?,
     };
+    if mix.is_some() {
+        if config.mode != Mode::Threads {
+            return Err(Problem::new(
+                "--mix and --mode pool: the residents of a pool share one module, so a mix takes \
+                 threads",
+            ));
+        }
+        has_slots(&config, &guests)?;
+    }
     if args.scenario == ScenarioName::Mixed && guests.len() < 2 {
         return Err(Problem::new(
             "--scenario mixed runs several modules side by side: name at least two --workload, or \
@@ -154,7 +169,8 @@ pub fn execute(args: &RunArgs) -> Outcome {
             .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))?;
     }
 
-    let larger = module.as_ref().and_then(|_| larger_stack(&config));
+    let own = module.is_some() || mix.as_ref().is_some_and(|mix| mix.own().next().is_some());
+    let larger = own.then(|| larger_stack(&config)).flatten();
     let has_start = module.as_ref().map(|module| module.has_start);
     let climb = |config, waits| {
         let config = match geometry.budget_bytes {
@@ -299,6 +315,21 @@ impl Shown {
     }
 }
 
+/// Refuses a mix that has more instances than slots.
+fn has_slots(config: &Config, guests: &[Guest<'_>]) -> Result<(), Problem> {
+    let lineup = Lineup::new(guests);
+    let least = lineup.fixed().saturating_add(u32::try_from(lineup.open()).unwrap_or(u32::MAX));
+    if config.mode == Mode::Threads && least > config.slots {
+        return Err(Problem::new(format!(
+            "--mix asks for {} instances or more, and {} is {}: raise it",
+            count(least),
+            option(Knob::Slots),
+            config.slots
+        )));
+    }
+    Ok(())
+}
+
 /// The knobs of the command line over the preset's.
 fn config(args: &RunArgs) -> Result<Config, Problem> {
     let geometry = &args.geometry;
@@ -308,6 +339,20 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
             "--budget-instructions: this build does not count instructions: build it with \
              WRAMP_METERING=1",
         ));
+    }
+    if geometry.export.is_some() && geometry.module.is_none() && args.mix.is_empty() {
+        return Err(Problem::new("--export belongs to --module or --mix"));
+    }
+    if !args.mix.is_empty() {
+        if args.scenario != ScenarioName::All {
+            return Err(Problem::new("--mix is a scenario of its own: leave out --scenario"));
+        }
+        if geometry.budget_bytes.is_some() {
+            return Err(Problem::new(
+                "--mix and --budget-bytes: what a mix leaves for stacks is a question for wramp \
+                 fit; give --arena-bytes and --slots",
+            ));
+        }
     }
     if geometry.module.is_some() && !geometry.workload.is_empty() {
         return Err(Problem::new("--module and --workload: give one or the other"));
@@ -336,6 +381,7 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
             asked => asked,
         },
         scenario: match args.scenario {
+            _ if !args.mix.is_empty() => Scenario::Mix,
             ScenarioName::All => Scenario::All,
             ScenarioName::Mixed => Scenario::Mixed,
             ScenarioName::Private => Scenario::Private,
@@ -420,30 +466,16 @@ fn built_in(args: &RunArgs) -> Result<Vec<Guest<'static>>, Problem> {
         .collect()
 }
 
-/// Reads a module, refuses what cannot run, and finds out what its export takes.
-fn own_module(path: &str, geometry: &Geometry) -> Result<OwnModule, Problem> {
-    let export = geometry.export.clone().ok_or_else(|| {
-        Problem::new("--module needs --export NAME: the function that each call enters")
-    })?;
-    let named = |problem| Problem::new(format!("--module {path}: {problem}"));
-    let wasm = module::read(Path::new(path)).map_err(named)?;
-    guest::check(&wasm, &export).map_err(named)?;
-    remark_on_memory(path, &wasm);
-    let has_start = guest::has_start(&wasm);
-    let parameters = module::parameters(&wasm, &export);
-    let name = Path::new(path).file_stem().map_or("module".into(), |stem| stem.to_string_lossy());
-    Ok(OwnModule { name: name.into_owned(), wasm, export, parameters, has_start })
-}
-
 /// Says in one line what would save most where linear memory is most of an instance.
-fn remark_on_memory(path: &str, wasm: &[u8]) {
+fn remark_on_memory(own: &OwnModule) {
+    let OwnModule { name, wasm, .. } = own;
     let interpreter = Engine::facts().interpreter;
     let Some(layout) = Layout::of(usize::BITS, interpreter) else { return };
     // A module that this cannot read is the engine's to refuse.
     let Ok(report) = sizes(wasm, layout) else { return };
     if let Some(advice) = report.advice.as_ref().filter(|_| report.is_mostly_memory()) {
         eprintln!(
-            "{path}: linear memory is {} of the {} bytes of an instance; {advice} (wramp size)",
+            "{name}: linear memory is {} of the {} bytes of an instance; {advice} (wramp size)",
             count(report.part("linear-memory")),
             count(report.instance_bytes())
         );

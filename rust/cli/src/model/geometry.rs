@@ -54,7 +54,7 @@ pub struct Geometry {
     #[arg(long, value_name = "FILE")]
     pub module: Option<String>,
     /// The module's export to call
-    #[arg(long, value_name = "NAME", requires = "module")]
+    #[arg(long, value_name = "NAME")]
     pub export: Option<String>,
     /// How instances share threads (run: threads)
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use wramp_core::report::{
-    End, Fault, Fit, Instance, Load, Part, Predict, Record, Run, Step, Worker,
+    End, Fault, Fit, Instance, Load, Member, Part, Predict, Record, Run, Step, Worker,
 };
 
 /// A kind of record, for [`Kept`].
@@ -46,6 +46,8 @@ kinds! {
     StepKind = Step;
     /// `wramp instance`.
     InstanceKind = Instance;
+    /// `wramp member`.
+    MemberKind = Member;
     /// `wramp worker`.
     WorkerKind = Worker;
     /// `wramp end`.

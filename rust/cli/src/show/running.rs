@@ -26,6 +26,8 @@ pub struct Running {
     set: (u32, Option<Bytes>),
     parts: Vec<(String, Vec<String>, u32)>,
     ends: Vec<String>,
+    /// The rows of a mix's modules.
+    members: Vec<String>,
     /// Whether any ramp made a call. If none did there is no table of ends.
     has_run: bool,
     /// Of a user's module: whether it has a start function.
@@ -59,6 +61,7 @@ impl Running {
             set: (0, None),
             parts: Vec::new(),
             ends: Vec::new(),
+            members: Vec::new(),
             has_run: false,
             has_start,
             failed: None,
@@ -143,7 +146,7 @@ impl Running {
                 self.set.1 = Some(predict.cost_bytes);
                 for (workload, parts, sum) in std::mem::take(&mut self.parts) {
                     self.print(&format!("  one {workload} takes {} B:", count(sum)));
-                    for line in wrapped(&parts, 76) {
+                    for line in wrapped(&parts, 74) {
                         self.print(&format!("    {line}"));
                     }
                 }
@@ -185,6 +188,17 @@ impl Running {
                 self.has_run |= end.peak > 0 || end.calls > 0;
                 self.ends.push(format!("{row} {fairness:>8}"));
             }
+            Record::Member(member) => self.members.push(format!(
+                "{:<20} {:>6} {:>6} {:>9} {:>9} {:>7} {:>8} {:>8}",
+                member.module.readable().to_string(),
+                member.asked.map_or("*".into(), count),
+                count(member.instances),
+                member.cost_bytes.map_or("-".into(), count),
+                count(member.calls),
+                count(member.errors),
+                time(member.latency_mean_us),
+                time(member.latency_p99_us),
+            )),
             Record::Instance(instance) if instance.errors > 0 => self.print(&format!(
                 "  instance {}: {} errors in {} calls: {}",
                 instance.id,
@@ -274,9 +288,6 @@ impl Running {
                 if self.is_pool { "turn p99" } else { "p99 us" },
             ));
         }
-        let time = |nanos: Option<Nanos>| {
-            nanos.map_or("-".into(), |nanos| micros(nanos.0 as f64 / 1000.0))
-        };
         let rate = (u128::from(step.dwell_calls) * 1_000_000_000)
             .checked_div(u128::from(step.dwell_us.0))
             .unwrap_or(0);
@@ -318,6 +329,15 @@ impl Running {
             for row in std::mem::take(&mut self.ends) {
                 self.print(&row);
             }
+            if !self.members.is_empty() {
+                self.print(&format!(
+                    "\n{:<20} {:>6} {:>6} {:>9} {:>9} {:>7} {:>8} {:>8}",
+                    "module", "asked", "ran", "B each", "calls", "errors", "mean us", "p99 us"
+                ));
+                for row in std::mem::take(&mut self.members) {
+                    self.print(&row);
+                }
+            }
             self.print("");
             for answer in answers {
                 self.print(answer);
@@ -325,6 +345,11 @@ impl Running {
         }
         self.failed.map_or(Ok(()), Err)
     }
+}
+
+/// A time as a table shows it.
+fn time(nanos: Option<Nanos>) -> String {
+    nanos.map_or("-".into(), |nanos| micros(nanos.0 as f64 / 1000.0))
 }
 
 /// Words joined with ` + ` into lines of at most `wide` characters.

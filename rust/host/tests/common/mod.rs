@@ -5,10 +5,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wramp_arena::Arena;
-use wramp_bench::{EngineKind, Guest, Summary};
+use wramp_bench::{Count, EngineKind, Guest, Summary};
 use wramp_core::config::Config;
 use wramp_core::measure::Bytes;
-use wramp_core::report::{End, Fault, Instance, Load, Predict, Record, Step};
+use wramp_core::report::{End, Fault, Instance, Load, Member, Predict, Record, Step};
 use wramp_core::runtime::{Error, ErrorKind, ModuleBytes, Parameters};
 use wramp_host::Setup;
 use wramp_wamr::Engine;
@@ -59,6 +59,7 @@ pub(crate) fn guest<'a>(wasm: &'a [u8], check: wramp_bench::Check<'a>) -> Guest<
         export: "run",
         parameters: Parameters::None,
         check,
+        count: Count::Most,
     }
 }
 
@@ -122,7 +123,7 @@ macro_rules! kinds {
 }
 
 impl Log {
-    kinds!(loads: Load, predictions: Predict, steps: Step, instances: Instance, ends: End, faults: Fault);
+    kinds!(loads: Load, predictions: Predict, steps: Step, instances: Instance, members: Member, ends: End, faults: Fault);
 
     pub(crate) fn records(&self) -> Vec<Record<'_>> {
         self.lines.iter().map(|line| read(line)).collect()
