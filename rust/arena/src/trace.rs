@@ -1,4 +1,4 @@
-//! Records which blocks the start of an instance takes and gives back, in order.
+//! Records which blocks the start of an instance takes and gives back.
 //!
 //! An engine calls from any thread, and some targets have no compare-and-swap. So this uses
 //! atomic loads and stores only. By contract one thread allocates while a trace is on. A

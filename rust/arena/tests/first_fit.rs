@@ -1,4 +1,4 @@
-//! The arena's figures are exact, and nobody else writes to the caller's blocks.
+//! The arena's figures are exact, and a block belongs to its caller alone.
 
 mod common;
 
