@@ -1,4 +1,4 @@
-/* counter.c: counts once a second and ends at 10. It does what counter.rs does. */
+/* counter.c: counts once a second and ends at 10, like counter.rs. */
 #include "wramp.h"
 
 #define LOG(text) wramp_log(text, sizeof(text) - 1)

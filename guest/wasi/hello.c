@@ -1,4 +1,4 @@
-/* hello.c: a C program that uses puts, arguments, the environment and the clock. */
+/* hello.c: a C program with puts, arguments, the environment and a clock. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

@@ -1,4 +1,4 @@
-//! GUEST_NAME: counts the messages that it gets, and logs the count once a second.
+//! GUEST_NAME: counts the messages it gets, and logs the count each second.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 use wramp_guest::{log, sleep, try_receive};
