@@ -1,4 +1,4 @@
-//! Measures the figures that the project promises, and prints them in one table.
+//! Measures the figures that the project promises, and prints them in a table.
 //!
 //! Run it with `scripts/bench` or `cargo bench -p wramp-host --bench figures`. The benchmark
 //! fails if a peak, a leak or a result is wrong, and never because this machine is slow or busy.

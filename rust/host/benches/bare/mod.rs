@@ -1,4 +1,4 @@
-//! Calls WAMR's own functions, as a C program does, with nothing around the call.
+//! Calls WAMR's own functions as a C program does, with nothing around them.
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
 use std::ffi::CStr;
