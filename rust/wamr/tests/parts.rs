@@ -1,4 +1,4 @@
-//! `wramp size` computes what WAMR asks the arena for, for each part.
+//! `wramp size` computes the bytes of each part that WAMR asks the arena for.
 //!
 //! These tests need 64 bits. The other host that tests run on, i386, aligns 64-bit numbers to 4,
 //! and no board does. For 32 bits, `wramp-size` compares with the recorded runs of boards.
