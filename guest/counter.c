@@ -1,11 +1,11 @@
-/* counter.c: counts once a second, says so, and ends at 10. The twin of counter.rs. */
+/* counter.c: counts once a second and ends at 10, like counter.rs. */
 #include "wramp.h"
 
 #define LOG(text) wramp_log(text, sizeof(text) - 1)
 
 static int32_t count = -1;
 
-/* The first call only waits; each later one is a second after the one before. */
+/* The first call only waits. Each later call comes a second after the one before. */
 WRAMP_EXPORT(wramp_poll) int32_t wramp_poll(void)
 {
 	count++;

@@ -1,8 +1,9 @@
 /*
  * echo.c: sends each message back to the instance that it names.
  *
- * The interface does not say who sent a message. Who wants an answer writes its number into
- * the first 4 bytes. An answer that finds a full queue is kept until there is room.
+ * The interface does not say who sent a message. So an instance that wants an answer writes its
+ * number into the first 4 bytes. If its queue is full, this guest keeps the answer until there
+ * is room.
  */
 #include "wramp.h"
 
@@ -11,7 +12,7 @@ static struct {
 	uint8_t rest[WRAMP_MESSAGE_BYTES - sizeof(int32_t)];
 } message;
 
-/* Bytes of an answer that is not sent yet; 0 for none. */
+/* Bytes of an answer that is not sent yet, or 0. */
 static int32_t unsent;
 
 WRAMP_EXPORT(wramp_poll) int32_t wramp_poll(void)
@@ -27,7 +28,7 @@ WRAMP_EXPORT(wramp_poll) int32_t wramp_poll(void)
 		}
 		if (unsent >= (int32_t)sizeof(message.from)
 		    && wramp_send(message.from, &message, unsent) == WRAMP_FULL) {
-			/* Not wramp_wait: a message that is there already would end it at once. */
+			/* A message in the queue would end wramp_wait at once. */
 			wramp_sleep(5);
 			return WRAMP_WAIT;
 		}

@@ -1,4 +1,4 @@
-/* sha256.c: a chain of SHA-256: each call hashes the last digest, the first one "abc". */
+/* sha256.c: a chain of SHA-256 hashes that starts from "abc", one a call. */
 #include "wramp.h"
 
 static const uint32_t constants[64] = {
@@ -20,7 +20,7 @@ static uint32_t rotated(uint32_t word, int by)
 	return word >> by | word << (32 - by);
 }
 
-/* One block: every message here is shorter than 56 bytes. */
+/* Hashes one block. One is enough, because every message here is shorter than 56 bytes. */
 static void hash(const uint32_t block[16])
 {
 	static const uint32_t begin[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,

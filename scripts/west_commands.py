@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # The preset without an overlay.
 PLAIN = "classic"
 
-# A run that prints nothing for this long hangs. The longest silence of a preset is the start
-# of the first step of `dense` on a loaded machine.
+# A run that prints nothing for this long counts as hung. The longest silence of any preset is
+# the start of the first step of `dense` on a loaded machine.
 SILENCE_S = 600
 
 NOT_FINISHED = 1
@@ -35,14 +35,14 @@ TIMED_OUT = 124
 
 
 class Problem(Exception):
-    """What is wrong, and what to do about it."""
+    """An error for the user: what is wrong, and what to do about it."""
 
 
 # ---- Names ------------------------------------------------------------------------
 
 
 def board_directory(board):
-    """The board in a path: mps2/an385 is mps2_an385.
+    """The name of a board in a path: mps2/an385 becomes mps2_an385.
 
     `claim` in rust/cli/src/model/results.rs names the directories of `wramp capture --save`
     by the same rule.
@@ -57,7 +57,7 @@ def presets(root=ROOT):
 
 
 def overlay_of(preset, root=ROOT):
-    """The value of EXTRA_CONF_FILE; empty for `classic`. A preset may be a path."""
+    """The value of EXTRA_CONF_FILE, empty for `classic`. A preset may be a path."""
     if preset == PLAIN:
         return ""
     if preset.endswith(".conf"):
@@ -80,8 +80,8 @@ def preset_name(preset):
 def split_words(words):
     """Separates presets from CMake's arguments.
 
-    Python 3.12 and later keep the `--` between the two, earlier ones drop it. CMake's
-    arguments start with a dash in any case, and presets never do.
+    Python 3.12 and later keep the `--` between the two, and earlier versions drop it. CMake's
+    arguments always start with a dash, and presets never do.
     """
     names = []
     for place, word in enumerate(words):
@@ -108,13 +108,13 @@ def effective_options(cache):
     kept = [f"-D{name[4:]}={cache[name]}" for name in sorted(cache) if name.startswith("CLI_CONFIG_")]
     files = ("EXTRA_CONF_FILE", "EXTRA_DTC_OVERLAY_FILE", "CONF_FILE", "SHIELD", "SNIPPET")
     kept += [f"-D{name}={cache[name]}" for name in files if cache.get(name)]
-    # Zephyr writes its default down as well: prj.conf and what boards/ has.
+    # Zephyr also stores its default: prj.conf, and the files of boards/.
     default = f"-DCONF_FILE={ROOT / 'prj.conf'}"
     return [option for option in kept if option.split(";")[0] != default]
 
 
 def kconfig_symbols(text):
-    """Name to value, from the text of a .config; a string keeps no quotes."""
+    """Name to value, from the text of a .config. Quotes of strings are removed."""
     pairs = re.findall(r"^CONFIG_(\w+)=(.*)$", text, re.MULTILINE)
     return {name: value.strip('"') for name, value in pairs}
 
@@ -130,8 +130,8 @@ def end_of_run(line):
 def core_opt(sysroot, target, environment):
     """How Rust's core was compiled: `3` as rustup ships it, `size`, or `unknown`.
 
-    The size of an image depends on it. A precompiled library does not say, so only the two
-    cases that a file or a variable proves are named.
+    The size of an image depends on it. A precompiled library does not say how it was compiled.
+    So this returns `3` or `size` only if a file or a variable proves it.
     """
     if environment.get("CARGO_UNSTABLE_BUILD_STD") or environment.get("RUSTUP_TOOLCHAIN") == "esp":
         # Built as part of the firmware, whose profile says opt-level = "z".
@@ -154,8 +154,8 @@ _POOL = ("WRAMP_MODE_POOL=y", "WRAMP_WORKERS=1", "WRAMP_RESIDENTS=1")
 # One instance of each workload, so that nothing shares the CPU with a call.
 SWITCHES_BASE = ("WRAMP_AOT=y", "WRAMP_SLOTS=1", "WRAMP_WORKLOAD_STATE=y", "WRAMP_WORKLOAD_NEST=y")
 
-# A row `a` changes one thing of the published configuration. Each row `s` changes one more
-# thing than the row before it.
+# Each row `a` changes one switch of the published configuration. Each row `s` changes one more
+# switch than the row before it.
 SWITCHES = {
     "0-published": (),
     "a1-no-aot": _NO_AOT,
@@ -201,7 +201,7 @@ def now():
 
 
 def answer(*call):
-    """The first line that a call prints, or None where it cannot be made."""
+    """The first line that a call prints, or None if it fails."""
     try:
         done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
     except OSError:
@@ -214,12 +214,12 @@ def emulate(call, sink, silence_s=SILENCE_S):
     """Runs an emulator and hands each line of its UART to `sink`.
 
     Returns the status of the run: what `wramp done` says, 124 after `silence_s` seconds
-    without a byte, and 1 where the emulator ends without that record. The emulator's own
-    status is of no use here: ninja replaces it by 1.
+    without a byte, and 1 if the emulator ends without that record. The emulator's own status
+    is of no use here, because ninja replaces it by 1.
     """
     show(call)
     status = None
-    # A group of its own, so that the end of a silent run reaches the emulator below ninja.
+    # A process group of its own, so that the signal also reaches the emulator below ninja.
     with subprocess.Popen(
         call, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
     ) as process:
@@ -238,7 +238,7 @@ def emulate(call, sink, silence_s=SILENCE_S):
             for raw in process.stdout:
                 signal.alarm(silence_s)
                 if status is not None:
-                    # The run is over. ninja and west complain of QEMU's exit status now.
+                    # The run is over. What follows are complaints about QEMU's exit status.
                     continue
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
                 sink(line)
@@ -275,10 +275,10 @@ class Firmware:
         return kconfig_symbols((self.directory / "zephyr/.config").read_text())
 
     def build(self, options=(), fresh=False):
-        """Builds, and prints the options that shaped the build, of earlier calls too."""
+        """Builds, and prints the options in force, those of earlier calls included."""
         arguments = [f"-DEXTRA_CONF_FILE={overlay_of(self.preset)}", *options]
         if fresh:
-            # Forgets what earlier calls and menuconfig chose, and keeps what was compiled.
+            # Forget what earlier calls and menuconfig chose, but keep what was compiled.
             arguments = ["-UCLI_CONFIG_*", "-UEXTRA_*", *arguments]
             (self.directory / "zephyr/.config").unlink(missing_ok=True)
         must(
@@ -300,19 +300,19 @@ class Firmware:
         """The call that runs the image here, or None for a real board."""
         simulator = self.directory / "zephyr/zephyr.exe"
         if simulator.is_file():
-            # At once, not in real time.
+            # Faster than real time.
             return [str(simulator), "-no-rt"]
         if self.symbols.get("QEMU_TARGET") == "y":
             return [*WEST, "build", "-d", str(self.directory), "-t", "run"]
         return None
 
 
-# The west that runs this, wherever it is installed.
+# The west that runs this file, wherever it is installed.
 WEST = [sys.executable, "-m", "west"]
 
 
 def describe(firmware, command, identical, opt=None):
-    """The lines of machine.txt: what made a record, and on what."""
+    """The lines of machine.txt: what made a recording, and on which machine."""
     cache, symbols = firmware.cache, firmware.symbols
     changed = answer("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!results")
     commit = answer("git", "describe", "--always") or "unknown"
@@ -321,7 +321,7 @@ def describe(firmware, command, identical, opt=None):
         ("date", now().strftime("%Y-%m-%dT%H:%M:%SZ")),
         ("command", command),
         ("options", shlex.join(effective_options(cache))),
-        # What earlier records changed in results/ changed nothing that runs.
+        # Changes in results/, such as those of earlier recordings, do not count.
         ("commit", commit + ("-dirty" if changed else "")),
         ("system", f"{platform.system()} {platform.release()} {platform.machine()}"),
         ("cpu", processor(Path("/proc/cpuinfo"))),
@@ -338,7 +338,7 @@ def describe(firmware, command, identical, opt=None):
 
 
 def image_sizes(directory):
-    """The lines `text_bytes` and `ram_beyond_bytes`, of the one reader of images there is."""
+    """The lines `text_bytes` and `ram_beyond_bytes`, which `wramp check --image` prints."""
     call = [os.environ.get("WRAMP", ROOT / "scripts/wramp"), "check", "--image", directory]
     done = subprocess.run(call, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
@@ -359,14 +359,14 @@ def compiler(cache):
 
 
 def rust_target(directory):
-    """The target that zephyr-lang-rust chose; its generated cargo configuration names it."""
+    """The target that zephyr-lang-rust chose, from the cargo configuration it generates."""
     path = directory / "rust/firmware/rust/sample-cargo-config.toml"
     found = re.search(r'^target = "(.*)"$', path.read_text(), re.MULTILINE)
     return found[1] if found else "unknown"
 
 
 def record(board, preset, out, command, opt=None):
-    """Builds, runs twice, and keeps the records and a description of what made them."""
+    """Builds, runs twice, and stores the records and a description of what made them."""
     firmware = Firmware(board, preset, ROOT / "build" / f"{board_directory(board)}-record")
     firmware.build(fresh=True)
     call = firmware.emulator()
@@ -390,7 +390,7 @@ def record(board, preset, out, command, opt=None):
     print(out.relative_to(ROOT) if out.is_relative_to(ROOT) else out)
     if "core_opt: unknown" in about:
         print(
-            "west wramp: how Rust's core was built is not known; --core-opt says it",
+            "west wramp: how Rust's core was compiled is not known; give --core-opt",
             file=sys.stderr,
         )
 
@@ -398,40 +398,42 @@ def record(board, preset, out, command, opt=None):
 # ---- The command ----------------------------------------------------------------------
 
 RUN_HELP = """\
-Builds into build/<board>[-<preset>] and runs the image where the board is emulated
-(native_sim, QEMU): what its UART prints comes out here and stays in run.log in the build
-directory. The exit status is the run's own. A real board is flashed; then
-`west wramp capture PORT` reads it.
+Builds into build/<board>[-<preset>]. If the board is emulated (native_sim,
+QEMU), it then runs the image, prints what comes from its UART, and stores it in
+run.log in the build directory. The exit status is that of the run. A real board
+is flashed instead, and `west wramp capture PORT` reads its run.
 
   west wramp run -b native_sim/native/64
   west wramp run -b mps2/an385 dense
   west wramp run -b rpi_pico fast --build-only
   west wramp run -b mps2/an385 -- -DCONFIG_WRAMP_SLOTS=12
 
-CMake remembers each -DCONFIG_... of an earlier call for the same build directory. The line
-`options:` shows all that are in force, and --fresh forgets them.
+CMake remembers each -DCONFIG_... of an earlier call for the same build
+directory. The line `options:` shows all that are in force, and --fresh forgets
+them.
 """
 
 RECORD_HELP = """\
-Builds each preset, runs it twice, and keeps the records and a description of what made
-them in results/<board>/<date>-<preset>. A preset may be the path of an overlay. This is
-for emulated boards; `west wramp capture PORT --save` records a real one.
+Builds each preset, runs it twice, and stores the records and a description of
+what made them in results/<board>/<date>-<preset>. A preset may be the path of
+an overlay. This is for emulated boards. `west wramp capture PORT --save`
+records a real one.
 
   west wramp record -b mps2/an385 classic published fast
 """
 
 SWITCHES_HELP = """\
-Builds and runs the published configuration once for each row, and records the runs in
-results/switches/<date>-<board>. `wramp table --show costs` compares them. A row takes
-about a minute.
+Builds and runs the published configuration once for each row, and records the
+runs in results/switches/<date>-<board>. `wramp table --show costs` compares
+them. A row takes about a minute.
 
   west wramp switches -b mps2/an385
   west wramp switches -b mps2/an385 --row 0-published --row s6-O2
 """
 
 CAPTURE_HELP = """\
-Reads the UART of a board until the run is done: `wramp capture` with all its options.
-`scripts/wramp capture --help` lists them.
+Reads the UART of a board until the run is done. This is `wramp capture` with
+all its options, which `scripts/wramp capture --help` lists.
 
   west wramp capture /dev/ttyACM0 --save
 """
@@ -465,12 +467,12 @@ class Wramp(WestCommand):
             )
             if board:
                 sub.add_argument(
-                    "-b", "--board", required=True, help="as `west build` takes it, mps2/an385 say"
+                    "-b", "--board", required=True, help="a board of `west build`, as mps2/an385"
                 )
             return sub
 
         run = command("run", "build, then run or flash", RUN_HELP)
-        run.add_argument("--build-only", action="store_true", help="neither run nor flash")
+        run.add_argument("--build-only", action="store_true", help="do not run or flash")
         run.add_argument(
             "--fresh", action="store_true", help="forget the options of earlier calls"
         )
@@ -478,7 +480,7 @@ class Wramp(WestCommand):
             "words",
             nargs="*",
             metavar="PRESET | -- CMAKE-ARGUMENT",
-            help=f"one of {', '.join(presets())} ({PLAIN} where none is named)",
+            help=f"one of {', '.join(presets())} (default: {PLAIN})",
         )
         run.set_defaults(act=self.run_board)
 
@@ -495,7 +497,7 @@ class Wramp(WestCommand):
             sub.add_argument(
                 "--core-opt",
                 choices=["3", "size"],
-                help="how Rust's core was compiled, where this command cannot find out",
+                help="how Rust's core was compiled, if this command cannot find out",
             )
 
         capture = command("capture", "read a board's UART", CAPTURE_HELP, board=False)
@@ -568,6 +570,6 @@ class Wramp(WestCommand):
         words = unknown + [word for word in args.arguments if word != "--"]
         if not any(not word.startswith("-") for word in words):
             raise Problem("name the port: `west wramp capture /dev/ttyACM0`")
-        # --save writes to results/, which is this repository's.
+        # --save writes to results/ of this repository.
         place = ROOT if "--save" in words else None
         return subprocess.run([ROOT / "scripts/wramp", "capture", *words], cwd=place).returncode

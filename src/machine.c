@@ -35,7 +35,7 @@ BUILD_ASSERT(IS_ENABLED(CONFIG_SCHED_CPU_MASK) || CONFIG_MP_MAX_NUM_CPUS == 1 ||
 		     (CONFIG_WRAMP_PIN < 0 && !IS_ENABLED(CONFIG_WRAMP_SCENARIO_PINNED)),
 	     "threads cannot be pinned to a core: set CONFIG_SCHED_CPU_MASK");
 
-/* The macro puts them into .noinit. */
+/* The macro puts the stacks into .noinit. */
 static K_THREAD_STACK_ARRAY_DEFINE(stacks, SLOTS, CONFIG_WRAMP_SLOT_STACK_SIZE);
 static struct k_thread threads[SLOTS];
 
@@ -64,7 +64,7 @@ void wramp_thread_join(size_t slot)
 	(void)k_thread_join(&threads[slot], K_FOREVER);
 }
 
-/* Ends the slot's thread wherever it is. Nobody may join it afterwards. */
+/* Ends the slot's thread at any point of its code. Do not join it afterwards. */
 void wramp_thread_abort(size_t slot)
 {
 	k_thread_abort(&threads[slot]);
@@ -84,7 +84,7 @@ size_t wramp_stack_size(void)
 	return K_THREAD_STACK_SIZEOF(stacks[0]);
 }
 
-/* The arena's region; NULL and 0 bytes where there is no arena. */
+/* The arena's region. NULL and 0 bytes if there is no arena. */
 void *wramp_arena_region(size_t *bytes)
 {
 #if CONFIG_WRAMP_ARENA_SIZE == 0
@@ -134,8 +134,8 @@ void wramp_exit(int status)
 #endif
 }
 
-/* What went wrong, and on which thread: the number of a slot, or one of the second enum.
- * bindgen does not show k_fatal_error_reason to Rust.
+/* What went wrong, and on which thread: the number of a slot, or a value of the second enum.
+ * These enums exist because bindgen does not show k_fatal_error_reason to Rust.
  */
 enum { STACK_OVERFLOW, PANIC, OTHER };
 enum { MAIN_THREAD = -1, ELSEWHERE = -2 };

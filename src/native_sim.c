@@ -1,15 +1,16 @@
 /*
- * Gives the simulated machine of native_sim what its CPU, console and libc lack.
+ * Provides what the CPU, console and libc of native_sim lack.
  *
- * native_sim_host.c is the other side, which runs on the host.
+ * This file is part of the simulated machine. native_sim_host.c runs on the host.
  */
 #include <zephyr/init.h>
 #include <zephyr/kernel.h>
 #include <zephyr/sys/printk-hooks.h>
 #include <posix_board_if.h>
 
-/* Lets simulated time pass for the calling thread, even if others preempt it meanwhile. The
- * simulated CPU is infinitely fast, so that code takes no time otherwise.
+/* Lets simulated time pass for the calling thread, even if others preempt it meanwhile.
+ *
+ * Without this call code takes no time, because the simulated CPU is infinitely fast.
  */
 void wramp_spend_us(uint32_t time_us)
 {
@@ -27,7 +28,7 @@ static int console_init(void)
 SYS_INIT(console_init, APPLICATION, CONFIG_APPLICATION_INIT_PRIORITY);
 
 #ifdef CONFIG_EXTERNAL_LIBC
-/* WAMR's Zephyr port installs an output hook. The host's libc has no place for one. */
+/* WAMR's Zephyr port installs an output hook. The host's libc does not support one. */
 void __stdout_hook_install(int (*hook)(int))
 {
 	ARG_UNUSED(hook);

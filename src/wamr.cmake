@@ -1,14 +1,15 @@
 # The switches of WAMR, each once and with its reason.
 #
-# Who reads this: Zephyr's CMake, before WAMR's own build-scripts/runtime_lib.cmake and with
-# WAMR_ROOT_DIR set; and rust/wamr-sys/build, which compiles the same WAMR for a host.
+# Who reads this: Zephyr's CMake and rust/wamr-sys/build, which compiles the same WAMR for a
+# host. CMake includes it before WAMR's own build-scripts/runtime_lib.cmake, with
+# WAMR_ROOT_DIR set.
 #
-# The second reader knows three forms of line: a comment, `set(NAME VALUE)`, and
+# rust/wamr-sys/build accepts three forms of lines: a comment, `set(NAME VALUE)`, and
 #     if(NOT DEFINED NAME)
 #       set(NAME VALUE)
 #     endif()
-# The plain form is fixed. The guarded form is a default: Kconfig overrides it under Zephyr,
-# an environment variable on a host.
+# The plain form is fixed. The guarded form is a default. Kconfig overrides it under Zephyr,
+# and an environment variable on a host.
 
 # ---- What a user may choose -------------------------------------------------
 
@@ -47,7 +48,7 @@ endif()
 
 set(WAMR_BUILD_INTERP 1)
 
-# The mini loader does not validate modules, so it is not for the code of others.
+# The mini loader does not validate modules, so it must not load untrusted code.
 set(WAMR_BUILD_MINI_LOADER 0)
 
 # The interpreter checks bounds in software. The alternative reserves 8 GiB of address space
@@ -58,12 +59,12 @@ set(WAMR_DISABLE_HW_BOUND_CHECK 1)
 # Only WAMR's hardware checks read GS, so leave that register alone.
 set(WAMR_DISABLE_WRITE_GS_BASE 1)
 
-# WAMR cuts a memory to its heap base, 2 KiB instead of 64, where the module exports
-# __heap_base and __data_end and the memory never grows. See also wamr_memory_page.h.
+# WAMR cuts a memory to its heap base, to 2 KiB instead of 64 for example, if the module
+# exports __heap_base and __data_end and the memory never grows. See also wamr_memory_page.h.
 set(WAMR_BUILD_SHRUNK_MEMORY 1)
 
-# With 1 WAMR would take linear memory through another function and with another size.
-# Everything that an engine takes has to come from one arena.
+# The engine must take all of its memory from one arena. With 1 in the first switch, WAMR
+# would allocate linear memory through another function and with another size.
 set(WAMR_BUILD_ALLOC_WITH_USAGE 0)
 set(WAMR_BUILD_ALLOC_WITH_USER_DATA 0)
 set(WAMR_BUILD_GLOBAL_HEAP_POOL 0)
@@ -74,19 +75,20 @@ set(WAMR_BUILD_STACK_GUARD_SIZE 1024)
 
 # ---- What today's compilers put into a module -------------------------------
 
-# memory.copy and memory.fill, which LLVM emits by default since 20 (Rust since 1.87). In
-# WAMR after 2.4 the second switch stands for these two, and follows the first.
+# These switches enable memory.copy and memory.fill. LLVM emits them by default since 20
+# (Rust since 1.87). In WAMR after 2.4 the second switch enables these two, and the first
+# one implies it.
 set(WAMR_BUILD_BULK_MEMORY 1)
 set(WAMR_BUILD_BULK_MEMORY_OPT 1)
 
 # LLVM since 19 (Rust since 1.82) writes the table of call_indirect as a number of up to
 # five bytes. Without this switch the loader accepts only a single zero byte. It costs a
 # table of 304 bytes once, 8 bytes an instance (64 bits), and some 15 ns a call. In WAMR
-# after 2.4 the second switch stands for this alone, and follows the first.
+# after 2.4 the second switch enables only this, and the first one implies it.
 set(WAMR_BUILD_REF_TYPES 1)
 set(WAMR_BUILD_CALL_INDIRECT_OVERLONG 1)
 
-# Off: compilers emit these only when they are told to, and each costs flash.
+# These are off. Compilers emit them only on request, and each costs flash.
 set(WAMR_BUILD_SIMD 0)
 set(WAMR_BUILD_TAIL_CALL 0)
 set(WAMR_BUILD_EXTENDED_CONST_EXPR 0)
@@ -101,7 +103,7 @@ set(WAMR_BUILD_GC 0)
 set(WAMR_BUILD_LIBC_BUILTIN 0)
 set(WAMR_BUILD_LIBC_WASI 0)
 
-# The host has the threads. One thread at a time enters an instance.
+# The host creates all threads. One thread at a time enters an instance.
 set(WAMR_BUILD_LIB_PTHREAD 0)
 set(WAMR_BUILD_LIB_WASI_THREADS 0)
 set(WAMR_BUILD_THREAD_MGR 0)
@@ -126,13 +128,14 @@ set(WAMR_BUILD_FAST_JIT 0)
 set(WAMR_DISABLE_APP_ENTRY 1)
 
 # ---- The host build stops reading here --------------------------------------
-# rust/wamr-sys/build/main.rs says in Rust what follows here in CMake.
+# rust/wamr-sys/build/main.rs does in Rust what follows here in CMake.
 
 add_compile_definitions(BLOCK_ADDR_CACHE_SIZE=${WRAMP_BLOCK_ADDR_CACHE_SIZE})
 
-# The header says why it is included. CMake finds a source's property by the path: with a
-# path other than that in WAMR_RUNTIME_LIB_SOURCE it would ignore the option in silence, and
-# guests could leave their memory. wramp_check_wamr_sources() below compares the paths.
+# The header explains why it is included. CMake finds the properties of a source by its path.
+# If the path differed from that in WAMR_RUNTIME_LIB_SOURCE, CMake would silently ignore the
+# option, and guests could leave their memory. wramp_check_wamr_sources() below compares the
+# paths.
 set(WRAMP_WAMR_MEMORY_SOURCE ${WAMR_ROOT_DIR}/core/iwasm/common/wasm_memory.c)
 set_property(SOURCE ${WRAMP_WAMR_MEMORY_SOURCE} APPEND PROPERTY COMPILE_OPTIONS
   -include ${CMAKE_CURRENT_LIST_DIR}/wamr_memory_page.h)

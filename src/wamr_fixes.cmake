@@ -1,13 +1,13 @@
-# Corrects faults of WAMR in copies of its files, for sources that are known to have them.
+# Corrects known faults of WAMR, in copies of its files.
 #
 # Who reads this: zephyr.cmake and CMakeLists.txt. rust/wamr-sys/build/fixes.rs does the same
-# on a host, and its test compares the two. A description names the checksum of the corrected
-# copy, and both builds compare it, so both compile the same bytes.
+# on a host, and its test compares the two. A description contains the checksum of the
+# corrected copy. Both builds compare it, so both compile the same bytes.
 
-# Applies what is for the interpreter `engine` to WAMR's source in `root`. Sets `names` to what
-# the record says: the corrections' names joined by +, with `unlisted` for a source that is in
-# no description, or `none`. Sets `originals` to the files that are wrong, and `copies` to
-# their corrected copies, which it writes below the directory `to`.
+# Applies the corrections for the interpreter `engine` to WAMR's source in `root`. Sets `names`
+# to the names for the record, joined by +, with `unlisted` for a source that is in no
+# description, or to `none`. Sets `originals` to the faulty files, and `copies` to their
+# corrected copies, which it writes below the directory `to`.
 function(wramp_correct_wamr fixes engine root to names originals copies)
   set(done "")
   set(wrong "")
@@ -18,7 +18,7 @@ function(wramp_correct_wamr fixes engine root to names originals copies)
   foreach(description ${descriptions})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${description})
     get_filename_component(name ${description} NAME_WE)
-    # file(STRINGS) would join a line that ends in a backslash to the next.
+    # Not file(STRINGS), which joins a line that ends in a backslash to the next one.
     file(READ ${description} text)
     foreach(word interpreter file after insert)
       if(NOT "${text}" MATCHES "\n${word} ([^\n]+)\n")
@@ -58,7 +58,7 @@ function(wramp_correct_wamr fixes engine root to names originals copies)
     if(NOT checksum STREQUAL expected)
       message(FATAL_ERROR "wramp: correction ${name}: the corrected ${file} has SHA-256 ${checksum}")
     endif()
-    # A file that is written anew is compiled anew.
+    # Keep a copy that is right, because a file that is written again is compiled again.
     set(copy ${to}/${file})
     set(present "")
     if(EXISTS ${copy})
@@ -81,8 +81,8 @@ function(wramp_correct_wamr fixes engine root to names originals copies)
   set(${copies} ${written} PARENT_SCOPE)
 endfunction()
 
-# Puts the corrected copies into a list of sources, in the place of the originals. The
-# arguments are names of lists.
+# Replaces the originals in a list of sources by the corrected copies. The arguments are names
+# of lists.
 function(wramp_replace_wamr_sources sources_name originals_name copies_name)
   set(replaced ${${sources_name}})
   foreach(original copy IN ZIP_LISTS ${originals_name} ${copies_name})

@@ -1,8 +1,8 @@
 /*
- * Says what the bytes of one instance are for.
+ * Reports what the bytes of one instance are for.
  *
- * Only WAMR's internal headers tell this, so both builds compile this file with WAMR's
- * flags. The bytes are those that WAMR asks for, without what an allocator adds.
+ * Only WAMR's internal headers say this, so both builds compile this file with WAMR's flags.
+ * The bytes are those that WAMR asks for, without what an allocator adds.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -51,5 +51,5 @@ const uint32_t wramp_wamr_block_cache_entries =
 /* Bytes of a thread's native stack that WAMR keeps free for its own frames. */
 const uint32_t wramp_wamr_stack_guard_bytes = WASM_STACK_GUARD_SIZE;
 
-/* 1 where the loader of ahead-of-time code is compiled in. */
+/* 1 if the loader of ahead-of-time code is compiled in. */
 const uint32_t wramp_wamr_aot = WASM_ENABLE_AOT;

@@ -1,7 +1,7 @@
 # Translates what Kconfig and the board decide about WAMR into its switches.
 #
-# Who reads this: CMakeLists.txt, before wamr.cmake. What is set here overrides the defaults
-# there.
+# Who reads this: CMakeLists.txt, before wamr.cmake. Switches that are set here override the
+# defaults there.
 
 set(WAMR_BUILD_PLATFORM zephyr)
 if(CONFIG_ARCH_POSIX AND CONFIG_64BIT)
@@ -20,7 +20,7 @@ else()
     "build-scripts use for WAMR_BUILD_TARGET")
 endif()
 
-# Sets a switch to 0 or 1. CMake has no variable for a Kconfig symbol that is off.
+# Sets a switch to 0 or 1. A Kconfig symbol that is off is not defined in CMake.
 function(wramp_switch variable symbol)
   if(${symbol})
     set(${variable} 1 PARENT_SCOPE)
@@ -52,7 +52,8 @@ set(WRAMP_FACTS
   WRAMP_WAMR_INTERPRETER=${interpreter}
   WRAMP_WAMR_FIXES=${fixes})
 wramp_switch(copy CONFIG_WRAMP_MODULE_COPY)
-# Events of a start that rust/wamr notes, 8 bytes each: more where a start loads a module too.
+# How many events of a start rust/wamr records. Each takes 8 bytes. A start that also loads a
+# module has more.
 set(events 64)
 if(CONFIG_WRAMP_SCENARIO_PRIVATE)
   set(events 256)

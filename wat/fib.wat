@@ -1,6 +1,6 @@
 ;; fib: the 30th Fibonacci number, 500 times over
 ;;
-;; stresses: locals: two that change places, in nested loops
+;; stresses: two locals that change places, in nested loops
 ;; export:   run () -> i32
 ;; memory:   0 bytes
 ;; expects:  0x18cbf620 from every call

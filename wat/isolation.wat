@@ -1,6 +1,6 @@
 ;; isolation: 2 KiB and two globals that only this instance may change
 ;;
-;; stresses: the wall between instances: a neighbour's write shows as a 0
+;; stresses: isolation: a write by another instance shows as a result of 0
 ;; export:   run (i32) -> i32
 ;; memory:   2048 bytes (one page declared, truncated at __heap_base)
 ;; expects:  0x96a0f96b from the first call, with the argument 1

@@ -1,6 +1,6 @@
 ;; mem: a KiB written and read back, a byte at a time, in a whole page
 ;;
-;; stresses: loads, stores and their bounds checks; an arena by 64 KiB a guest
+;; stresses: loads, stores, their bounds checks; 64 KiB of arena an instance
 ;; export:   run () -> i32
 ;; memory:   65536 bytes
 ;; expects:  0xa8a58000 from every call

@@ -7,8 +7,8 @@
 ;;
 ;; A call makes 40 rounds. Round r enters all blocks. With one branch it leaves
 ;; blocks 0 to r, counted from the innermost. After the end of each block d,
-;; from r outwards, it computes hash * 31 + d. An interpreter that finds a
-;; block's end by reading on to it remembers some of the ends. Here are many.
+;; from r outwards, it computes hash * 31 + d. Some interpreters search for the
+;; end of a block and cache a few ends. This module has more than a few.
 (module
   (func (export "run") (result i32)
     (local $round i32)

@@ -1,6 +1,6 @@
 ;; state: mean and variance of the last 507 samples of a 12-bit converter
 ;;
-;; stresses: a guest that needs its 2 KiB; 64-bit arithmetic and division
+;; stresses: a memory that is used to the last byte; 64-bit division
 ;; export:   run () -> i32
 ;; memory:   2048 bytes (one page declared, truncated at __heap_base)
 ;; expects:  0xbb07c8cc from the first call

@@ -1,4 +1,4 @@
-/* hello.c: what a C program asks of its host: puts, arguments, the environment, the clock. */
+/* hello.c: a C program with puts, arguments, the environment and a clock. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -11,7 +11,7 @@ int main(int argc, char **argv)
 	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) {
 		return 2;
 	}
-	/* puts, not printf, which alone is 20 KB of module. */
+	/* printf would add 20 KB to the module. */
 	puts(argc > 1 ? "hello from C, with arguments" : "hello from C");
 	puts(getenv("HOME") ? "there is a HOME" : "there is no HOME");
 	return 0;

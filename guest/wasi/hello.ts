@@ -1,4 +1,4 @@
-// hello.ts: what an AssemblyScript module asks of its host. Allocates, as most of them do.
+// hello.ts: an AssemblyScript module that allocates, as most of them do.
 
 let calls: i32 = 0;
 

@@ -1,6 +1,6 @@
-//! Links this package's own example guests as docs/guest.md says that a guest is linked.
+//! Links this package's example guests with the flags of docs/guest.md.
 //!
-//! A guest of one's own says the same in its `.cargo/config.toml`: guest/templates/rust.
+//! A guest in its own project sets them in `.cargo/config.toml`: see guest/templates/rust.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

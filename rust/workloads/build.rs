@@ -8,7 +8,7 @@ fn main() -> ExitCode {
     match compile_all() {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            // Each line by itself, or cargo shows only the first.
+            // One directive a line, because cargo shows only the first line of each.
             for line in message.lines() {
                 println!("cargo::error={line}");
             }
@@ -25,7 +25,7 @@ fn compile_all() -> Result<(), String> {
         let texts = here.join(texts);
         let failed = |error| format!("{}: {error}", texts.display());
         let texts = texts.canonicalize().map_err(failed)?;
-        // The directory too: a file may be new.
+        // Watch the directory too, because a file may be added.
         println!("cargo::rerun-if-changed={}", texts.display());
         for entry in fs::read_dir(&texts).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -48,8 +48,8 @@ fn compile(path: &Path, out: &Path) -> Result<(), String> {
     fs::write(&target, wasm).map_err(|error| format!("{}: {error}", target.display()))
 }
 
-/// The module without its custom sections, of which `wat` writes one: the names
-/// of locals, half of a small module, which a device would keep in its arena.
+/// The module without its custom sections. `wat` writes one with the names of locals. It is half
+/// of a small module, and a device would keep it in its arena.
 fn without_custom_sections(wasm: &[u8]) -> Option<Vec<u8>> {
     const CUSTOM: u8 = 0;
     // The magic number and the version.

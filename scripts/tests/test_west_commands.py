@@ -23,7 +23,7 @@ import west_commands as wramp  # noqa: E402  (it lies in the parent directory)
 
 DONE = "wramp done workloads=1 errors=0 exit={} crc=0000"
 
-# As Zephyr 4.1 writes it, after a call with -DCONFIG_WRAMP_SLOTS=12 and dense.conf.
+# What Zephyr 4.1 writes after a call with -DCONFIG_WRAMP_SLOTS=12 and dense.conf.
 CACHE = """\
 // Application Binary Directory
 APPLICATION_BINARY_DIR:PATH=/b
@@ -39,7 +39,7 @@ SHIELD:STRING=
 
 
 def quiet():
-    """Keeps what the command prints, for those tests that look at it."""
+    """Captures what the command prints, for tests that check it."""
     stack = contextlib.ExitStack()
     out, err = io.StringIO(), io.StringIO()
     stack.enter_context(contextlib.redirect_stdout(out))
@@ -48,7 +48,7 @@ def quiet():
 
 
 class Scratch(unittest.TestCase):
-    """A temporary directory, and silence."""
+    """Gives each test a temporary directory, and captures its output."""
 
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
@@ -65,7 +65,7 @@ class Names(Scratch):
     def test_a_board_s_directory_is_that_of_capture(self):
         self.assertEqual(wramp.board_directory("mps2/an385"), "mps2_an385")
         self.assertEqual(wramp.board_directory("native_sim/native/64"), "native_sim_native_64")
-        # Nothing leads out of results/.
+        # No name leads out of results/.
         self.assertEqual(wramp.board_directory("../x@1.0"), "--_x-1-0")
 
     def test_presets_are_the_overlays_and_classic(self):
@@ -92,7 +92,7 @@ class Names(Scratch):
     def test_words_before_the_first_dash_are_presets(self):
         self.assertEqual(wramp.split_words([]), ([], []))
         self.assertEqual(wramp.split_words(["dense"]), (["dense"], []))
-        # What Python up to 3.11 hands over, and what 3.12 does.
+        # What Python up to 3.11 passes, and what 3.12 passes.
         for words in (["dense", "-DA=1", "-DB=2"], ["dense", "--", "-DA=1", "-DB=2"]):
             self.assertEqual(wramp.split_words(words), (["dense"], ["-DA=1", "-DB=2"]))
         # A CMake argument may have a value of its own.
@@ -170,7 +170,7 @@ class Emulator(Scratch):
         status, _ = self.run_script("echo 'wramp run format=2'; exit 0")
         self.assertEqual(status, 1)
         self.assertIn("without a `wramp done` record", self.err.getvalue())
-        # Text that only looks like the record.
+        # This text only looks like the record.
         self.assertEqual(self.run_script("echo 'x wramp done exit=0'")[0], 1)
 
     def test_a_silent_run_is_ended_with_its_children(self):
@@ -261,7 +261,7 @@ class Switches(Scratch):
                 self.assertIn(symbol, known, row)
 
     def test_each_further_row_changes_one_thing_more(self):
-        # The fast interpreter has no cache, and row s5 takes the copy of s4 away again.
+        # The fast interpreter has no cache, and row s5 removes the copy that s4 added.
         gone = {*wramp._CACHE_16, *wramp._COPY}
         rows = [set(wramp.SWITCHES[row]) - gone for row in wramp.SWITCHES if row.startswith("s")]
         self.assertEqual(len(rows), 8)

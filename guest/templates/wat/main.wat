@@ -1,20 +1,20 @@
-;; GUEST_NAME: says so when it has got a message
+;; GUEST_NAME: logs a line for each message that it gets
 ;;
-;; One step takes all messages, asks for the next one and returns.
+;; A step takes all messages, asks for the next one and returns.
 (module
   (import "wramp" "log" (func $log (param i32 i32)))
   (import "wramp" "receive" (func $receive (param i32 i32) (result i32)))
   (import "wramp" "wait" (func $wait (param i32)))
 
-  ;; Memory ends at __heap_base: 256 bytes for a message, 16 for the text. WAMR takes the
-  ;; first mutable i32 global for the stack pointer: it stands first and nothing writes it.
+  ;; The memory ends at __heap_base: 256 bytes for a message and 16 for the text. WAMR takes
+  ;; the first mutable i32 global for the stack pointer. So it is first and nothing writes it.
   (global $__stack_pointer (mut i32) (i32.const 272))
-  ;; One global under both names, for each costs an instance 28 bytes.
+  ;; One global has both names, because each global costs an instance 28 bytes.
   (global (export "__data_end") (export "__heap_base") i32 (i32.const 272))
   (memory (export "memory") 1 1)
   (data (i32.const 256) "a message")
 
-  ;; 1: call it again when what it waits for is there.
+  ;; The result 1 asks the host to call this again when the wait ends.
   (func (export "wramp_poll") (result i32)
     (block $empty
       (loop $next

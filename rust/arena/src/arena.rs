@@ -8,56 +8,57 @@ use crate::{ArenaStats, Script};
 ///
 /// # Safety
 ///
-/// An engine is C code that writes to what it gets, from several threads. An implementation
-/// must see to it that:
+/// An engine is C code that writes to the blocks it gets, from several threads. An
+/// implementation must guarantee that:
 ///
 /// 1. a block holds at least the bytes asked for, is aligned to 8, and shares no byte with
 ///    another live block;
 /// 2. a block stays where it is until it is freed or reallocated, or until the arena is
-///    dropped; to move the arena does not move its blocks;
+///    dropped; moving the arena does not move its blocks;
 /// 3. every method may be called from any thread at any time;
 /// 4. no method unwinds: the caller is C, and a panic there ends the process;
 /// 5. no method calls into the engine.
 pub unsafe trait Arena: Sync {
-    /// A block of so many bytes; 0 counts as 1. `None` if there is no room.
+    /// Allocates a block of `bytes` bytes; 0 counts as 1. `None` if there is no room.
     fn allocate(&self, bytes: u32) -> Option<NonNull<u8>>;
 
-    /// The block in another size, at another place. Keeps its bytes up to the smaller of
-    /// the two sizes. `None` if there is no room, and then the old block stays as it was.
+    /// Moves the contents of a block to a new block of `bytes` bytes and frees the old one.
+    /// The new block keeps the contents up to the smaller of the two sizes. `None` if there is
+    /// no room; the old block then stays as it was.
     ///
-    /// MUST allocate the new block before it frees the old one: [`Watched`](crate::Watched)
-    /// notes it so, and a replay repeats what was noted.
+    /// MUST allocate the new block before it frees the old one. [`Watched`](crate::Watched)
+    /// records the two steps in this order, and a replay repeats what was recorded.
     ///
     /// # Safety
     /// 1. `block` is a live block of this arena.
     unsafe fn reallocate(&self, block: NonNull<u8>, bytes: u32) -> Option<NonNull<u8>>;
 
-    /// Gives a block back.
+    /// Frees a block.
     ///
     /// # Safety
     /// 1. `block` is a live block of this arena.
     unsafe fn free(&self, block: NonNull<u8>);
 
-    /// The figures now.
+    /// The current figures.
     fn stats(&self) -> ArenaStats;
 
-    /// Lets the low-water mark start again from what is free now.
+    /// Sets the low-water mark to the bytes that are free now.
     fn reset_low_water(&self);
 
-    /// How many more instances fit, up to `most`, if each starts as the script says. See
-    /// [`replay`](crate::replay()), which does this for every [`RawHeap`](crate::RawHeap).
+    /// How many more instances fit, up to `most`, if each starts as the script says.
+    /// [`replay`](crate::replay()) implements this for every [`RawHeap`](crate::RawHeap).
     ///
-    /// MUST do all of it under one lock, and MUST leave every figure as it was.
+    /// MUST hold one lock throughout, and MUST leave every figure as it was.
     fn replay(&self, script: Script<'_>, most: u32) -> u32;
 
-    /// Blocks that came back with a header that someone had overwritten. They are not
-    /// given again. 0 where the allocator does not look.
+    /// How many blocks came back with an overwritten header. The arena never reuses them.
+    /// 0 if the allocator does not check.
     fn corrupt(&self) -> u32 {
         0
     }
 }
 
-// SAFETY: all duties are those of the arena behind the reference, to which every method goes.
+// SAFETY: every method calls the arena behind the reference, which fulfils all duties.
 unsafe impl<A: Arena + ?Sized> Arena for &A {
     fn allocate(&self, bytes: u32) -> Option<NonNull<u8>> {
         (**self).allocate(bytes)

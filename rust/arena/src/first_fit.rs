@@ -1,17 +1,17 @@
 //! An arena over a borrowed region, with an account that is exact to the byte.
 //!
 //! Every block has a [`HEADER`], and the two together are rounded up to a [`UNIT`]. A unit
-//! is the least hole that the allocator can describe, so no byte is ever lost between
-//! blocks. On a 32-bit machine the figures are those of Zephyr's `sys_heap` under
-//! alignment to 8.
+//! is the smallest hole that the allocator can describe, so no byte is ever lost between
+//! blocks. On a 32-bit machine the figures equal those of Zephyr's `sys_heap` with blocks
+//! aligned to 8.
 //!
-//! # What is taken and given back leaves no trace
+//! # Allocating a block and freeing it leaves no trace
 //!
 //! The allocator keeps its holes in order of address and joins a freed block with the holes
-//! beside it. So its list is the list of the largest free intervals, in order: it depends on
-//! which blocks live and on nothing else. A search for the largest block and a replay give
-//! back what they took. Then the same blocks live as before, the list is the same as before,
-//! and the next allocation gets the address that it would have got anyway.
+//! beside it. So its list of holes is the list of all free intervals, each as large as it can
+//! be. The list depends on which blocks are live and on nothing else. A search for the largest
+//! block and a replay free every block that they allocate. Afterwards the same blocks are
+//! live, the list is the same, and the next allocation gets the same address as without them.
 
 use core::alloc::Layout;
 use core::marker::PhantomData;
@@ -23,26 +23,27 @@ use wramp_core::measure::Bytes;
 
 use crate::{Arena, ArenaStats, Lock, RawHeap, Script, replay};
 
-/// Bytes that blocks are rounded to, header included: two words, the least hole that the
-/// allocator can describe.
+/// The size of a block, header included, is a multiple of this: two words, the smallest hole
+/// that the allocator can describe.
 pub const UNIT: usize = 2 * size_of::<usize>();
 
 /// Bytes before every block.
 pub const HEADER: usize = size_of::<Header>();
 
-/// What stands before a block.
+/// The header before a block.
 #[derive(Clone, Copy)]
 #[repr(C)]
 struct Header {
-    /// The size that was asked for.
+    /// The requested size.
     bytes: u32,
     seal: u32,
 }
 
 impl Header {
-    /// A seal that fits this size at this address. It is odd, so a freed block never seems
-    /// sealed: its first words are then a hole's size and the address of the next hole, or
-    /// what a hole that it was joined with left there.
+    /// A header whose seal matches this size and this address.
+    ///
+    /// The seal is odd, so a freed block never seems sealed. Its first words are then a hole's
+    /// size and the address of the next hole, or the remains of a hole that joined it.
     fn new(bytes: u32, start: NonNull<u8>) -> Self {
         // Truncation is fine: the seal is a checksum.
         let address = start.addr().get() as u32;
@@ -50,10 +51,10 @@ impl Header {
     }
 }
 
-/// The layout of a block that serves so many bytes, header included.
+/// The layout of a block for `bytes` bytes, header included.
 ///
-/// It has room for a pointer behind the header: 1 byte and the header make 9 bytes, which
-/// are rounded up to 16 on 32 and on 64 bits.
+/// A pointer fits behind the header of even the smallest block: 1 byte and the header make 9
+/// bytes, which are rounded up to 16 on both 32 and 64 bits.
 fn layout(bytes: u32) -> Option<Layout> {
     let bytes = usize::try_from(bytes.max(1)).ok()?;
     let whole = bytes.checked_add(HEADER)?.checked_next_multiple_of(UNIT)?;
@@ -75,11 +76,11 @@ impl<'m> Blocks<'m> {
         let aligned = region.get_mut(skipped..).unwrap_or_default();
         let size = aligned.len() / UNIT * UNIT;
         let mut heap = Heap::empty();
-        // An empty heap gives nothing, which is right for a region that holds no unit.
+        // An empty heap allocates nothing, which is right for a region that holds no unit.
         if size > 0 {
-            // SAFETY: the region is borrowed for 'm, so nothing else uses its bytes. Whoever
-            // reaches the heap does so through `self`, which does not outlive 'm. The region
-            // begins at a multiple of UNIT and holds at least one, which is what a hole needs.
+            // SAFETY: the region is borrowed for 'm, so nothing else uses its bytes. The heap
+            // is reached only through `self`, which does not outlive 'm. The region begins at
+            // a multiple of UNIT and holds at least one unit, which is what a hole needs.
             unsafe { heap.init(aligned.as_mut_ptr().cast(), size) };
         }
         Self { low_water: heap.free(), heap, live: 0, corrupt: 0, region: PhantomData }
@@ -112,8 +113,8 @@ impl<'m> Blocks<'m> {
         Some(new)
     }
 
-    /// Gives a block back, unless its header was overwritten. Then nobody knows how large it
-    /// is: it counts as corrupt and stays live for good.
+    /// Frees a block, unless its header was overwritten. Its size is then unknown, so it counts
+    /// as corrupt and stays live for good.
     ///
     /// # Safety
     /// 1. `block` came from [`take`](RawHeap::take) and was not given back since.
@@ -126,9 +127,9 @@ impl<'m> Blocks<'m> {
         }
     }
 
-    /// The size that a block was asked for with; `None` where its header does not say so.
+    /// The requested size of a block. `None` if its header is not valid.
     ///
-    /// Looks only at bytes of the region, even if the caller broke the duty.
+    /// Reads only bytes of the region, even if the caller breaks the duty.
     ///
     /// # Safety
     /// 1. `block` came from [`take`](RawHeap::take) and was not given back since.
@@ -139,8 +140,8 @@ impl<'m> Blocks<'m> {
         if start < bottom || start >= top || !start.is_multiple_of(UNIT) {
             return None;
         }
-        // SAFETY: by 1 the header is there. A unit of the region begins at `start`, so even
-        // without 1 the read is aligned and inside of the region.
+        // SAFETY: by 1 the header is there. A unit of the region begins at `start`, so the
+        // read is aligned and inside the region even if 1 does not hold.
         let (start, header) = unsafe {
             let start = block.sub(HEADER);
             (start, start.cast::<Header>().read())
@@ -150,7 +151,7 @@ impl<'m> Blocks<'m> {
         (sealed && inside).then_some(header.bytes)
     }
 
-    /// Gives a block back if its header is whole; says whether it was.
+    /// Frees a block if its header is valid. Returns whether it was.
     ///
     /// # Safety
     /// 1. `block` came from [`take`](RawHeap::take) and was not given back since.
@@ -158,8 +159,10 @@ impl<'m> Blocks<'m> {
         // SAFETY: by 1.
         let Some(layout) = (unsafe { self.size_of(block) }).and_then(layout) else { return false };
         // SAFETY: by 1 the block came from `take`. Its layout depends on its size alone, so
-        // it is the one that it was taken with. The seal goes first, whatever the allocator
-        // writes there: a block that is freed twice must not look like one that lives.
+        // this is the layout it was allocated with.
+        //
+        // The seal is cleared before the block is freed, because the allocator may leave these
+        // bytes as they are: a block that is freed twice must not look like a live one.
         unsafe {
             let start = block.sub(HEADER);
             start.cast::<Header>().write(Header { bytes: 0, seal: 0 });
@@ -179,7 +182,7 @@ impl<'m> Blocks<'m> {
         }
     }
 
-    /// The largest allocation that would succeed, found by trying.
+    /// The largest allocation that would succeed. A binary search tries allocations.
     fn largest(&mut self) -> usize {
         let (mut fits, mut too_much) = (0, self.heap.free() / UNIT + 1);
         while too_much - fits > 1 {
@@ -200,14 +203,16 @@ impl<'m> Blocks<'m> {
     }
 }
 
-// SAFETY: 1: the allocator gives no byte twice. A block begins a HEADER of 8 behind a multiple
-// of UNIT, so it is aligned to 8. `layout` makes room for what was asked for and for a pointer.
-// 2: the region is borrowed as long as `self` lives, and no block is ever moved. 3: nothing here
-// panics: `release` gives the allocator a block with a whole seal only, so none that is free.
+// SAFETY: 1: live blocks of the allocator share no byte. A block begins a HEADER of 8 bytes
+// behind a multiple of UNIT, so it is aligned to 8. `layout` makes room for the requested bytes
+// and for a pointer. 2: the region is borrowed as long as `self` lives, and no block is ever
+// moved. 3: nothing here panics. `release` hands the allocator only a block whose seal is
+// valid, and so never a block that is already free.
 unsafe impl RawHeap for Blocks<'_> {
     fn take(&mut self, bytes: u32) -> Option<NonNull<u8>> {
         let start = self.heap.allocate_first_fit(layout(bytes)?).ok()?;
-        // SAFETY: the block holds at least the header, and a multiple of UNIT is aligned for it.
+        // SAFETY: the block holds at least the header, and every multiple of UNIT is aligned
+        // for it.
         unsafe {
             start.cast::<Header>().write(Header::new(bytes, start));
             Some(start.add(HEADER))
@@ -220,13 +225,13 @@ unsafe impl RawHeap for Blocks<'_> {
     }
 }
 
-/// An arena over a region that it borrows, behind a lock of the machine's.
+/// An arena over a region that it borrows, behind the machine's lock.
 ///
-/// A region that is too small for the allocator makes an arena that has no room. Bytes of
-/// the region are neither cleared nor kept: whoever must not let an engine see what was
-/// there before clears the region first.
+/// A region that is too small for the allocator makes an arena without room. The arena neither
+/// clears nor preserves the bytes of the region. To hide the old contents from an engine, clear
+/// the region first.
 ///
-/// The region cannot go before the arena does:
+/// The arena cannot outlive its region:
 ///
 /// ```compile_fail,E0597
 /// # use std::{mem::MaybeUninit, sync::Mutex};
@@ -243,7 +248,7 @@ unsafe impl RawHeap for Blocks<'_> {
 /// arena.allocate(100);
 /// ```
 ///
-/// The other way round it compiles:
+/// This compiles, because the region outlives the arena:
 ///
 /// ```
 /// # use std::{mem::MaybeUninit, sync::Mutex};
@@ -263,8 +268,8 @@ pub struct FirstFit<'m, L> {
 }
 
 impl<'m, L: Lock<Blocks<'m>>> FirstFit<'m, L> {
-    /// An arena over the region: over all of it if it begins and ends at a multiple of
-    /// [`UNIT`], else over what lies between two such addresses.
+    /// An arena over the region. It uses the bytes between the first and the last multiple of
+    /// [`UNIT`] in the region, which are all bytes if the region is aligned.
     #[must_use]
     pub fn over(region: &'m mut [MaybeUninit<u8>]) -> Self {
         Self { blocks: L::new(Blocks::over(region)), region: PhantomData }
@@ -273,8 +278,8 @@ impl<'m, L: Lock<Blocks<'m>>> FirstFit<'m, L> {
 
 // SAFETY: 1 and 2: every block comes from `Blocks::take`, which promises both, and its bytes
 // lie in the region and not in `self`. 3: all access is under the lock. 4: nothing here panics,
-// see `Blocks`; a lock that panics ends the process where it would unwind into C. 5: nothing
-// here calls what the engine gave it.
+// as the proof at `Blocks` shows; if the lock panics, the process ends where the panic would
+// unwind into C. 5: nothing here calls a function of the engine.
 unsafe impl<'m, L: Lock<Blocks<'m>>> Arena for FirstFit<'m, L> {
     fn allocate(&self, bytes: u32) -> Option<NonNull<u8>> {
         self.blocks.with(|blocks| blocks.allocate(bytes))

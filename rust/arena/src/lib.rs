@@ -4,20 +4,19 @@
 //! an instance costs. [`FirstFit`] is an arena over any region that a machine lends. An
 //! operating system with an allocator of its own implements [`Arena`] over that.
 //!
-//! [`Watched`] notes what an engine does with an arena: what it asked for in vain, and in
-//! its [`Trace`] which blocks the start of one instance takes and gives back. [`replay`]
-//! repeats such a start on the arena itself until no block is to be had. That is how wramp
-//! predicts a peak: it does not compute what would fit, it tries.
+//! [`Watched`] records how an engine uses an arena: which allocations failed and, in its
+//! [`Trace`], which blocks the start of an instance allocates and frees. [`replay`] repeats
+//! such a start on the arena itself until an allocation fails. This is how wramp predicts a
+//! peak: it does not compute how many instances would fit, it tries.
 //!
-//! [`Places`] is a vector over memory that a machine lends, for what is kept beside the
-//! arena.
+//! [`Places`] is a vector over memory that a machine lends, for tables beside the arena.
 //!
 //! Principles:
 //!
-//! - **Borrowed.** An arena borrows its region and an engine borrows its arena, so no
-//!   program compiles in which the memory goes first.
+//! - **Borrowed.** An arena borrows its region and an engine borrows its arena. A program in
+//!   which the memory goes away first does not compile.
 //! - **Exact.** Each figure counts every byte, headers and rounding included.
-//! - **Undone.** What a measurement takes it gives back, and no mark shows it.
+//! - **Undone.** A measurement frees every block that it allocates and changes no figure.
 //!
 //! This crate reads no clock, starts no thread and knows no engine.
 #![no_std]

@@ -1,46 +1,47 @@
-//! How many more instances fit: start them on the arena, without an engine.
+//! How many more instances fit: repeats their allocations, without an engine.
 //!
-//! A formula of free bytes is wrong wherever a hole is too small for a block. The allocator
-//! itself knows, so it is asked: [`replay`] takes and gives back the blocks of one start
-//! after the other until the first one fails. No engine runs and no guest does, so this
-//! takes about as long as the allocator needs for the blocks: instances times events.
+//! A formula over free bytes is wrong wherever a hole is too small for a block. Only the
+//! allocator knows, so [`replay`] asks it: it allocates and frees the blocks of one start after
+//! another until an allocation fails. Neither an engine nor a guest runs, so a replay takes
+//! only the allocator's time, which grows with instances times events.
 
 use core::ptr::NonNull;
 
 use crate::Script;
 use crate::trace::Event;
 
-/// An allocator that the caller has to itself, without an account.
+/// An allocator without an account, used by one caller at a time.
 ///
-/// [`replay`] is written once, over this. An [`Arena`](crate::Arena) holds one under its lock.
-/// Neither method may touch the account: the low-water mark and the count of blocks are the
-/// arena's, and a replay must not be seen in them.
+/// [`replay`] works on any such heap. An [`Arena`](crate::Arena) holds one under its lock.
+/// Neither method may change the low-water mark or the count of blocks. These belong to the
+/// arena, and a replay must not show in them.
 ///
 /// # After a replay
 ///
-/// A replay gives back all it took. What the heap is like then depends on the allocator. With
-/// a list of holes in order of address it is as before: see [`FirstFit`](crate::FirstFit).
+/// A replay frees every block that it allocates. The allocator decides whether the heap is then
+/// the same as before. It is the same if the allocator keeps a list of holes in order of
+/// address, as [`FirstFit`](crate::FirstFit) does.
 ///
-/// Zephyr's `sys_heap` joins free neighbours too, so the same chunks are free as before. But
+/// Zephyr's `sys_heap` also joins free neighbours, so the same chunks are free as before. But
 /// it keeps free chunks of similar size in a ring, takes from the front, adds at the end, and
-/// looks at a few only. After a replay, and after a try in vain, a ring may begin elsewhere.
-/// The free bytes are the same. The next start may choose another hole of the ring than the
-/// replay did, so there a prediction is exact only where the rings hold one chunk each, or
-/// chunks of one size.
+/// looks at only a few of them. After a replay or a failed allocation, a ring may begin at
+/// another chunk. The free bytes are the same, but the next start may choose another chunk of
+/// the ring than the replay did. So a prediction on `sys_heap` is exact only if each ring holds
+/// one chunk, or chunks of one size.
 ///
 /// # Safety
 ///
-/// An implementation must see to it that:
+/// An implementation must guarantee that:
 ///
 /// 1. a block holds at least the bytes asked for **and at least a pointer**, is aligned to 8,
 ///    and shares no byte with another live block. (In `sys_heap` a chunk is a multiple of 8
 ///    bytes, of which a header takes 4, or 8 on 64 bits and in large regions. So a block has
-///    4 bytes or more where a pointer has 4, and 8 where it has 8.)
+///    at least 4 bytes where a pointer has 4, and at least 8 where a pointer has 8.)
 /// 2. a block stays where it is until it is given back, and nobody else uses it;
 /// 3. no method unwinds.
 pub unsafe trait RawHeap {
-    /// A block of so many bytes, 0 counts as 1. `None` if there is no room, and then the same
-    /// blocks live and the same bytes are free as before.
+    /// Allocates a block of `bytes` bytes; 0 counts as 1. `None` if there is no room; the same
+    /// blocks are then live and the same bytes free as before.
     fn take(&mut self, bytes: u32) -> Option<NonNull<u8>>;
 
     /// Gives a block back.
@@ -50,13 +51,15 @@ pub unsafe trait RawHeap {
     unsafe fn give(&mut self, block: NonNull<u8>);
 }
 
-/// How many more instances fit, up to `most`, if they start as the script says, its instances
-/// in turns. Exact: it takes the blocks of each start in their order. Then it gives all back.
+/// How many more instances fit, up to `most`, if they start as the script says.
+///
+/// The instances of the script start in turns. The answer is exact, because the replay
+/// allocates and frees the blocks of each start in their order. Then it frees all of them.
 pub fn replay<H: RawHeap>(heap: &mut H, script: Script<'_>, most: u32) -> u32 {
     let mut chain = Chain { heap, newest: None };
     let mut events = script.events().cycle();
     for fit in 0..most {
-        // The bound is for a script that someone clears meanwhile: this ends all the same.
+        // The bound ends the loop even if another thread clears the script meanwhile.
         for event in events.by_ref().take(script.len()) {
             match event {
                 Event::Take(bytes) if chain.take(bytes) => {}
@@ -69,15 +72,15 @@ pub fn replay<H: RawHeap>(heap: &mut H, script: Script<'_>, most: u32) -> u32 {
     most
 }
 
-/// The blocks of all instances that a replay has started, each linked to the one before.
+/// The blocks of all instances that a replay has started, as a linked list.
 ///
-/// There may be thousands, and there is no memory but the blocks' own. So each holds its link.
+/// There may be thousands, and no other memory is available. So each block holds its own link.
 struct Chain<'h, H: RawHeap> {
     heap: &'h mut H,
     newest: Option<NonNull<Link>>,
 }
 
-/// What the chain writes to a block, which has room for it: [`RawHeap`], duty 1.
+/// What the chain writes to a block. It fits by duty 1 of [`RawHeap`].
 struct Link {
     older: Option<NonNull<Link>>,
 }
@@ -85,7 +88,7 @@ struct Link {
 const _: () = assert!(size_of::<Link>() == size_of::<*mut u8>() && align_of::<Link>() <= 8);
 
 impl<H: RawHeap> Chain<'_, H> {
-    /// Takes a block; whether there was one.
+    /// Takes a block. Returns whether there was room.
     fn take(&mut self, bytes: u32) -> bool {
         let Some(link) = self.heap.take(bytes).map(NonNull::cast::<Link>) else { return false };
         // SAFETY: by the heap's duties 1 and 2 the block is ours, holds a pointer and is aligned.
@@ -94,16 +97,18 @@ impl<H: RawHeap> Chain<'_, H> {
         true
     }
 
-    /// Gives the block back that `depth` others are newer than. None if there are not so many.
+    /// Gives back the block that exactly `depth` blocks are newer than. Does nothing if the
+    /// chain is shorter.
     fn give(&mut self, depth: u32) {
         let mut place = &mut self.newest;
         for _ in 0..depth {
             let Some(link) = place else { return };
-            // SAFETY: what is in the chain was written by `take` and was not given back since.
+            // SAFETY: `take` wrote every link in the chain, and its block was not given back
+            // since.
             place = unsafe { &mut link.as_mut().older };
         }
         let Some(link) = *place else { return };
-        // SAFETY: as above; it leaves the chain first, so it is given back once.
+        // SAFETY: as above. The block leaves the chain first, so it is given back once.
         unsafe {
             *place = link.as_ref().older;
             self.heap.give(link.cast());

@@ -1,8 +1,8 @@
-//! Which blocks the start of an instance takes and gives back, in their order.
+//! Records which blocks the start of an instance takes and gives back.
 //!
-//! Loads and stores only: some targets have no compare-and-swap, and an engine calls from
-//! any thread. By contract one thread allocates while a trace is on. If that is broken the
-//! figures may be wrong, and nothing else is: no code relies on them.
+//! An engine calls from any thread, and some targets have no compare-and-swap. So this uses
+//! atomic loads and stores only. By contract one thread allocates while a trace is on. A
+//! violation can make the figures wrong and does no other harm, because no code relies on them.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{
@@ -15,20 +15,20 @@ use wramp_core::measure::Bytes;
 /// What happened to the arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// A block of so many bytes was taken.
+    /// A block of this many bytes was taken.
     Take(u32),
-    /// The block was given back that `depth` live ones of the instance were newer than.
-    /// Counted so, a replay needs no table of blocks.
+    /// A block was given back: the one that `depth` live blocks of the instance are newer
+    /// than. Thanks to this count, a replay needs no table of blocks.
     Give { depth: u32 },
     /// The instance runs.
     End,
 }
 
-/// Set in the word of a give.
+/// The bit that marks the word of an [`Event::Give`].
 const GIVE: u32 = 1 << 31;
 
 impl Event {
-    /// The word that stands for it; `None` for a block of 2 GiB, which no instance has.
+    /// The word that encodes the event. `None` for a block of 2 GiB, which no instance has.
     fn word(self) -> Option<u32> {
         match self {
             Self::Take(bytes) => Some(bytes.max(1)).filter(|bytes| bytes & GIVE == 0),
@@ -46,7 +46,7 @@ impl Event {
     }
 }
 
-/// The starts of some instances, one after the other: what a replay repeats.
+/// The recorded starts of one or more instances, in order. A replay repeats them.
 #[derive(Clone, Copy, Debug)]
 pub struct Script<'t>(&'t [AtomicU32]);
 
@@ -60,40 +60,42 @@ impl<'t> Script<'t> {
     }
 }
 
-/// What an instance holds once it runs, in bytes as the engine asked for them.
+/// What an instance holds once it runs, in bytes that the engine asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// What it held before its instantiation began: its own copy of the module.
+    /// Its own copy of the module, which it held before its instantiation began.
     pub module: Bytes,
-    /// What its execution environment took.
+    /// Its execution environment.
     pub environment: Bytes,
-    /// All of it.
+    /// Everything that it holds.
     pub sum: Bytes,
 }
 
-/// Records how instances start, in at most `EVENTS` events: a take, a give, and one at the
-/// end of each instance. An event takes 8 bytes on a 32-bit machine.
+/// Records how instances start, in at most `EVENTS` events.
 ///
-/// For several modules, record the first instance of each. The script then has them in turns.
+/// Each block taken, each block given back, and the end of each start is an event. An event
+/// takes 8 bytes on a 32-bit machine.
+///
+/// For several modules, record the first instance of each. A replay then starts them in turns.
 #[derive(Debug)]
 pub struct Trace<const EVENTS: usize> {
     on: AtomicBool,
-    /// The instances that are complete, then the one that is starting.
+    /// The events of the recorded instances, then those of the instance that is starting.
     words: [AtomicU32; EVENTS],
-    /// Beside the word of a take: where the block is, 0 once it was given back.
+    /// For each taken block its address, or 0 once it was given back.
     blocks: [AtomicUsize; EVENTS],
     complete: AtomicUsize,
     written: AtomicUsize,
-    /// The instance that is starting did what a script cannot say.
+    /// The instance that is starting did something that a script cannot express.
     doubtful: AtomicBool,
-    /// So did one that was ended. Its words are not kept.
+    /// An instance that has started did so. Its events are not kept.
     partial: AtomicBool,
     module: AtomicU32,
     environment: AtomicU32,
 }
 
 impl<const EVENTS: usize> Trace<EVENTS> {
-    /// A trace that is off and has no instance.
+    /// A trace that is off and has recorded no instance.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -109,15 +111,17 @@ impl<const EVENTS: usize> Trace<EVENTS> {
         }
     }
 
-    /// Turns the trace off and forgets all instances: a ramp begins.
+    /// Turns the trace off and forgets all instances. Call it when a ramp begins.
     pub fn clear(&self) {
         self.on.store(false, Release);
         self.complete.store(0, Relaxed);
         self.partial.store(false, Relaxed);
     }
 
-    /// Turns the trace on: an instance starts, with the load of its module if it has its own.
-    /// An instance whose start was not [ended](Self::end) is forgotten.
+    /// Turns the trace on, because an instance starts. Call it before the load of the module
+    /// if the instance has a copy of its own.
+    ///
+    /// Forgets an instance whose start did not [end](Self::end).
     pub fn begin(&self) {
         self.written.store(self.complete.load(Relaxed), Relaxed);
         self.doubtful.store(false, Relaxed);
@@ -126,14 +130,14 @@ impl<const EVENTS: usize> Trace<EVENTS> {
         self.on.store(true, Release);
     }
 
-    /// Notes that the instantiation begins: what lives by now is the module's.
+    /// Notes that the instantiation begins. The blocks that are live now belong to the module.
     pub fn note_instance(&self) {
         if self.on.load(Acquire) {
             self.module.store(self.held(), Relaxed);
         }
     }
 
-    /// Creates an execution environment and notes what it takes.
+    /// Creates an execution environment and notes its bytes.
     pub fn note_environment<T>(&self, create: impl FnOnce() -> T) -> T {
         let before = self.held();
         let created = create();
@@ -141,8 +145,9 @@ impl<const EVENTS: usize> Trace<EVENTS> {
         created
     }
 
-    /// Turns the trace off: the instance runs. What it holds; `None` if the trace was not on,
-    /// or if the instance did what a [script](Self::script) cannot say.
+    /// Turns the trace off, because the instance runs. Returns what the instance holds. `None`
+    /// if the trace was off, or if the instance did something that a [script](Self::script)
+    /// cannot express.
     pub fn end(&self) -> Option<Taken> {
         if !self.on.load(Acquire) {
             return None;
@@ -162,17 +167,19 @@ impl<const EVENTS: usize> Trace<EVENTS> {
         Some(taken)
     }
 
-    /// The starts of all instances that were ended. `None` if there is none, or if one did
-    /// what a script cannot say: it did more than `EVENTS` have room for, took a block of
-    /// 2 GiB, or gave a block back that it had not taken.
+    /// The starts of all instances that run by now. `None` if there is none.
+    ///
+    /// Also `None` if an instance did something that a script cannot express: it made more
+    /// events than fit into `EVENTS`, took a block of 2 GiB, or gave back a block that it had
+    /// not taken.
     #[must_use]
     pub fn script(&self) -> Option<Script<'_>> {
         let words = self.words.get(..self.complete.load(Relaxed))?;
         (!words.is_empty() && !self.partial.load(Relaxed)).then_some(Script(words))
     }
 
-    /// Notes that a block was taken. What was asked for in vain is not noted: the next
-    /// instance asks for it in vain again.
+    /// Notes that a block was taken. Failed allocations are not noted, because the same ones
+    /// fail for the next instance.
     pub fn taken(&self, block: NonNull<u8>, bytes: u32) {
         if self.on.load(Acquire) {
             self.write(Event::Take(bytes), block.addr().get());
@@ -207,7 +214,7 @@ impl<const EVENTS: usize> Trace<EVENTS> {
         }
     }
 
-    /// The live blocks of the instance that is starting, oldest first: words and addresses.
+    /// The words and addresses of the starting instance's live blocks, oldest first.
     fn live(&self) -> impl DoubleEndedIterator<Item = (&AtomicU32, &AtomicUsize)> {
         let starting = self.complete.load(Relaxed)..self.written.load(Relaxed);
         let words = self.words.get(starting.clone()).unwrap_or_default();
@@ -215,7 +222,7 @@ impl<const EVENTS: usize> Trace<EVENTS> {
         words.iter().zip(blocks).filter(|(_, at)| at.load(Relaxed) != 0)
     }
 
-    /// Bytes of the live blocks: the word of a take is its size.
+    /// Bytes of the live blocks. The word of a taken block is its size.
     fn held(&self) -> u32 {
         self.live().map(|(word, _)| word.load(Relaxed)).fold(0, u32::saturating_add)
     }
@@ -260,7 +267,7 @@ mod tests {
     #[test]
     fn an_instance_is_noted_in_its_order_and_its_parts() {
         let trace = Trace::<16>::new();
-        trace.taken(block(1), 7); // Off: not noted.
+        trace.taken(block(1), 7); // The trace is off, so this is not noted.
         trace.begin();
         trace.taken(block(2), 1_000);
         trace.taken(block(3), 64);
@@ -271,7 +278,7 @@ mod tests {
         trace.given(block(3));
         let taken = Taken { module: Bytes(64), environment: Bytes(32), sum: Bytes(532) };
         assert_eq!(trace.end(), Some(taken));
-        trace.given(block(2)); // Off again.
+        trace.given(block(2)); // The trace is off again.
         assert_eq!(
             events(trace.script().unwrap()),
             [
@@ -296,7 +303,7 @@ mod tests {
         assert!(trace.end().is_some());
         trace.begin();
         trace.taken(block(2), 99);
-        trace.given(block(1)); // Not its own, but it does not come to its end.
+        trace.given(block(1)); // A block of another instance, but this start never ends.
         trace.begin();
         trace.taken(block(3), 30);
         assert!(trace.end().is_some());
@@ -314,7 +321,7 @@ mod tests {
             start(&trace);
             let known = trace.end().is_some();
             assert_eq!(trace.script().is_some(), known);
-            // The next instance is known, but the script stays partial until the next ramp.
+            // The next instance is recorded, but the script stays partial until the next ramp.
             trace.begin();
             assert!(trace.end().is_some());
             assert_eq!(trace.script().is_some(), known);

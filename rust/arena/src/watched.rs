@@ -1,21 +1,22 @@
-//! An arena whose user is watched: what it asked for in vain, and in which order.
+//! An arena that records failed allocations, and the order of all others.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::{Arena, ArenaStats, Script, Trace};
 
-/// An arena, the failures of its allocations, and a [`Trace`] of at most `EVENTS` events.
+/// An arena, its failed allocations, and a [`Trace`] of at most `EVENTS` events.
 ///
-/// An engine says "allocate memory failed" in some places and other things in others. That
-/// the arena had no block is certain.
+/// An engine reports a failed allocation in various words, and sometimes as another error. The
+/// arena knows for certain whether it had no block.
 #[derive(Debug)]
 pub struct Watched<A, const EVENTS: usize> {
     arena: A,
     /// How instances start.
     pub trace: Trace<EVENTS>,
-    // Loads and stores only, since some targets have no compare-and-swap. Of several
-    // failures at once some may not be counted. Then the engine's words decide.
+    // Atomic loads and stores only, because some targets have no compare-and-swap. If several
+    // threads fail at once, some failures may not be counted. The engine's message then
+    // decides.
     failures: AtomicU32,
     last_bytes: AtomicU32,
 }
@@ -31,18 +32,18 @@ impl<A: Arena, const EVENTS: usize> Watched<A, EVENTS> {
         }
     }
 
-    /// The arena itself, whose use through this is not noted.
+    /// The arena inside. Nothing records a use of it through this reference.
     pub const fn arena(&self) -> &A {
         &self.arena
     }
 
-    /// Watches for an allocation that fails from now on.
+    /// Watches for failed allocations from now on.
     pub fn watch(&self) -> Watch<'_> {
         let (failures, last_bytes) = (&self.failures, &self.last_bytes);
         Watch { before: failures.load(Relaxed), failures, last_bytes }
     }
 
-    /// How many more instances fit, up to `most`, if they start as the trace has it. `None`
+    /// How many more instances fit, up to `most`, if they start as the trace recorded. `None`
     /// if the trace has no script.
     pub fn fits(&self, most: u32) -> Option<u32> {
         self.trace.script().map(|script| self.arena.replay(script, most))
@@ -59,7 +60,7 @@ impl<A: Arena, const EVENTS: usize> Watched<A, EVENTS> {
     }
 }
 
-/// Watches for an allocation that fails.
+/// Watches for failed allocations since it was made.
 #[derive(Debug)]
 pub struct Watch<'a> {
     before: u32,
@@ -68,16 +69,16 @@ pub struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// The size of the block that was last asked for in vain, if one was since the watch
-    /// began. Another thread's failure counts too: the arena is one.
+    /// The size of the last failed allocation, if one failed since the watch began. Failures
+    /// of all threads count, because they share the arena.
     #[must_use]
     pub fn failed(&self) -> Option<u32> {
         (self.failures.load(Relaxed) != self.before).then(|| self.last_bytes.load(Relaxed))
     }
 }
 
-// SAFETY: all duties are those of the arena inside, to which every method goes. To take notes
-// neither unwinds nor calls the engine.
+// SAFETY: every method calls the arena inside, which fulfils all duties. Taking notes neither
+// unwinds nor calls the engine.
 unsafe impl<A: Arena, const EVENTS: usize> Arena for Watched<A, EVENTS> {
     fn allocate(&self, bytes: u32) -> Option<NonNull<u8>> {
         let block = self.arena.allocate(bytes);
@@ -96,7 +97,7 @@ unsafe impl<A: Arena, const EVENTS: usize> Arena for Watched<A, EVENTS> {
     }
 
     unsafe fn free(&self, block: NonNull<u8>) {
-        // Before it is free: then it may already be another thread's.
+        // Before the free, because another thread may get the block right after it.
         self.trace.given(block);
         // SAFETY: the caller's duty is the same.
         unsafe { self.arena.free(block) };

@@ -1,4 +1,4 @@
-//! The arena's figures are exact, its blocks are the caller's alone.
+//! The arena's figures are exact, and a block belongs to its caller alone.
 
 mod common;
 
@@ -37,12 +37,12 @@ struct Block {
 impl Block {
     fn new(at: NonNull<u8>, size: u32, fill: u8) -> Self {
         assert!(at.addr().get().is_multiple_of(8));
-        // SAFETY: a live block of that size, ours alone.
+        // SAFETY: a live block of that size, which nobody else uses.
         unsafe { at.write_bytes(fill, size as usize) };
         Self { at, size, fill }
     }
 
-    /// Whether the first bytes of it are still what was written.
+    /// Whether the first `bytes` bytes still hold what was written.
     fn intact(&self, bytes: u32) -> bool {
         // SAFETY: a live block of at least that size.
         let content = unsafe { std::slice::from_raw_parts(self.at.as_ptr(), bytes as usize) };
@@ -50,7 +50,7 @@ impl Block {
     }
 }
 
-/// What the arena must say.
+/// The figures that the arena must report.
 struct Model {
     size: u32,
     free: u32,
@@ -88,14 +88,15 @@ impl Model {
         );
         assert_eq!(ends.len(), self.live.len());
 
-        // The largest is to be had, one byte more is not, and trying changed nothing.
+        // An allocation of the largest size succeeds, one byte more fails, and neither leaves a
+        // trace.
         let largest = stats.largest.0;
         assert!(arena.allocate(largest + 1).is_none());
         if largest > 0 {
             let at = arena.allocate(largest).unwrap();
             // SAFETY: allocated just above.
             unsafe { arena.free(at) };
-            // The low-water mark has seen it.
+            // That allocation may have lowered the low-water mark.
             self.low = self.low.min(self.free - whole(largest));
         }
         assert_eq!(arena.stats(), ArenaStats { low_water: Bytes(self.low), ..stats });
@@ -138,7 +139,7 @@ proptest! {
                 Operation::Reallocate(which, size) if !model.live.is_empty() => {
                     let which = which % model.live.len();
                     let old = &model.live[which];
-                    // SAFETY: live, and replaced by what comes back.
+                    // SAFETY: live, and replaced by the new block if there is one.
                     match unsafe { arena.reallocate(old.at, size) } {
                         None => prop_assert!(size > largest, "there was room"),
                         Some(at) => {
@@ -165,13 +166,13 @@ proptest! {
         }
         let stats = arena.stats();
         prop_assert_eq!((stats.free, stats.blocks), (Bytes(size), 0));
-        // One hole of the whole size: what is left of every block has been joined.
+        // All freed blocks have been joined into one hole of the whole size.
         prop_assert_eq!(stats.largest, Bytes(size - HEADER as u32));
         prop_assert_eq!(arena.corrupt(), 0);
     }
 }
 
-/// The figures and the holes, as far as the next allocations can tell.
+/// The figures, and the holes as the next allocations show them.
 fn state(arena: &TestArena<'_>) -> (ArenaStats, Vec<usize>) {
     let stats = arena.stats();
     let blocks: Vec<_> = std::iter::from_fn(|| arena.allocate(8)).collect();
@@ -184,7 +185,8 @@ fn state(arena: &TestArena<'_>) -> (ArenaStats, Vec<usize>) {
 
 #[test]
 fn a_double_free_changes_nothing_and_is_counted() {
-    // With a neighbour below and above, live or free: wherever the block's hole is joined.
+    // The neighbours below and above are live or free, so this covers every way in which the
+    // block's hole is joined.
     for first in 0..3 {
         let mut region = Region::new(2048);
         let arena = TestArena::over(region.at(0));
@@ -198,7 +200,8 @@ fn a_double_free_changes_nothing_and_is_counted() {
         arena.reset_low_water();
         let before = arena.stats();
         for (count, block) in [(1, first), (2, second)] {
-            // SAFETY: not live, which is what is tested: the arena reads what it wrote there.
+            // SAFETY: the block is not live, which is what this tests. The arena reads bytes
+            // that it wrote there.
             unsafe { arena.free(block) };
             assert_eq!((arena.stats(), arena.corrupt()), (before, count));
         }
@@ -220,15 +223,15 @@ fn a_wild_free_changes_nothing_and_is_counted() {
     // SAFETY: within the block, its header and the region.
     let (inside, odd, copied) = unsafe {
         block.write_bytes(0xff, 64);
-        // A header that is whole, but at another place.
+        // A valid header at another address.
         block.sub(HEADER).copy_to_nonoverlapping(block.add(48 - HEADER), HEADER);
         (block.add(16), block.add(1), block.add(48))
     };
     let lowest = NonNull::without_provenance(std::num::NonZeroUsize::MIN);
     let before = arena.stats();
     for (count, wild) in (1..).zip([inside, odd, copied, elsewhere, lowest]) {
-        // SAFETY: no block, which is what is tested: the arena reads bytes written above, or
-        // none at all.
+        // SAFETY: this is no block, which is what this tests. The arena reads bytes written
+        // above, or none at all.
         let new = unsafe {
             arena.free(wild);
             arena.reallocate(wild, 8)
@@ -256,12 +259,12 @@ fn a_block_whose_header_was_overwritten_is_lost_and_nothing_else() {
                 at.write(at.read() ^ 1 << bit);
             }
             let before = arena.stats();
-            // SAFETY: live, and their headers are what is tested.
+            // SAFETY: live; its overwritten header is what this tests.
             unsafe {
                 assert_eq!(arena.reallocate(block, 8), None);
                 arena.free(block);
             }
-            // Each single bit is seen.
+            // The arena detects every single flipped bit.
             assert_eq!((arena.stats(), arena.corrupt()), (before, 2), "byte {byte} bit {bit}");
             // SAFETY: live.
             unsafe {
@@ -287,7 +290,7 @@ fn a_region_too_small_gives_nothing() {
             arena.reset_low_water();
         }
     }
-    // The least there is: one block of what the header leaves.
+    // The smallest region has room for one block of the bytes that the header leaves.
     let mut region = Region::new(UNIT);
     let arena = TestArena::over(region.at(0));
     let largest = (UNIT - HEADER) as u32;
@@ -303,7 +306,7 @@ fn no_bytes_count_as_one_and_too_many_are_refused() {
     assert_eq!(arena.stats().free, Bytes(1024 - whole(1)));
     for bytes in [u32::MAX, u32::MAX - HEADER as u32, i32::MAX as u32, 1024] {
         assert!(arena.allocate(bytes).is_none());
-        // SAFETY: live; a request in vain leaves it as it was.
+        // SAFETY: live; a failed request leaves it as it was.
         assert!(unsafe { arena.reallocate(block, bytes) }.is_none());
     }
     // SAFETY: live.
@@ -335,7 +338,7 @@ fn threads_share_it() {
                 for round in 0..if cfg!(miri) { 5 } else { 2_000 } {
                     let size = 1 + round * u32::from(fill) % 500;
                     let block = Block::new(arena.allocate(size).unwrap(), size, fill);
-                    // SAFETY: live, and replaced by what comes back.
+                    // SAFETY: live, and replaced by the new block.
                     let at = unsafe { arena.reallocate(block.at, 2 * size) }.unwrap();
                     assert!(Block { at, ..block }.intact(size));
                     // SAFETY: live.

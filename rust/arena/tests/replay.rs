@@ -1,4 +1,4 @@
-//! A replay says what the arena then does, to the instance, and leaves nothing behind.
+//! A replay predicts the number of instances exactly and leaves no trace.
 
 mod common;
 
@@ -12,7 +12,7 @@ use wramp_core::measure::Bytes;
 
 const EVENTS: usize = 256;
 
-/// What a start does. A number means one of the blocks that the start holds then.
+/// One step of a start. A `usize` selects one of the blocks that the start then holds.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Take(u32),
@@ -35,7 +35,7 @@ fn start() -> impl Strategy<Value = Start> {
     prop::collection::vec(step(), 1..20)
 }
 
-/// Starts an instance: the blocks that it holds, or `None` if something was not to be had.
+/// Starts an instance. Returns the blocks that it holds, or `None` if an allocation failed.
 fn begin(arena: &impl Arena, start: &Start) -> Option<Vec<NonNull<u8>>> {
     let mut held = Vec::new();
     for &step in start {
@@ -43,13 +43,13 @@ fn begin(arena: &impl Arena, start: &Start) -> Option<Vec<NonNull<u8>>> {
             Step::Take(bytes) => arena.allocate(bytes).map(|block| held.push(block)).is_some(),
             Step::Give(_) | Step::Resize(..) if held.is_empty() => true,
             Step::Give(which) => {
-                // SAFETY: live, and out of the list.
+                // SAFETY: live, and no longer in the list.
                 unsafe { arena.free(held.swap_remove(which % held.len())) };
                 true
             }
             Step::Resize(which, bytes) => {
                 let which = which % held.len();
-                // SAFETY: live, and replaced by what comes back.
+                // SAFETY: live, and replaced by the new block if there is one.
                 let new = unsafe { arena.reallocate(held[which], bytes) };
                 new.map(|new| held[which] = new).is_some()
             }
@@ -64,12 +64,12 @@ fn begin(arena: &impl Arena, start: &Start) -> Option<Vec<NonNull<u8>>> {
 
 fn give_back(arena: &impl Arena, blocks: Vec<NonNull<u8>>) {
     for block in blocks {
-        // SAFETY: whoever holds a block holds it alive.
+        // SAFETY: the caller holds these blocks, so they are live.
         unsafe { arena.free(block) };
     }
 }
 
-/// Where each block is that is taken until the arena is full, largest first.
+/// Fills the arena, the largest blocks first. Returns the offsets of the blocks.
 fn fill(arena: &impl Arena, base: usize) -> Vec<usize> {
     let sizes = [4_000, 1_000, 300, 100, 40, 8];
     sizes
@@ -79,7 +79,7 @@ fn fill(arena: &impl Arena, base: usize) -> Vec<usize> {
         .collect()
 }
 
-/// What a ramp comes to: what was predicted, what came, and where all blocks were.
+/// The outcome of a ramp: how many instances fit, and the offsets of all blocks.
 #[derive(Debug, PartialEq)]
 struct Ramp {
     fits: u32,
@@ -87,7 +87,8 @@ struct Ramp {
     rest: Vec<usize>,
 }
 
-/// Climbs over what `before` left of the arena. Asks for a prediction on the way, if told to.
+/// Starts instances in what `before` left of the arena. With `ask`, first asks for a
+/// prediction.
 fn climb(size: usize, before: &Start, starts: &[Start], most: u32, ask: bool) -> Option<Ramp> {
     let mut region = Region::new(size);
     let region = region.at(0);
@@ -140,7 +141,7 @@ proptest! {
 
 #[test]
 fn small_holes_that_a_large_block_does_not_fit_are_not_counted() {
-    // Free bytes for two more, but not in one piece: a formula says 2.
+    // The free bytes suffice for two more instances, but not in one piece. A formula says 2.
     let large = 1_000;
     let mut region = Region::new(4 * whole(large) as usize + 2 * whole(500) as usize);
     let arena = Watched::<_, EVENTS>::new(TestArena::over(region.at(0)));
@@ -201,7 +202,7 @@ fn a_failure_is_noted_with_its_size() {
     assert_eq!(watch.failed(), Some(5_000));
     let watch = arena.watch();
     assert_eq!(watch.failed(), None, "it was before");
-    // SAFETY: live; what is asked for in vain leaves it as it was.
+    // SAFETY: live; a failed request leaves it as it was.
     assert!(unsafe { arena.reallocate(block, 6_000) }.is_none());
     assert_eq!(watch.failed(), Some(6_000));
 }
@@ -217,7 +218,7 @@ fn other_threads_are_kept_out_of_a_replay() {
         let others = [(); 2].map(|()| {
             scope.spawn(move || {
                 for _ in 0..if cfg!(miri) { 5 } else { 2_000 } {
-                    // Never in vain: a replay that fills the arena is not seen.
+                    // This never fails, although a replay fills the arena meanwhile.
                     let block = arena.allocate(300).unwrap();
                     // SAFETY: live.
                     unsafe { arena.free(block) };
@@ -231,16 +232,16 @@ fn other_threads_are_kept_out_of_a_replay() {
     assert_eq!(arena.stats().blocks, 1);
 }
 
-/// An allocator that looks after its caller: it fails after so many bytes, gives each block an
-/// allocation of its own, and knows which ones live.
+/// An allocator that checks its caller. It fails after `room` bytes, gives each block an
+/// allocation of its own, and knows which blocks are live.
 struct Strict {
     room: u32,
     live: Vec<(NonNull<u8>, Layout, u32)>,
     takes: Vec<u32>,
 }
 
-// SAFETY: each block is an allocation of its own, of at least one word of 8 bytes, aligned to
-// 8, which stays until it is given back. The panic in `give` is for a test that fails.
+// SAFETY: 1 and 2: each block is an allocation of its own, of at least one word of 8 bytes,
+// aligned to 8, and stays until it is given back. 3: the panic in `give` fails the test.
 unsafe impl RawHeap for Strict {
     fn take(&mut self, bytes: u32) -> Option<NonNull<u8>> {
         self.room = self.room.checked_sub(bytes)?;
@@ -256,7 +257,8 @@ unsafe impl RawHeap for Strict {
         let at = self.live.iter().position(|(live, ..)| *live == block).expect("it lives");
         let (block, layout, bytes) = self.live.swap_remove(at);
         self.room += bytes;
-        // SAFETY: allocated by `take` with this layout; it leaves the list here, so once.
+        // SAFETY: `take` allocated it with this layout. It has left the list, so this happens
+        // once.
         unsafe { std::alloc::dealloc(block.as_ptr(), layout) };
     }
 }

@@ -1,4 +1,4 @@
-//! Prints the report of each module that is named. Stands in for `wramp size`.
+//! Prints the report of each module on the command line, like `wramp size`.
 
 use std::process::ExitCode;
 

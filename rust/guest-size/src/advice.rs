@@ -1,30 +1,31 @@
-//! The one change of how a module is linked that would save most.
+//! Finds the one change to a module's linking that would save most.
 
 use std::fmt;
 
 use crate::MemoryKind;
 use crate::survey::Survey;
 
-/// The stack that the advice assumes to be enough: that of wramp's templates. A guest that
-/// needs more traps with an access out of bounds or overwrites nothing of others', and is
-/// given more.
+/// The stack size that the advice assumes to be enough. It is that of wramp's templates.
+///
+/// A guest that needs more can trap with an access out of bounds, or overwrite its own data. It
+/// cannot harm another instance. Link such a guest with a larger stack.
 pub const STACK_BYTES: u64 = 1_024;
 
-/// wasm-ld's stack where nobody says another size.
+/// The default stack size of wasm-ld.
 const LINKER_STACK_BYTES: u64 = 65_536;
 
-/// What the two exported globals cost an instance, in its tables of globals.
+/// What the two exported globals cost an instance.
 const EXPORTS_COST: u64 = 2 * (crate::GLOBAL + 4);
 
 /// What to change, and what that saves in each instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// The flags for wasm-ld, or what to change in the program where no flag does it.
+    /// The flags for wasm-ld. If no flag helps, what to change in the program.
     pub change: String,
-    /// Bytes that each instance then needs less.
+    /// Bytes that this saves in each instance.
     pub saves_bytes: u64,
-    /// Whether the bytes are known exactly. Where not, the module does not say where its zeroed
-    /// static data ends, and the figure is the most that can be saved.
+    /// Whether the bytes are exact. If not, the module does not say where its zeroed static data
+    /// ends, and the figure is an upper bound.
     pub exact: bool,
 }
 
@@ -35,7 +36,7 @@ impl fmt::Display for Advice {
     }
 }
 
-/// `129024` as `129,024`.
+/// Writes `129024` as `129,024`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -48,16 +49,16 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// Where a linker put the stack, and what else is in memory.
+/// What a linker put into the memory.
 struct Use {
     stack: u64,
-    /// Bytes of static data, with what lies before it and is never used.
+    /// Bytes of static data and of everything else, such as the unused bytes before it.
     rest: u64,
     exact: bool,
 }
 
-/// Two ways of wasm-ld: the stack first and the data after it, or the data from 1,024 on and
-/// the stack after it. `__heap_base` ends both, and the last of the two is rounded to 16.
+/// Recognises the two layouts of wasm-ld: the stack first and the data after it, or the data
+/// from 1,024 on and the stack after it. `__heap_base` is the end of both, rounded up to 16.
 fn in_use(survey: &Survey) -> Option<Use> {
     let top = survey.stack_top()?;
     let (first, data_end) = survey.data.unwrap_or((top, top));
@@ -69,13 +70,13 @@ fn in_use(survey: &Survey) -> Option<Use> {
             let stack = top.checked_sub(data)?;
             Some(Use { stack, rest: base.checked_sub(stack)?, exact: true })
         }
-        // Where the zeroed data ends is nowhere in the module.
+        // The module does not say where the zeroed data ends.
         (None, true) => {
             let rest = data_end.next_multiple_of(16).checked_sub(top)?;
             Some(Use { stack: top, rest, exact: false })
         }
-        // The stack's top is the heap's base; what is below the stack is data, and the linker's
-        // own size of the stack is assumed where it fits.
+        // The top of the stack is the heap base, and the data is below the stack. If there is
+        // room for the linker's default stack size, assume that size.
         (None, false) => {
             let data = data_end.next_multiple_of(16);
             let stack = top.checked_sub(data)?;
@@ -94,7 +95,7 @@ pub(crate) fn advise(survey: &Survey, kind: MemoryKind, memory_bytes: u64) -> Op
     let found = in_use(survey);
     let smaller = found.as_ref().map_or(0, |found| found.stack.saturating_sub(STACK_BYTES));
     let stack_flag = format!("-z stack-size={STACK_BYTES}");
-    // What an instance would need, linked as the templates are.
+    // What an instance would need if the module were linked as the templates are.
     let least = found.as_ref().map(|found| found.rest + found.stack.min(STACK_BYTES));
     let advice = match kind {
         MemoryKind::None => return None,
@@ -104,7 +105,8 @@ pub(crate) fn advise(survey: &Survey, kind: MemoryKind, memory_bytes: u64) -> Op
         MemoryKind::NoExports | MemoryKind::HeapBaseUnusable => {
             let (least, exact) = match (least, survey.data) {
                 (Some(least), _) => (least, found.is_some_and(|found| found.exact)),
-                // By hand, or by a compiler that is not LLVM: the data is what is known.
+                // The module is written by hand, or its compiler is not LLVM. Only the data is
+                // known.
                 (None, Some((_, end))) => (end.next_multiple_of(16), false),
                 (None, None) => (0, false),
             };
@@ -114,7 +116,7 @@ pub(crate) fn advise(survey: &Survey, kind: MemoryKind, memory_bytes: u64) -> Op
             Advice { change, saves_bytes, exact }
         }
         MemoryKind::Grows => {
-            // The stack alone may be worth a page; the rest stays whole pages.
+            // The memory stays a number of whole pages, but a smaller stack may save some.
             let pages = |bytes: u64| bytes.next_multiple_of(65_536);
             let fewer = least.map_or(0, |least| memory_bytes.saturating_sub(pages(least)));
             if fewer > 0 {

@@ -1,12 +1,12 @@
-//! What each part of a module costs an instance, and which linker flag would save most.
+//! What each part of a module costs an instance, and which flag saves most.
 //!
-//! The answer comes from the module's bytes alone, so that a person gets it without a board and
-//! without a run. The formulas are those of WAMR's instantiation (`wasm_runtime.c` of 2.4.5)
-//! and the sizes in [`Layout`] are its structs', as wramp builds it (`src/wamr.cmake`). The
-//! tests compare with what recorded runs measured.
+//! The answer needs only the module's bytes, and neither a board nor a run. The formulas follow
+//! WAMR's instantiation (`wasm_runtime.c` of 2.4.5). The sizes in [`Layout`] are those of WAMR's
+//! structs in wramp's build (`src/wamr.cmake`). The tests compare the results with recorded
+//! runs.
 //!
-//! It calls no engine, does not validate, and leaves out what an allocator adds to a block and
-//! what a thread of its own would cost (the environment and its stack).
+//! This crate calls no engine and does not validate. It leaves out what an allocator adds to a
+//! block, and what a thread for each instance would cost (the environment and its stack).
 #![forbid(unsafe_code)]
 
 mod advice;
@@ -21,7 +21,7 @@ use survey::Survey;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     pointer: u64,
-    /// `WASMModuleInstance` up to what follows it in the same block.
+    /// `WASMModuleInstance`, without what follows it in the same block.
     instance: u64,
     /// `WASMModuleInstanceExtra`.
     extra: u64,
@@ -35,12 +35,12 @@ pub struct Layout {
 
 /// `WASMGlobalInstance`, on every machine.
 const GLOBAL: u64 = 24;
-/// `WASMTableInstance` up to its elements, on every machine.
+/// `WASMTableInstance` without its elements, on every machine.
 const TABLE: u64 = 24;
 
 impl Layout {
-    /// The fast interpreter on 32 bits where 64-bit numbers are aligned to 8: Cortex-M, RISC-V,
-    /// Xtensa. (On i386 they are not, and an instance is 4 bytes less.)
+    /// The fast interpreter on 32-bit machines that align 64-bit numbers to 8: Cortex-M, RISC-V,
+    /// Xtensa. (i386 does not, and an instance takes 4 bytes less there.)
     pub const FAST_32: Self =
         Self { pointer: 4, instance: 272, extra: 44, memory: 56, function: 32, export: 8 };
     /// The classic interpreter on such a machine.
@@ -49,7 +49,7 @@ impl Layout {
     pub const BOTH_64: Self =
         Self { pointer: 8, instance: 344, extra: 80, memory: 80, function: 48, export: 16 };
 
-    /// The layout of an interpreter (`fast` or `classic`) on a machine; `None` for another.
+    /// The layout of an interpreter, `fast` or `classic`. `None` for any other combination.
     #[must_use]
     pub fn of(pointer_bits: u32, interpreter: &str) -> Option<Self> {
         match (pointer_bits, interpreter) {
@@ -61,75 +61,76 @@ impl Layout {
     }
 }
 
-/// How an instance's linear memory comes by its size.
+/// What determines the size of an instance's linear memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryKind {
     /// The module has no memory.
     None,
-    /// It is cut at `__heap_base`, rounded up to 8.
+    /// The memory is cut at `__heap_base`, rounded up to 8.
     Cut,
     /// Whole pages: the module does not export `__heap_base` and `__data_end`.
     NoExports,
     /// Whole pages: the module grows its memory or asks for its size.
     Grows,
-    /// Whole pages: `__heap_base` is beyond them, or before the data's end.
+    /// Whole pages: `__heap_base` lies beyond them, or before the end of the data.
     HeapBaseUnusable,
 }
 
 /// One part of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The word that stands for it, as in a `part` record where that has it.
+    /// Its name. It is the same in a `part` record, if that record exists.
     pub name: &'static str,
     /// Bytes in each instance.
     pub bytes: u64,
-    /// What it is made of, for a person: `4 functions, 2 imports`.
+    /// What it consists of, for a reader: `4 functions, 2 imports`.
     pub made_of: String,
 }
 
 /// What a module costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The parts of an instance, in the order of the `part` records. Together they are what the
-    /// engine asks the arena for when it instantiates the module.
+    /// The parts of an instance, in the order of the `part` records. Their sum is what the engine
+    /// asks the arena for when it instantiates the module.
     pub parts: Vec<Part>,
-    /// Blocks that an instance is made of; an allocator adds its header and rounding to each.
+    /// Blocks that an instance consists of. An allocator adds a header and rounding to each.
     pub blocks: u32,
-    /// How the linear memory comes by its size.
+    /// What determines the size of the linear memory.
     pub memory: MemoryKind,
-    /// Bytes of the module, once for all instances, in flash or in the arena.
+    /// Bytes of the module, which all instances share, in flash or in the arena.
     pub module_bytes: u64,
-    /// Bytes of them that no instance needs: names, debug information, the producers' list.
+    /// Bytes of the module in custom sections, such as names, debug information and the list of
+    /// producers. No instance needs them.
     pub custom_bytes: u64,
-    /// What would save most, where something would.
+    /// The change that would save most, if any would.
     pub advice: Option<Advice>,
 }
 
 impl Report {
-    /// Bytes of an instance: all parts.
+    /// Bytes of an instance: the sum of all parts.
     #[must_use]
     pub fn instance_bytes(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes).sum()
     }
 
-    /// Bytes of the part of that name; 0 where there is none.
+    /// Bytes of the part with that name, or 0 if there is none.
     #[must_use]
     pub fn part(&self, name: &str) -> u64 {
         self.parts.iter().find(|part| part.name == name).map_or(0, |part| part.bytes)
     }
 
-    /// Whether linear memory is more than half of an instance: then the advice is worth a line
-    /// even to someone who did not ask.
+    /// Whether linear memory is more than half of an instance. `wramp run` then prints the
+    /// advice unasked.
     #[must_use]
     pub fn is_mostly_memory(&self) -> bool {
         self.part("linear-memory") * 2 > self.instance_bytes()
     }
 }
 
-/// Says what each part of the module costs an instance.
+/// Reports what each part of the module costs an instance.
 ///
 /// # Errors
-/// Where the bytes cannot be read as a core module.
+/// The bytes are not a core module.
 pub fn sizes(wasm: &[u8], layout: Layout) -> Result<Report, Unreadable> {
     let survey = Survey::of(wasm)?;
     let (memory, memory_bytes) = survey.memory();
@@ -143,7 +144,8 @@ pub fn sizes(wasm: &[u8], layout: Layout) -> Result<Report, Unreadable> {
         }
     };
 
-    // The head and, in the same block, memories, globals' values and tables; then the rest.
+    // One block holds the instance, its memories, the values of its globals and its tables. The
+    // other parts have blocks of their own.
     let tables: u64 = survey.tables.iter().map(|elements| TABLE + elements * layout.pointer).sum();
     let memories = layout.memory * survey.memories;
     let before_extra = layout.instance + memories + survey.global_bytes + tables;
@@ -196,7 +198,7 @@ pub fn sizes(wasm: &[u8], layout: Layout) -> Result<Report, Unreadable> {
     })
 }
 
-/// A `bh_bitmap` of so many bits; none for none.
+/// Bytes of a `bh_bitmap` with this many bits. WAMR allocates none for 0 bits.
 fn bitmap(bits: u64, layout: Layout) -> u64 {
     if bits == 0 { 0 } else { 2 * layout.pointer + bits.div_ceil(8) }
 }

@@ -1,4 +1,4 @@
-//! What of a module decides about an instance's bytes.
+//! Reads from a module what determines the bytes of an instance.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use wasmparser::{
 
 use crate::MemoryKind;
 
-/// Why a module's bytes give no answer.
+/// Why a module cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable(String);
 
@@ -27,11 +27,11 @@ impl From<BinaryReaderError> for Unreadable {
     }
 }
 
-/// A global of the module's own.
+/// A global that the module defines.
 #[derive(Clone, Copy, Debug)]
 struct Global {
     mutable: bool,
-    /// The value of an i32 that begins as a constant.
+    /// The initial value, if the global is an i32 and starts from a constant.
     value: Option<u32>,
 }
 
@@ -41,9 +41,9 @@ pub(crate) struct Survey {
     pub(crate) imported_functions: u64,
     pub(crate) exported_functions: u64,
     pub(crate) globals: u64,
-    /// Bytes of all globals' values.
+    /// Bytes of the values of all globals.
     pub(crate) global_bytes: u64,
-    /// Elements of each table that are allocated.
+    /// How many elements WAMR allocates for each table.
     pub(crate) tables: Vec<u64>,
     pub(crate) memories: u64,
     pub(crate) pages: u64,
@@ -54,15 +54,15 @@ pub(crate) struct Survey {
     imported_globals: u64,
     own_globals: Vec<Global>,
     heap_base: Option<u64>,
-    /// As the linker says it.
+    /// The linker's `__data_end`.
     data_end: Option<u64>,
-    /// Where the first byte that is in a data segment lies, and the first one after the last.
+    /// The range of addresses from the first byte of the data segments to behind the last one.
     pub(crate) data: Option<(u64, u64)>,
     pub(crate) uses_memory_size: bool,
     grows_tables: bool,
 }
 
-/// The value of a constant expression that is one `i32.const`.
+/// The value of a constant expression that consists of one `i32.const`.
 fn constant(expression: &ConstExpr<'_>) -> Option<u32> {
     let mut operators = expression.get_operators_reader();
     match (operators.read(), operators.read()) {
@@ -71,7 +71,7 @@ fn constant(expression: &ConstExpr<'_>) -> Option<u32> {
     }
 }
 
-/// Bytes of a global's value. The engine keeps a reference in 4 bytes: its index.
+/// Bytes of a global's value. WAMR stores a reference as an index of 4 bytes.
 fn value_bytes(ty: ValType) -> u64 {
     match ty {
         ValType::I64 | ValType::F64 => 8,
@@ -80,8 +80,9 @@ fn value_bytes(ty: ValType) -> u64 {
     }
 }
 
-/// Elements of a table that can grow: WAMR allocates as many as it may ever have, and takes
-/// 1,024 or twice the first size for a table without an end.
+/// How many elements WAMR allocates for a table that can grow: its maximum size, but at most
+/// twice its initial size or 1,024, whichever is more. A table without a maximum gets the
+/// latter.
 fn most(initial: u64, maximum: Option<u64>) -> u64 {
     let bound = initial.saturating_mul(2).max(1_024);
     maximum.map_or(bound, |maximum| maximum.min(bound).max(initial))
@@ -192,7 +193,7 @@ impl Survey {
         self.page_bytes = 1 << memory.page_size_log2.unwrap_or(16);
     }
 
-    /// The value of an immutable i32 of the module's own.
+    /// The value of an immutable i32 global that the module defines.
     fn immutable(&self, index: u32) -> Option<u64> {
         let index = usize::try_from(u64::from(index).checked_sub(self.imported_globals)?).ok()?;
         let global = self.own_globals.get(index).filter(|global| !global.mutable)?;
@@ -204,7 +205,7 @@ impl Survey {
         self.pages.saturating_mul(self.page_bytes)
     }
 
-    /// How many bytes an instance gets, and why.
+    /// How many bytes of memory an instance gets, and why.
     pub(crate) fn memory(&self) -> (MemoryKind, u64) {
         let declared = self.declared_bytes();
         if self.memories == 0 {
@@ -226,19 +227,19 @@ impl Survey {
         }
     }
 
-    /// Where LLVM's stack begins, from which it grows down: the first mutable i32. Its linker
-    /// aligns it to 16.
+    /// The top of LLVM's stack, which grows down. It is the initial value of the first mutable
+    /// i32 global. The linker aligns it to 16.
     pub(crate) fn stack_top(&self) -> Option<u64> {
         let first = self.own_globals.iter().find(|global| global.mutable && global.value.is_some());
         first?.value.map(u64::from).filter(|&top| top > 0 && top.is_multiple_of(16))
     }
 
-    /// The linker's `__heap_base`, where it is exported.
+    /// The linker's `__heap_base`, if it is exported.
     pub(crate) fn heap_base(&self) -> Option<u64> {
         self.heap_base
     }
 
-    /// The linker's `__data_end`, where it is exported.
+    /// The linker's `__data_end`, if it is exported.
     pub(crate) fn data_end(&self) -> Option<u64> {
         self.data_end
     }

@@ -1,4 +1,4 @@
-//! The advice: the flag that saves most, with the bytes that following it really saves.
+//! The advice names the flag that saves most, and the bytes that it saves.
 
 use std::fs;
 use std::path::Path;
@@ -26,12 +26,12 @@ fn sha256_as_clang_links_it_is_told_the_flags() {
     assert!(plain.is_mostly_memory());
     let (change, saves, exact) = advice(&plain);
     assert_eq!(change, "-z stack-size=1024 --export=__heap_base --export=__data_end");
-    // 36 bytes of zeroed data are nowhere in the module, so the figure is an upper bound.
+    // The module does not mention 36 bytes of zeroed data, so the figure is an upper bound.
     assert!(!exact);
     let saved = plain.instance_bytes() - linked.instance_bytes();
     assert!(saved > 129_000);
     assert!(saves >= saved && saves - saved <= 64, "said {saves}, saved {saved}");
-    // And whoever followed it is told no more.
+    // After following it there is no further advice.
     assert_eq!(linked.memory, MemoryKind::Cut);
     assert_eq!(linked.advice, None);
     assert_eq!(linked.part("linear-memory"), 1_360);
@@ -64,11 +64,11 @@ fn a_stack_that_is_too_large_is_named_whichever_way_round() {
     let report = text(&linked(16_384, 16_400, 16_394, 16_384, 1));
     assert_eq!(report.part("linear-memory"), 16_400);
     assert_eq!(advice(&report), ("-z stack-size=1024".into(), 15_360, true));
-    // Data from 1,024 on, then a stack of 64 KiB, which ends where the heap begins.
+    // The data begins at 1,024. A stack of 64 KiB follows, and ends where the heap begins.
     let report = text(&linked(66_576, 66_576, 1_034, 1_024, 2));
     assert_eq!(report.part("linear-memory"), 66_576);
     assert_eq!(advice(&report), ("-z stack-size=1024".into(), 64_512, true));
-    // A small one is left alone.
+    // There is no advice on a small stack.
     assert_eq!(text(&linked(1_024, 1_040, 1_034, 1_024, 1)).advice, None);
 }
 
@@ -90,7 +90,7 @@ fn a_heap_base_that_cannot_be_used() {
         assert_eq!(report.memory, MemoryKind::HeapBaseUnusable, "{heap_base} {data_end}");
         assert_eq!(report.part("linear-memory"), 65_536);
     }
-    // A mutable one says nothing.
+    // A mutable `__heap_base` does not count.
     let report = text(
         r#"(module (memory 1) (global (export "__heap_base") (mut i32) (i32.const 64))
         (global (export "__data_end") i32 (i32.const 64)))"#,
@@ -104,7 +104,7 @@ fn growing_keeps_whole_pages_and_says_what_to_change() {
     assert_eq!(report.memory, MemoryKind::Grows);
     assert_eq!(report.part("linear-memory"), 65_536);
     assert!(advice(&report).0.starts_with("no memory.grow and no memory.size"));
-    // A stack alone can be worth pages.
+    // A smaller stack alone can save pages.
     let report = text(
         r#"(module (memory 17) (global (mut i32) (i32.const 1048576))
         (func (export "run") (result i32) (memory.grow (i32.const 1))))"#,
@@ -124,8 +124,9 @@ fn parts_add_up_to_their_blocks() {
     assert_eq!(report.part("function-table"), 64);
     assert_eq!(report.part("globals"), 32);
     assert_eq!(report.blocks, 10);
-    // 272 + 56 + 8 + 44 rounds up to 384; 44 more, less what has parts of its own; two
-    // arrays of one pointer; two bitmaps of one byte.
+    // The block of 272 + 56 + 8 + 44 bytes rounds up to 384, and 44 more follow. The tables
+    // (44) and the value of the global (8) are parts of their own. There are two arrays of one
+    // pointer, and two bitmaps of one byte.
     assert_eq!(report.part("module-instance"), 384 + 44 - 44 - 8 + 8 + 9 + 9);
 }
 

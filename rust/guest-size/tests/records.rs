@@ -1,4 +1,4 @@
-//! Compares with what was measured: the `part` records of every run in results/.
+//! Compares the sizes with the `part` records of every run in results/.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use wramp_size::{Layout, MemoryKind, sizes};
 
-/// Words of a record by their key.
+/// The values of a record by key.
 fn fields(line: &str) -> BTreeMap<&str, &str> {
     line.split(' ').filter_map(|word| word.split_once('=')).collect()
 }
@@ -32,7 +32,7 @@ fn every_recorded_part_is_what_the_module_says() {
         let mut run = BTreeMap::new();
         let mut measured: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
         for line in text.lines() {
-            // A UART's log has other lines before the first record.
+            // The log of a UART has other lines before the first record.
             if let Some((_, record)) = line.split_once("wramp run ") {
                 run = fields(record);
             } else if let Some((_, record)) = line.split_once("wramp part ") {
@@ -41,7 +41,7 @@ fn every_recorded_part_is_what_the_module_says() {
                 parts.insert(record["part"], record["bytes"].parse().unwrap());
             }
         }
-        // AOT compiled in, or another WAMR, is another set of structs.
+        // A build with AOT and another WAMR have other structs.
         let aot = run.get("aot") == Some(&"on") || path.to_string_lossy().contains("published");
         if run.is_empty() || aot || !run["runtime_version"].starts_with("2.4") {
             continue;

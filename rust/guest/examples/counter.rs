@@ -1,9 +1,9 @@
-//! counter: counts once a second, says so, and ends at 10.
+//! counter: counts once a second, logs each second, and ends at 10.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 use wramp_guest::{log, sleep};
 
-/// Each instance counts for itself: a local of the task lives in its own linear memory.
+/// Each instance has its own count: a local of the task lies in the instance's linear memory.
 #[wramp_guest::main]
 async fn main() {
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! divide: 5,040 by each number that comes; a 0 shows what a panic looks like.
+//! divide: divides 5,040 by each number it gets; a 0 shows what a panic does.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 use wramp_guest::{id, receive, send};

@@ -1,7 +1,7 @@
 //! empty_export: the smallest guest without a task, to compare with empty_task.
 #![cfg_attr(target_family = "wasm", no_std)]
 
-// For its panic handler.
+// The crate has the panic handler.
 use wramp_guest as _;
 
 #[unsafe(no_mangle)]

@@ -1,4 +1,4 @@
-//! empty_task: the smallest task, which shows what the executor costs.
+//! empty_task: the smallest task, to measure what the executor costs.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 #[wramp_guest::main]

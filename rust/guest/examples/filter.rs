@@ -1,7 +1,7 @@
-//! filter: the moving average of the last 8 readings, sent on to the next instance.
+//! filter: sends the moving average of 8 readings to the next instance.
 //!
-//! A reading is a message of 4 bytes, a little-endian i32. Other messages are left out, for
-//! anyone may send anything to anyone.
+//! A reading is a message of 4 bytes, a little-endian i32. The filter ignores other messages,
+//! because any instance may send anything to any other.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 use wramp_guest::{id, receive, send};
@@ -21,13 +21,13 @@ impl Average {
         Self { readings: [0; WINDOW], sum: 0, next: 0, count: 0 }
     }
 
-    /// Takes a reading in, the oldest one out. Returns the average, rounded towards 0.
+    /// Replaces the oldest reading by this one. Returns the average, rounded towards 0.
     fn of(&mut self, reading: i32) -> i32 {
         let oldest = core::mem::replace(&mut self.readings[self.next], reading);
         self.next = (self.next + 1) % WINDOW;
         self.sum += i64::from(reading) - i64::from(oldest);
         self.count = (self.count + 1).min(WINDOW as i64);
-        // An average of i32s is one.
+        // An average of i32s fits an i32.
         (self.sum / self.count) as i32
     }
 }
@@ -38,7 +38,7 @@ async fn main() {
     loop {
         let Some(reading) = receive().await.as_i32() else { continue };
         let smooth = average.of(reading);
-        // A full queue costs this average and no other: the next one is the better news.
+        // If the queue is full, this average is dropped: the next one is more recent.
         let _ = send(id() + 1, &smooth.to_le_bytes());
     }
 }

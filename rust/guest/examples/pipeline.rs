@@ -1,15 +1,15 @@
 //! pipeline: three instances of one module: a source, a stage and a sink.
 //!
-//! The instance's number decides its part, so one loaded module serves all three, and any
-//! number of such pipelines: instances 0, 1, 2, then 3, 4, 5, and so on. The numbers 1 to 20
-//! go in, their squares go through, and the sum, 2,870, comes out in the log.
+//! An instance's number decides its role. So one loaded module serves all three roles, and any
+//! number of pipelines: instances 0, 1, 2, then 3, 4, 5, and so on. The source sends the numbers
+//! 1 to 20, the stage squares them, and the sink logs the sum, 2,870.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 use wramp_guest::{NotSent, id, log, receive, send, sleep};
 
 const NUMBERS: i32 = 20;
 
-/// Gives a number to the next instance. A full queue is no loss: this one waits for room.
+/// Sends a number to the next instance. If its queue is full, waits until there is room.
 async fn pass_on(number: i32) {
     loop {
         match send(id() + 1, &number.to_le_bytes()) {

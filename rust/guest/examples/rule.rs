@@ -1,4 +1,4 @@
-//! rule: an alarm when a reading passes a threshold, and the all-clear well below it.
+//! rule: raises an alarm above one threshold and clears it below a lower one.
 //!
 //! A reading is a message of 4 bytes, a little-endian i32. The alarm is a line in the log and
 //! a message to the next instance: 1 for on, 0 for off.
@@ -7,10 +7,10 @@
 use wramp_guest::{NotSent, id, log, receive, send, sleep};
 
 const ON_ABOVE: i32 = 800;
-/// Below the other one, so that a reading that trembles around it gives one alarm, not many.
+/// Lower than [`ON_ABOVE`], so that readings that vary around it raise one alarm and not many.
 const OFF_BELOW: i32 = 750;
 
-/// Sends what must not be lost: where the queue is full, again 10 ms later.
+/// Sends a message that must not be lost. Tries again every 10 ms while the queue is full.
 async fn report(on: bool) {
     while send(id() + 1, &[u8::from(on)]) == Err(NotSent::Full) {
         sleep(10).await;

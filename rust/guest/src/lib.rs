@@ -1,4 +1,4 @@
-//! Write a guest as an `async fn`: it waits without a thread and without a busy loop.
+//! Write a guest as an `async fn` that waits without a thread or a busy loop.
 //!
 //! ```no_run
 //! # mod guest {
@@ -15,17 +15,17 @@
 //! # fn main() {}
 //! ```
 //!
-//! A guest that awaits returns to the host, which calls it again when its message or its time
-//! has come. Between two such calls an instance holds no worker and costs no CPU: it is its
-//! linear memory and a few words of the host's.
+//! When a guest awaits, it returns to the host. The host calls it again when a message arrives
+//! or the time has passed. Between these calls an instance holds no worker and costs no CPU. It
+//! takes only its linear memory and a few words in the host.
 //!
 //! This crate is the Rust side of the host interface `wramp`, which `docs/guest.md` specifies.
-//! It has no std, no allocation and no dependency but its own attribute. Whatever is not a
-//! WebAssembly target gets [`stand_in`] in place of a host, so that a guest's logic is tested
-//! with plain `cargo test`.
+//! It has no std, no allocation and no dependency but its own attribute. On targets other than
+//! WebAssembly, [`stand_in`] takes the place of the host, so plain `cargo test` can test the
+//! logic of a guest.
 //!
-//! Unsafe code is in two files: `host.rs`, where pointers go to the host, and `task.rs`, where
-//! the one task lies in a static.
+//! Unsafe code is in two files: `host.rs` passes pointers to the host, and `task.rs` keeps the
+//! one task in a static.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 mod host;
@@ -43,7 +43,7 @@ pub use message::{MESSAGE_BYTES, Message, NotReceived, NotSent};
 pub use wait::{Receive, Sleep, receive, sleep};
 pub use wramp_guest_macros::main;
 
-/// What the macros of this crate expand to. Not for a person's code.
+/// What the macros of this crate expand to. Not for direct use.
 #[doc(hidden)]
 pub mod macros {
     pub use crate::task::{Task, size_of_task};
@@ -52,9 +52,9 @@ pub mod macros {
 
 /// Writes one line to the host's log, with the arguments of [`format!`].
 ///
-/// The host cuts a line at [`LOG_BYTES`] bytes and limits the rate. A line without arguments
-/// is passed as it is; formatting adds some KiB of `core::fmt` to the module, once for all
-/// instances.
+/// The host cuts a line at [`LOG_BYTES`] bytes and limits the rate of lines. A line without
+/// arguments needs no formatting. Formatting adds some KiB of `core::fmt` to the module, which
+/// all instances share.
 #[macro_export]
 macro_rules! log {
     ($($argument:tt)+) => {

@@ -1,9 +1,9 @@
-//! A message by value, and why one was not sent or not received.
+//! Messages, and the errors of sending and receiving them.
 
 use core::fmt;
 
-/// The most bytes that a message has. The number is the interface's: every host accepts as
-/// many and no host accepts more.
+/// The most bytes that a message can have. The interface fixes this number: every host accepts
+/// messages of this length, and no host accepts longer ones.
 pub const MESSAGE_BYTES: usize = 256;
 
 /// A received message.
@@ -14,14 +14,14 @@ pub struct Message {
 }
 
 impl Message {
-    /// What was sent: 0 to [`MESSAGE_BYTES`] bytes.
+    /// The bytes that were sent: 0 to [`MESSAGE_BYTES`].
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        // A host that claims a longer message than it may is not believed.
+        // A wrong host might report a length beyond the buffer.
         self.buffer.get(..usize::from(self.length)).unwrap_or(&self.buffer)
     }
 
-    /// The message as one little-endian number; `None` where it is not of exactly 4 bytes.
+    /// The message as one little-endian number. `None` unless it has exactly 4 bytes.
     #[must_use]
     pub fn as_i32(&self) -> Option<i32> {
         Some(i32::from_le_bytes(self.bytes().try_into().ok()?))
@@ -34,31 +34,31 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Why [`send`](crate::send) delivered nothing. The message was not kept: send it again.
+/// Why [`send`](crate::send) delivered nothing. The host did not keep the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSent {
-    /// The receiver's queue is full: wait, then send again, or drop the message knowingly.
+    /// The receiver's queue is full. Wait and send again, or drop the message deliberately.
     Full,
     /// There is no such instance, or it has ended.
     NoInstance,
     /// The message is longer than [`MESSAGE_BYTES`].
     TooLong,
-    /// The host gave a result that this version of the interface does not have.
+    /// The host returned a result that this version of the interface does not define.
     Unknown(i32),
 }
 
-/// Why [`try_receive`](crate::try_receive) gave no message.
+/// Why [`try_receive`](crate::try_receive) returned no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotReceived {
     /// The queue is empty.
     Empty,
-    /// The buffer is shorter than the next message, which stays first in the queue.
+    /// The next message is longer than the buffer. It stays first in the queue.
     TooLong,
-    /// The host gave a result that this version of the interface does not have.
+    /// The host returned a result that this version of the interface does not define.
     Unknown(i32),
 }
 
-/// Results of the interface; docs/guest.md has the table.
+/// Results of the host's functions. docs/guest.md has the table.
 pub(crate) const EMPTY: i32 = -1;
 pub(crate) const FULL: i32 = -2;
 pub(crate) const NO_INSTANCE: i32 = -3;

@@ -1,7 +1,7 @@
-//! A panic becomes a line in the log, then a trap.
+//! Turns a panic into a line in the log and a trap.
 //!
-//! The line is `panic at src/main.rs:12: text`. The text is there where it is one piece; to
-//! format values would put `core::fmt` into every guest that has a bounds check.
+//! The line is `panic at src/main.rs:12: text`. The text is left out if it has arguments: to
+//! format them would add `core::fmt` to every guest with a bounds check.
 
 use core::panic::PanicInfo;
 
@@ -25,7 +25,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     core::arch::wasm32::unreachable()
 }
 
-/// A number in decimal: the digits before the last one, then that.
+/// Writes a number in decimal.
 fn push_number(line: &mut Line, number: u32) {
     if number >= 10 {
         push_number(line, number / 10);

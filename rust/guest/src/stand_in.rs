@@ -1,7 +1,8 @@
-//! A host for tests: a guest's task runs in plain `cargo test`, without WebAssembly.
+//! A host for tests: runs a guest's task in plain `cargo test`.
 //!
-//! Each thread has a host of its own, so tests do not meet. Time stands still until the task
-//! waits; then it moves to where the wait ends.
+//! The task runs as native code, without WebAssembly. Each thread has its own host, so tests do
+//! not affect one another. Time stands still until the task waits, and then jumps to the end of
+//! the wait.
 //!
 //! ```
 //! use wramp_guest::stand_in::Host;
@@ -33,7 +34,7 @@ struct Inside {
     inbox: VecDeque<Vec<u8>>,
     sent: Vec<(i32, Vec<u8>)>,
     lines: Vec<String>,
-    /// Results for the coming calls of `send`; 0 when there is none left.
+    /// Results of the next calls of `send`. When none is left, `send` succeeds.
     refusals: VecDeque<i32>,
     wake_ms: Option<u32>,
     wake_by_message: bool,
@@ -48,7 +49,7 @@ thread_local! {
 pub struct Host(());
 
 impl Host {
-    /// A host as it is before a run: instance 0, time 0, nothing sent or received.
+    /// A host before a run: instance 0, time 0, nothing sent or received.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it resets the thread's host")]
     pub fn new() -> Self {
@@ -56,12 +57,12 @@ impl Host {
         Self(())
     }
 
-    /// Makes the task the instance of that number.
+    /// Sets the number that [`id`](crate::id) returns.
     pub fn set_id(&self, id: i32) {
         HOST.with_borrow_mut(|host| host.id = id);
     }
 
-    /// Puts a message into the queue of the instance.
+    /// Adds a message to the queue of the instance.
     pub fn deliver(&self, message: &[u8]) {
         HOST.with_borrow_mut(|host| host.inbox.push_back(message.to_vec()));
     }
@@ -73,7 +74,8 @@ impl Host {
         });
     }
 
-    /// Runs a task until it ends, or waits for what cannot come any more. True where it ended.
+    /// Runs a task until it ends, or until it waits for something that cannot happen any more.
+    /// Returns whether it ended.
     pub fn run<F: Future<Output = ()>>(&self, main: impl FnOnce() -> F) -> bool {
         let mut task = pin!(main());
         loop {
@@ -99,7 +101,7 @@ impl Host {
         }
     }
 
-    /// What was sent: to whom, and what.
+    /// The messages that were sent, each with its receiver.
     #[must_use]
     pub fn sent(&self) -> Vec<(i32, Vec<u8>)> {
         HOST.with_borrow(|host| host.sent.clone())
@@ -118,7 +120,7 @@ impl Host {
     }
 }
 
-/// What the task calls in place of the imports, with the results that docs/guest.md names.
+/// Takes the place of the imports, with the results of docs/guest.md.
 pub(crate) mod imports {
     use super::{HOST, MESSAGE_BYTES, Vec};
     use crate::message::{EMPTY, TOO_LONG};
@@ -146,7 +148,7 @@ pub(crate) mod imports {
     }
 
     /// # Safety
-    /// 1. `bytes` are readable in that length.
+    /// 1. `length` bytes at `bytes` are readable.
     pub(crate) unsafe fn log(bytes: *const u8, length: usize) {
         // SAFETY: duty 1.
         let line = unsafe { core::slice::from_raw_parts(bytes, length) };
@@ -155,7 +157,7 @@ pub(crate) mod imports {
     }
 
     /// # Safety
-    /// 1. `bytes` are readable in that length.
+    /// 1. `length` bytes at `bytes` are readable.
     pub(crate) unsafe fn send(to: i32, bytes: *const u8, length: usize) -> i32 {
         if length > MESSAGE_BYTES {
             return TOO_LONG;
@@ -172,18 +174,18 @@ pub(crate) mod imports {
     }
 
     /// # Safety
-    /// 1. `bytes` are writable in that length.
+    /// 1. `length` bytes at `bytes` are writable.
     pub(crate) unsafe fn receive(bytes: *mut u8, length: usize) -> i32 {
         HOST.with_borrow_mut(|host| {
             let Some(message) = host.inbox.front() else { return EMPTY };
             if message.len() > length {
                 return TOO_LONG;
             }
-            // SAFETY: duty 1, and the message is not longer.
+            // SAFETY: duty 1, and the message is not longer than `length`.
             unsafe { bytes.copy_from_nonoverlapping(message.as_ptr(), message.len()) };
             let length = message.len();
             host.inbox.pop_front();
-            // At most what fits a message; a longer one was delivered by the test itself.
+            // Only a test can deliver a message that is longer than MESSAGE_BYTES.
             i32::try_from(length).unwrap_or(i32::MAX)
         })
     }

@@ -1,4 +1,4 @@
-//! The executor: one task in a static, polled when the host says so.
+//! The executor: one task in a static, which each call of the host polls once.
 
 use core::cell::UnsafeCell;
 use core::future::Future;
@@ -10,24 +10,24 @@ use core::task::{Context, Poll, Waker};
 const DONE: i32 = 0;
 const NOT_YET: i32 = 1;
 
-/// The greatest alignment that a task may need, in bytes.
+/// The strictest alignment that a task may need, in bytes.
 const ALIGNMENT: usize = 16;
 
-/// Bytes of the future that `main` returns. A `const fn`, because the type of that future has
-/// no name by which a static could be declared.
+/// Bytes of the future that `main` returns. A static needs this function, because it cannot name
+/// the type of that future.
 pub const fn size_of_task<F: Future<Output = ()>>(_main: fn() -> F) -> usize {
     size_of::<F>()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// The bytes are not a future yet.
+    /// The bytes do not hold the future yet.
     New,
-    /// The bytes are the future, and it is not being polled.
+    /// The bytes hold the future, and nobody polls it.
     Waiting,
-    /// It is being polled, or a poll of it ended in a trap.
+    /// The future is being polled, or a poll of it ended in a trap.
     Polled,
-    /// It has returned and is dropped.
+    /// The future has returned and was dropped.
     Done,
 }
 
@@ -40,14 +40,14 @@ struct Inside<const BYTES: usize> {
 #[repr(C, align(16))]
 struct Aligned<const BYTES: usize>(MaybeUninit<[u8; BYTES]>);
 
-/// Room for the one task of a guest, `BYTES` of [`size_of_task`].
+/// Room for the one task of a guest. `BYTES` is its [`size_of_task`].
 pub struct Task<const BYTES: usize> {
     inside: UnsafeCell<Inside<BYTES>>,
 }
 
-// SAFETY: a guest has one thread: the interface has no other, and `docs/guest.md` has the host
-// enter an instance on one thread at a time. Elsewhere (a test of a host) nobody exports or
-// calls `wramp_poll` from two threads: the static is reached through that export alone.
+// SAFETY: only the export `wramp_poll` reaches the static. As a guest, it runs on one thread at
+// a time: the interface creates no thread, and by `docs/guest.md` a host enters an instance on
+// one thread at a time. In a native test of a host, nobody calls `wramp_poll` from two threads.
 unsafe impl<const BYTES: usize> Sync for Task<BYTES> {}
 
 impl<const BYTES: usize> Task<BYTES> {
@@ -58,23 +58,23 @@ impl<const BYTES: usize> Task<BYTES> {
         Self { inside: UnsafeCell::new(Inside { state: State::New, future }) }
     }
 
-    /// One step: runs the future until it waits or ends.
+    /// Makes one step: runs the future until it waits or ends.
     ///
     /// # Panics
-    /// Where it is called from within the task, and after a trap in the task: what a future
-    /// that was left in the middle of a poll would do is unknown.
+    /// If the task itself calls this, and after a trap in the task. A future that was left in
+    /// the middle of a poll could do anything.
     pub fn poll<F: Future<Output = ()>>(&'static self, main: fn() -> F) -> i32 {
         const { assert!(size_of::<F>() <= BYTES && align_of::<F>() <= ALIGNMENT) };
         let inside = self.inside.get();
-        // SAFETY: `inside` is of the cell, and no reference to the state is kept.
+        // SAFETY: `inside` points into the cell, and nobody keeps a reference to the state.
         let state = unsafe { (*inside).state };
-        // SAFETY: as above. Whoever comes in from now on finds `Polled` and goes no further, so
-        // what follows has the bytes of the future to itself.
+        // SAFETY: as above. From now on any other call finds `Polled` and goes no further, so
+        // only this call uses the bytes of the future.
         unsafe { (*inside).state = State::Polled };
-        // SAFETY: in bounds of the cell; room and alignment for an `F` are asserted above.
+        // SAFETY: within the cell. Room and alignment for an `F` are asserted above.
         let future = unsafe { (&raw mut (*inside).future).cast::<F>() };
         match state {
-            // SAFETY: room and alignment for an `F`, that nobody else uses now.
+            // SAFETY: there is room and alignment for an `F`, and nobody else uses it now.
             State::New => unsafe { future.write(main()) },
             State::Waiting => {}
             State::Done => {
@@ -84,14 +84,14 @@ impl<const BYTES: usize> Task<BYTES> {
             }
             State::Polled => panic!("the task is in a step, or trapped in one"),
         }
-        // SAFETY: an `F` was written when the state was `New` and stays at this address, in a
-        // static, until it is dropped there: so it is pinned. One `main`, and so one `F`, is
-        // passed for this task: the macro that declares it writes both.
+        // SAFETY: an `F` was written when the state was `New`. It stays at this address, in a
+        // static, until it is dropped there, so it is pinned. Every call for this task has the
+        // same `main`, and so the same `F`, because one macro writes both task and call.
         let pinned = unsafe { Pin::new_unchecked(&mut *future) };
         let (state, step) = match pinned.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => (State::Waiting, NOT_YET),
             Poll::Ready(()) => {
-                // SAFETY: an `F`, not used after this: `Done` is final.
+                // SAFETY: a live `F`, which nobody uses after this, because `Done` is final.
                 unsafe { future.drop_in_place() };
                 (State::Done, DONE)
             }

@@ -4,10 +4,10 @@ use core::fmt::{self, Write};
 
 use crate::host;
 
-/// The most bytes of a line that a host prints; it cuts the rest.
+/// The most bytes of a line that a host prints. It cuts off the rest.
 pub const LOG_BYTES: usize = 96;
 
-/// A line that is being written. What does not fit is left out.
+/// A line that is being written. It drops bytes that do not fit.
 pub(crate) struct Line {
     bytes: [u8; LOG_BYTES],
     length: usize,
@@ -43,8 +43,8 @@ impl Write for Line {
     }
 }
 
-/// Logs what [`log!`](crate::log) was given. Inlined, so that a line without arguments is a
-/// constant to the compiler and `core::fmt` stays out of the module.
+/// Logs the arguments of [`log!`](crate::log). Inlined, so that the compiler sees a line without
+/// arguments as a constant and leaves `core::fmt` out of the module.
 #[inline(always)]
 pub fn log_arguments(arguments: fmt::Arguments<'_>) {
     match arguments.as_str() {
@@ -56,7 +56,7 @@ pub fn log_arguments(arguments: fmt::Arguments<'_>) {
 #[inline(never)]
 fn formatted(arguments: fmt::Arguments<'_>) {
     let mut line = Line::new();
-    // A value whose own formatting fails gives the part of the line before it.
+    // If formatting a value fails, the part of the line before that value is logged.
     let _ = line.write_fmt(arguments);
     line.log();
 }

@@ -1,8 +1,8 @@
 //! What a task can await: a message, or a time.
 //!
-//! A future that is not ready tells the host what it waits for and returns. Where a task
-//! awaits several at once, the host calls it when the first of them may be ready, so there is
-//! nothing to keep here and nothing to wake: a poll asks anew.
+//! A future that is not ready tells the host what it waits for and returns. If a task awaits
+//! several futures at once, the host calls it when the first one may be ready. Each poll tells
+//! the host again, so the futures need no state here and no waker.
 
 use core::future::Future;
 use core::pin::Pin;
@@ -11,7 +11,7 @@ use core::task::{Context, Poll};
 use crate::host;
 use crate::message::{MESSAGE_BYTES, Message, NotReceived};
 
-/// A wait without an end: -1 in the interface.
+/// A wait without a limit: -1 in the interface.
 const FOR_EVER: u32 = u32::MAX;
 
 /// Waits for the next message.
@@ -32,7 +32,7 @@ impl Future for Receive {
         match host::try_receive(&mut buffer).map(<[u8]>::len) {
             // At most MESSAGE_BYTES, which fits.
             Ok(length) => Poll::Ready(Message { buffer, length: length as u16 }),
-            // Nothing is longer than the buffer; a host that says so has nothing to give.
+            // No message is longer than the buffer, so the other results mean there is none.
             Err(NotReceived::Empty | NotReceived::TooLong | NotReceived::Unknown(_)) => {
                 host::wait(FOR_EVER);
                 Poll::Pending
@@ -41,8 +41,8 @@ impl Future for Receive {
     }
 }
 
-/// Waits for at least so many milliseconds, from now. Messages that arrive meanwhile stay in
-/// the queue.
+/// Waits for at least `ms` milliseconds from now. Messages that arrive meanwhile stay in the
+/// queue.
 pub fn sleep(ms: u32) -> Sleep {
     Sleep { until_us: host::now_us().saturating_add(i64::from(ms) * 1_000) }
 }
@@ -62,7 +62,7 @@ impl Future for Sleep {
         if left_us <= 0 {
             return Poll::Ready(());
         }
-        // Rounded up: too early would be one call more. Longer than a wait can be: wait twice.
+        // Rounded up, to avoid a call that comes too early. A longer wait takes several calls.
         let left_ms = u32::try_from(left_us.cast_unsigned().div_ceil(1_000)).unwrap_or(u32::MAX);
         host::wait_for_time(left_ms.min(FOR_EVER - 1));
         Poll::Pending

@@ -6,7 +6,7 @@ use reference::{ALL, FULL, Host, Leave, Place, guest};
 
 const COUNTERS: [&str; 2] = ["rust/guest/examples/counter.wasm", "guest/counter.wasm"];
 
-/// The readings as messages.
+/// A number as a message.
 fn number(value: i32) -> [u8; 4] {
     value.to_le_bytes()
 }
@@ -24,7 +24,7 @@ fn a_counter_counts_once_a_second_and_ends() {
     for path in COUNTERS {
         let mut host = Host::new(8);
         let id = host.start(&guest(path), &ALL).unwrap();
-        // The first step waits, the last of ten more ends: none comes too early or for nothing.
+        // The first step waits, and the last of ten more ends. No step is too early or useless.
         assert_eq!(host.run(1_000), 11, "{path}");
         assert_eq!(host.place(id), Place::Done, "{path}");
         assert_eq!(host.now_us(), 10_000_000, "{path}");
@@ -32,7 +32,7 @@ fn a_counter_counts_once_a_second_and_ends() {
         assert_eq!(lines.len(), 11, "{path}: {lines:?}");
         assert!(lines[..10].iter().all(|line| line == "guest 0: one more second"), "{path}");
         assert_eq!(lines[10], "guest 0: done", "{path}");
-        // Whoever is done has no queue.
+        // An instance that has ended has no queue.
         assert_eq!(host.send(id, b"x"), reference::NO_INSTANCE, "{path}");
     }
 }
@@ -119,7 +119,7 @@ fn the_rule_loses_no_alarm_in_a_full_queue() {
     assert_eq!(host.send(rule, &number(1_000)), 0);
     host.run(5);
     assert_eq!(host.send(next, b"x"), FULL);
-    // It tries every 10 ms, also while its own queue has a message, and does not spin.
+    // It tries every 10 ms, even if its own queue holds a message, and does not spin.
     assert_eq!(host.send(rule, &number(0)), 0);
     let before = host.now_us();
     assert_eq!(host.run(20), 20);
@@ -163,7 +163,7 @@ fn the_echo_answers_whom_it_is_told_to() {
     assert_eq!(host.take(one).unwrap(), letter(one, b""));
     assert_eq!(host.take(one), None);
     assert_eq!(host.take(two).unwrap(), long);
-    // Back-pressure: an answer waits for room and nothing is lost or out of order.
+    // Back-pressure: answers wait for room. None is lost, and their order is kept.
     for round in 0..4 {
         assert_eq!(host.send(one, &[round]), 0);
     }

@@ -1,4 +1,4 @@
-//! Each sentence of docs/guest.md that a guest can test, and what a bad guest gets for it.
+//! Tests the sentences of docs/guest.md, with bad guests too.
 
 mod reference;
 
@@ -6,7 +6,7 @@ use reference::{
     ALL, EMPTY, FULL, Host, LOG_BURST, Leave, MESSAGE_BYTES, NO_INSTANCE, Place, TOO_LONG, guest,
 };
 
-/// A guest with all imports, one page, and these functions.
+/// A guest with all imports, one page of memory, and these functions.
 fn module(functions: &str) -> Vec<u8> {
     let text = format!(
         r#"(module
@@ -24,17 +24,17 @@ fn module(functions: &str) -> Vec<u8> {
     wat::parse_str(&text).unwrap()
 }
 
-/// An export `run` of that type and body.
+/// A guest that exports `run` with this type and body.
 fn run(result: &str, body: &str) -> Vec<u8> {
     module(&format!(r#"(func (export "run") {result} {body})"#))
 }
 
-/// A `wramp_poll` of that body.
+/// A guest that exports `wramp_poll` with this body.
 fn poll(body: &str) -> Vec<u8> {
     module(&format!(r#"(func (export "wramp_poll") (result i32) {body})"#))
 }
 
-/// The value of one step of an i32 expression.
+/// The value that an i32 expression returns in one step.
 fn value(expression: &str) -> i64 {
     let mut host = Host::new(2);
     let id = host.start(&run("(result i32)", expression), &ALL).unwrap();
@@ -43,7 +43,7 @@ fn value(expression: &str) -> i64 {
     host.values(id)[0]
 }
 
-/// Why one step of an i32 expression failed.
+/// Why a step with an i32 expression failed.
 fn failure(expression: &str) -> String {
     let mut host = Host::new(2);
     let id = host.start(&run("(result i32)", expression), &ALL).unwrap();
@@ -88,7 +88,7 @@ fn the_earliest_time_counts() {
         ("(call $sleep (i32.const 30)) (call $wait (i32.const 70))", 30_000),
         ("(call $wait (i32.const -1)) (call $sleep (i32.const 50))", 50_000),
         ("(call $wait (i32.const 0))", 0),
-        // 2^32 - 2 ms, 49.7 days: the longest there is.
+        // 2^32 - 2 ms, which is 49.7 days, is the longest sleep.
         ("(call $sleep (i32.const -2))", 4_294_967_294_000),
     ] {
         let mut host = Host::new(1);
@@ -100,7 +100,7 @@ fn the_earliest_time_counts() {
 
 #[test]
 fn a_wish_does_not_outlive_its_step() {
-    // The first step sleeps, the second has no wish: then only a message counts.
+    // The first step sleeps. The second has no wish, so only a message ends its wait.
     let wasm = poll(
         "(if (i32.eqz (global.get $step)) (then (call $sleep (i32.const 10))))
          (global.set $step (i32.const 1)) (i32.const 1)",
@@ -122,7 +122,7 @@ fn a_message_ends_a_wait_and_no_sleep() {
         host.run(1);
         assert_eq!(host.run(1), 0, "{call}: nothing is there");
         assert_eq!(host.send(id, b"m"), 0);
-        // It is not taken, so it would end the next wait as well.
+        // The guest does not take the message, so it would end the next wait too.
         assert_eq!(1 + host.run(1), steps, "{call}");
     }
 }
@@ -168,7 +168,7 @@ fn messages_of_all_lengths() {
     assert_eq!(value(&send(0, 0, page)), TOO_LONG.into());
     for nobody in [1, -1, i32::MAX, i32::MIN] {
         assert_eq!(value(&send(nobody, 0, 1)), NO_INSTANCE.into());
-        // The order of the checks.
+        // The length is checked before the receiver.
         assert_eq!(value(&send(nobody, 0, MESSAGE_BYTES + 1)), TOO_LONG.into());
     }
 }
@@ -190,7 +190,7 @@ fn a_pointer_beyond_memory_is_a_trap_of_that_guest() {
         for (name, call) in [
             ("log", format!("(call $log (i32.const {at}) (i32.const {length})) (i32.const 0)")),
             ("send", format!("(call $send (i32.const 0) (i32.const {at}) (i32.const {length}))")),
-            // Before any other refusal.
+            // The pointer is checked before the receiver.
             ("send", format!("(call $send (i32.const 99) (i32.const {at}) (i32.const {length}))")),
             ("receive", format!("(call $receive (i32.const {at}) (i32.const {length}))")),
         ] {
@@ -354,7 +354,7 @@ fn a_panic_is_a_line_then_a_trap_and_the_task_is_over() {
         host.lines(),
         ["guest 0: panic at guest/examples/divide.rs:10: attempt to divide by zero"]
     );
-    // Where a host calls it again all the same, it says why it will not go on.
+    // If a host calls it again nevertheless, the guest logs why it does not go on.
     host.step_again(id);
     let lines = host.lines();
     assert!(lines[1].ends_with("the task is in a step, or trapped in one"), "{lines:?}");

@@ -1,4 +1,4 @@
-//! The kit in plain `cargo test`: the executor, what can be awaited, the log, the refusals.
+//! The kit without WebAssembly: executor, futures, log and errors.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -82,7 +82,7 @@ fn sleeping_takes_its_time_and_leaves_messages() {
         assert_eq!(now_us(), 250_000);
         assert_eq!(receive().await.bytes(), b"later");
         assert_eq!(now_us(), 250_000);
-        // Longer than one wait can be: 49.7 days.
+        // 49.7 days, which is longer than one wait can be.
         sleep(u32::MAX).await;
     }));
     assert_eq!(host.now_us(), 250_000 + 4_294_967_295_000);
@@ -96,7 +96,7 @@ fn waiting_for_what_does_not_come_is_no_end() {
     }));
 }
 
-/// Two futures at once: the earlier wish counts, and neither wakes the other for nothing.
+/// Awaits two futures at once. The earlier wish counts, and neither wakes the task uselessly.
 #[test]
 fn a_message_or_a_time() {
     async fn either() -> Option<usize> {
@@ -152,11 +152,11 @@ fn lines_are_formatted_and_cut() {
     assert_eq!(host.lines(), ["as it is", "1 of   2", &long]);
 }
 
-/// The attribute's refusals, each at compile time, with the sentence that helps.
+/// The attribute refuses these at compile time, with a sentence that helps.
 #[test]
 #[cfg_attr(miri, ignore = "it starts a compiler")]
 fn what_cannot_be_a_task_is_refused() {
-    // The proc macro and the library, as cargo built them for this test.
+    // Cargo built the proc macro and the library for this test.
     let deps = env::current_exe().unwrap().parent().unwrap().to_owned();
     let newest = |prefix: &str, suffix: &str| {
         let files = fs::read_dir(&deps).unwrap().map(|entry| entry.unwrap().path());

@@ -1,8 +1,8 @@
 //! Builds the committed guests again: equal compilers must give equal bytes.
 //!
-//! `scripts/guests` does the work and says what it lacks. Where a compiler is another than the
-//! one in guest/BUILT.txt, the bytes may differ; then this says so, and what was built is still
-//! read and has the same imports and exports.
+//! `scripts/guests` does the work and reports what it lacks. If a compiler is not the one in
+//! guest/BUILT.txt, the bytes may differ. The test then reports that, and still checks that the
+//! new module has the same imports and exports.
 
 mod reference;
 
@@ -14,7 +14,7 @@ use std::process::Command;
 use reference::root;
 use wasmparser::{Parser, Payload};
 
-/// The parts of `scripts/guests`, and where each one's committed modules are.
+/// The parts of `scripts/guests`, and where the committed modules of each are.
 const PARTS: [(&str, &str); 4] = [
     ("rust", "rust/guest/examples"),
     ("c", "guest"),
@@ -47,7 +47,7 @@ fn committed(path: &str) -> Vec<String> {
     found
 }
 
-/// What a module and its host see of each other.
+/// The imports and exports of a module.
 fn surface(wasm: &[u8]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for payload in Parser::new(0).parse_all(wasm) {
@@ -79,7 +79,7 @@ fn committed_guests_are_what_their_sources_give() {
     let output = Command::new(root().join("scripts/guests"))
         .arg(&out)
         .env("GUESTS", PARTS.map(|(part, _)| part).join(" "))
-        // Not this build's directory: cargo holds its lock.
+        // Cargo holds the lock of this build's own directory.
         .env("CARGO_TARGET_DIR", out.join("target"))
         .output()
         .unwrap();

@@ -1,4 +1,4 @@
-//! What guests written with the kit cost: figures that docs/guest.md promises.
+//! The costs of guests written with the kit, which docs/guest.md promises.
 
 mod reference;
 
@@ -10,7 +10,7 @@ fn report(path: &str) -> Report {
     sizes(&guest(path), Layout::FAST_32).unwrap()
 }
 
-/// Bytes of all functions' bodies.
+/// Bytes of all function bodies.
 fn code_bytes(path: &str) -> u64 {
     let wasm = guest(path);
     let bodies = Parser::new(0).parse_all(&wasm).filter_map(|payload| match payload.unwrap() {
@@ -20,8 +20,8 @@ fn code_bytes(path: &str) -> u64 {
     bodies.sum()
 }
 
-/// A task, polled by the executor, against a function that returns 0: the executor, the panic
-/// handler, and what a panic in an `async fn` needs.
+/// Compares a task, polled by the executor, with a function that returns 0. The difference is
+/// the executor, the panic handler, and what a panic in an `async fn` needs.
 #[test]
 fn an_executor_is_within_a_kibibyte_of_code() {
     let task = code_bytes("rust/guest/examples/empty_task.wasm");
@@ -36,7 +36,7 @@ fn a_counter_costs_at_most_three_kibibytes_an_instance() {
         let report = report(path);
         println!("{path}: {} bytes an instance", report.instance_bytes());
         assert_eq!(report.memory, MemoryKind::Cut);
-        // Headers of a heap, 8 bytes and a rounding to 8 for each block, are in the bound.
+        // The bound includes a heap's overhead: a header of 8 bytes and rounding to 8 per block.
         let with_headers = report.instance_bytes() + u64::from(report.blocks) * 16;
         assert!(with_headers <= 3_072, "{path}: {with_headers}");
     }
@@ -86,7 +86,7 @@ fn rows() -> String {
     rows
 }
 
-/// `1248` as `1,248`: all are below a million.
+/// Writes `1248` as `1,248`. All numbers here are below a million.
 fn grouped(number: u64) -> String {
     match number {
         0..1_000 => number.to_string(),

@@ -1,4 +1,4 @@
-//! Each template of `wramp new`, written, built where its compiler is, and run.
+//! Writes each template of `wramp new`, builds it where possible, and runs it.
 
 mod reference;
 
@@ -37,7 +37,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Two messages before the first step, one after it: three lines in all.
+/// Sends two messages before the first step and one after it, and compares the log.
 fn gets_messages(wasm: &[u8], expected: &[&str]) {
     let mut host = Host::new(4);
     let id = host.start(wasm, &ALL).unwrap();
@@ -54,7 +54,7 @@ fn gets_messages(wasm: &[u8], expected: &[&str]) {
     assert!(report.instance_bytes() <= 3_072, "{report:?}");
 }
 
-/// Whether a command can be run; says so where not.
+/// Whether a command can be run. Reports a skipped test if not.
 fn has(command: &str, arguments: &[&str], otherwise: &str) -> bool {
     let there = Command::new(command).args(arguments).output().is_ok_and(|o| o.status.success());
     if !there {
@@ -109,7 +109,7 @@ fn rust() {
     let project = new_project("rust");
     let mut cargo = Command::new("cargo");
     cargo.current_dir(&project).env("CARGO_TARGET_DIR", project.join("target"));
-    // A distribution's compiler brings no linker of its own.
+    // The compiler of a Linux distribution has no linker of its own.
     for linker in ["rust-lld", "wasm-ld", "wasm-ld-22"] {
         if Command::new(linker).arg("--version").output().is_ok() {
             cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);

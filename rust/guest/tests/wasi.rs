@@ -1,4 +1,4 @@
-//! Runs programs of other compilers: the part of WASI that they need is the part that is there.
+//! Runs programs of other compilers, with the part of WASI that they need.
 
 mod reference;
 
@@ -8,7 +8,7 @@ use reference::{ALL, Host, Leave, Place, guest};
 fn a_program_in_c_says_hello_at_each_call() {
     let mut host = Host::new(4);
     let id = host.start(&guest("guest/wasi/hello_c.wasm"), &ALL).unwrap();
-    // Reset before each step: a `main` runs once in a memory.
+    // The host resets the instance before each step, because `main` can run only once.
     assert_eq!(host.run(3), 3);
     assert_eq!(host.values(id), [0, 0, 0], "{:?}", host.place(id));
     assert_eq!(host.lines(), ["guest 0: hello from C", "guest 0: there is no HOME"].repeat(3));
@@ -33,7 +33,7 @@ fn a_module_of_assembly_script_runs_without_leave() {
     assert_eq!(host.place(id), Place::Ready);
 }
 
-/// Not committed, for it is 64 KB: tried where `scripts/guests` built it.
+/// The module is not committed, because it has 64 KB. The test needs a run of `scripts/guests`.
 #[test]
 fn a_program_in_rust_says_hello() {
     let path = "guest/wasi/hello_rs.wasm";

@@ -1,8 +1,8 @@
-//! How many fit, and what a pool costs in speed, measured here and now.
+//! Measures how many instances fit, and what a pool costs in speed.
 //!
-//! `scripts/bench density`, or `cargo bench -p wramp-host --bench density`. One process has
-//! one interpreter: `WRAMP_INTERPRETER` chooses it when this is built. It fails where
-//! something is wrong (a result, a leak, a prediction), never because this machine is slow.
+//! Run it with `scripts/bench density` or `cargo bench -p wramp-host --bench density`. A build
+//! has one interpreter, which `WRAMP_INTERPRETER` chooses. The benchmark fails if a result, a
+//! leak or a prediction is wrong, and never because this machine is slow.
 
 mod trial;
 
@@ -14,11 +14,11 @@ use wramp_core::config::{Config, DENSE_WORKERS, Mode};
 use wramp_core::measure::Bytes;
 use wramp_core::runtime::{ModuleBytes, Parameters};
 
-/// Threads that the residents of a pool are compared with: those of the published geometry.
+/// A pool is compared with as many threads as the published geometry has.
 const THREADS: u32 = Config::PUBLISHED.slots;
 /// Arena and stacks together, the same in both presets.
 const BUDGET: u32 = Config::PUBLISHED.arena.0 + THREADS * Config::PUBLISHED.slot_stack.0;
-/// More than any ramp here has instances: one rung, at the peak.
+/// More instances than any ramp here reaches, so each ramp has one step, at its peak.
 const AT_ONCE: u32 = 1 << 16;
 
 fn main() -> ExitCode {
@@ -39,9 +39,9 @@ fn main() -> ExitCode {
     report.exit()
 }
 
-/// Every workload in both presets: the peak, what ended it, the bytes of one.
+/// Measures each workload in both presets: its peak, its limit and the bytes of an instance.
 ///
-/// At a pace of its own: neither a peak nor a byte depends on how long a rung is held.
+/// The steps are short, because neither a peak nor a byte depends on how long a step is held.
 fn peaks(report: &mut Report) {
     for workload in wramp_workloads::ALL {
         for (preset, config) in [("published", Config::PUBLISHED), ("dense", Config::DENSE)] {
@@ -64,8 +64,8 @@ fn peaks(report: &mut Report) {
     }
 }
 
-/// Calls a second of the dense peak's residents over those of 24 threads that share the same
-/// bytes; both with a fitted stack and without a pause, in turns.
+/// Divides the calls a second of a pool at its dense peak by those of 24 threads in the same
+/// bytes. Both have fitted stacks and no pauses, and they run in turns.
 fn throughput(report: &mut Report, name: &str) {
     const ROUNDS: u32 = 5;
     let pace = |config| Config { dwell_ms: 1500, pause_ms: 0, step: AT_ONCE, ..config };
@@ -97,7 +97,7 @@ fn throughput(report: &mut Report, name: &str) {
     report.speed(&format!("{name}: the same by CPU second"), &value, ">= 0.95", ratio >= 0.95);
 }
 
-/// The last rung of a run in which every result was right.
+/// The last step of a run. Reports any wrong result.
 fn verified(report: &mut Report, config: Config, name: &str) -> Rate {
     let trial = Trial::run(config, &built_in(&[name]));
     if trial.exit != 0 {
@@ -106,16 +106,17 @@ fn verified(report: &mut Report, config: Config, name: &str) -> Rate {
     trial.rate()
 }
 
-/// `0.987 (0.951 to 1.013)`.
+/// The median and the range: `0.987 (0.951 to 1.013)`.
 fn spread(ratios: &[f64]) -> String {
     let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let most = ratios.iter().copied().fold(0.0, f64::max);
     format!("{:.3} ({least:.3} to {most:.3})", median(ratios.to_vec()))
 }
 
-/// What a call costs one worker with one resident, over one thread with one instance: the
-/// queue's lock twice and a second histogram. All of the loop counts, not the call alone; by
-/// CPU time, of which no one else takes anything.
+/// Compares a call of one worker with one resident to a call of one thread with one instance.
+///
+/// The pool locks its queue twice and records a second histogram. The whole loop counts, not
+/// only the call. The figures are CPU time, which other processes do not affect.
 fn call(report: &mut Report) {
     const ROUNDS: u32 = 15;
     let nothing = Guest {
@@ -151,7 +152,7 @@ fn call(report: &mut Report) {
         let more = in_pool - in_thread;
         let value = format!("{:.3} ({more:+.0} ns)", in_pool / in_thread);
         report.row(&format!("{name}: pool over thread"), &value, "-", "");
-        // On `cpu` the difference drowns in what a call varies by.
+        // On `cpu` the difference is smaller than the variation of a call.
         let cpu = *nanos_of_cpu.get_or_insert(in_thread);
         if name == nothing.name {
             let value = format!("{:.2} %", 100.0 * more / cpu);

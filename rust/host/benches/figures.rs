@@ -1,8 +1,8 @@
-//! The figures that the project promises, measured here and now, in one table.
+//! Measures the figures that the project promises, and prints them in a table.
 //!
-//! `scripts/bench`, or `cargo bench -p wramp-host --bench figures`. It fails where something
-//! is wrong (a peak, a leak, a result), never because this machine is slow or busy: a figure
-//! off its target is marked, and the load of the machine stands above the table.
+//! Run it with `scripts/bench` or `cargo bench -p wramp-host --bench figures`. The benchmark
+//! fails if a peak, a leak or a result is wrong, and never because this machine is slow or busy.
+//! It marks a figure that misses its target, and prints the load of the machine above the table.
 
 mod bare;
 mod trial;
@@ -37,8 +37,8 @@ fn main() -> ExitCode {
     let wanted = |part: &str| parts.contains(&part);
     let mut report = Report::open();
     if wanted("overhead") {
-        // On a thread, as in a slot: glibc looks the bounds of the main thread's stack up in
-        // /proc/self/maps, and a WAMR that asks for them at every call would pay for that.
+        // This runs on a thread, as in a slot. On the main thread glibc finds the bounds of the
+        // stack in /proc/self/maps, which would slow down a WAMR that asks at every call.
         std::thread::scope(|scope| scope.spawn(|| overhead(&report)).join().unwrap());
     }
     if wanted("cycles") {
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     report.exit()
 }
 
-/// The default run: peaks, limits, leaks, errors, predictions, time.
+/// Measures the default run: peaks, limits, leaks, errors, predictions and time.
 fn published(report: &mut Report) {
     let began = Instant::now();
     let trial = Trial::run(Config::PUBLISHED, &built_in(&["cpu", "mem", "msg"]));
@@ -80,11 +80,12 @@ fn published(report: &mut Report) {
     report.speed("default run: time", &format!("{seconds:.1} s"), "< 60 s", seconds < 60.0);
 }
 
-/// Our loop's cost a call over a bare `wasm_runtime_call_wasm`.
+/// Measures what wramp's loop adds to a bare `wasm_runtime_call_wasm`.
 ///
-/// Both ways take turns, so that both meet the same machine, and medians are compared. On
-/// `cpu` the difference is below the noise of a shared machine; so it is also taken from a
-/// guest that does nothing, where it is most of the call, and set against a `cpu` call.
+/// Both take turns, so that both see the same load, and medians are compared. On `cpu` the
+/// difference is smaller than the noise of a shared machine. So it is also measured with a
+/// guest that does nothing, where it is most of the call, and divided by the time of a `cpu`
+/// call.
 fn overhead(report: &Report) {
     let cpu = wramp_workloads::find("cpu").unwrap();
     let (bare, ours) = paired(cpu.wasm, cpu.reference, 1, 1001);
@@ -104,7 +105,7 @@ fn overhead(report: &Report) {
         "< 1 %",
         percent < 1.0,
     );
-    // Outside the timed region, but a core does it between two calls.
+    // This is outside the timed region, but takes time between two calls.
     let mut state = State::new(1);
     let mut times = Vec::new();
     for _ in 0..201 {
@@ -116,9 +117,10 @@ fn overhead(report: &Report) {
     report.row("verifying a cpu result, beside the call", &format!("{percent:.2} %"), "-", "");
 }
 
-/// Median nanoseconds a call, bare and in our loop (the thread's loop of the bench: clock,
-/// call, clock, tally, dwell), of batches that take turns. Results are checked in both, outside
-/// what is timed.
+/// Median nanoseconds of a bare call and of a call in wramp's loop.
+///
+/// The loop is that of a thread of the bench: clock, call, clock, tally, dwell. Batches of both
+/// take turns. Both check their results outside the timed region.
 fn paired(
     wasm: &'static [u8],
     reference: fn(&mut State) -> i32,
@@ -140,7 +142,7 @@ fn paired(
     let (mut bare_times, mut our_times) = (Vec::new(), Vec::new());
     let mut results = Vec::with_capacity(batch as usize);
     for pair in 0..pairs {
-        // Who comes first finds other things in the cache: they take turns in that as well.
+        // The order within a pair affects the cache, so it alternates too.
         for turn in [pair % 2, (pair + 1) % 2] {
             results.clear();
             let began = Instant::now();
@@ -173,7 +175,7 @@ fn paired(
     (median(bare_times), median(our_times))
 }
 
-/// 10,000 lives of `cpu`, and what they leave.
+/// Starts and ends 10,000 instances of `cpu`, and checks what they leave in the arena.
 fn cycles(report: &mut Report) {
     let cpu = wramp_workloads::find("cpu").unwrap();
     let mut region = Region::new(Bytes(196_608)).unwrap();

@@ -1,6 +1,6 @@
-//! load / instantiate / call of each workload, and a bare call beside ours.
+//! Measures load, instantiate and call of each workload, and a bare call.
 //!
-//! Every result is checked. `cargo bench -p wramp-host --bench phases`.
+//! It checks every result. Run it with `cargo bench -p wramp-host --bench phases`.
 
 mod bare;
 
@@ -32,8 +32,8 @@ const NAMES: &[&str] = &[
 
 fn main() {
     assert!(NAMES.iter().eq(ALL.iter().map(|workload| &workload.name)));
-    // On a thread, as in a slot: glibc looks the bounds of the main thread's stack up in
-    // /proc/self/maps, and a WAMR that asks for them at every call would pay for that.
+    // This runs on a thread, as in a slot. On the main thread glibc finds the bounds of the
+    // stack in /proc/self/maps, which would slow down a WAMR that asks at every call.
     std::thread::spawn(divan::main).join().unwrap();
 }
 
@@ -41,7 +41,8 @@ fn workload(name: &str) -> &'static Workload {
     wramp_workloads::find(name).unwrap()
 }
 
-/// An engine on an arena of its own; one at a time, and divan runs one at a time.
+/// Runs a benchmark with an engine on its own arena. There may be only one engine at a time, and
+/// divan runs one benchmark at a time.
 fn with_engine(bench: impl FnOnce(&Engine<'_>)) {
     let mut region = Region::new(Bytes(1 << 20)).unwrap();
     let arena = region.arena();
@@ -84,7 +85,7 @@ fn call(bencher: Bencher<'_, '_>, name: &str) {
     });
 }
 
-/// What `call` adds to this is the wrapper's: a comparison or two.
+/// `call` takes longer than this by what the wrapper costs: one or two comparisons.
 #[divan::bench(args = NAMES)]
 fn call_bare(bencher: Bencher<'_, '_>, name: &str) {
     let workload = workload(name);
@@ -99,7 +100,7 @@ fn call_bare(bencher: Bencher<'_, '_>, name: &str) {
     });
 }
 
-/// The native reference alone, which `call` and `call_bare` include.
+/// The native reference alone. `call` and `call_bare` include it.
 #[divan::bench(args = NAMES)]
 fn reference(bencher: Bencher<'_, '_>, name: &str) {
     let workload = workload(name);

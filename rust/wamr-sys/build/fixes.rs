@@ -1,54 +1,54 @@
-//! Corrects faults of WAMR in copies of its files, for sources that are known to have them.
+//! Corrects known faults of WAMR, in copies of its files.
 //!
-//! `src/wamr_fixes/` describes each correction, and `src/wamr_fixes.cmake` does in Zephyr's
-//! build what this does on a host. A description names the checksum of the corrected copy, and
-//! both builds compare it, so both compile the same bytes.
+//! `src/wamr_fixes/` describes each correction. This applies them on a host, and
+//! `src/wamr_fixes.cmake` in Zephyr's build. A description contains the checksum of the
+//! corrected copy. Both builds compare it, so both compile the same bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Stands for a correction where the source is not in its description.
+/// Takes the place of a correction's name if its description does not list the source.
 pub(crate) const UNLISTED: &str = "unlisted";
-/// Says that nothing had to be corrected.
+/// Takes the place of the names if nothing had to be corrected.
 pub(crate) const NONE: &str = "none";
 
 /// A correction of one file.
 #[derive(Debug)]
 pub(crate) struct Fix {
-    /// For the record: lower-case letters, digits and hyphens.
+    /// The name in the record: lower-case letters, digits and hyphens.
     pub(crate) name: String,
     /// The interpreter that has the fault.
     pub(crate) interpreter: String,
-    /// The file, from the root of WAMR's source.
+    /// The file, relative to the root of WAMR's source.
     pub(crate) file: String,
     faulty: Vec<Faulty>,
     after: String,
     insert: String,
 }
 
-/// A source that has the fault.
+/// The checksums of a source that has the fault.
 #[derive(Debug)]
 struct Faulty {
     original: String,
     corrected: String,
 }
 
-/// What a build does instead of compiling WAMR's files as they are.
+/// The corrections of a build.
 #[derive(Debug)]
 pub(crate) struct Corrections {
-    /// For the record: the corrections' names joined by `+`. [`UNLISTED`] is among them where
-    /// a source was not known, and [`NONE`] stands alone.
+    /// The names for the record, joined by `+`. [`UNLISTED`] is among them if a source is not
+    /// known. [`NONE`] stands alone.
     pub(crate) names: String,
-    /// Each file that is wrong, and its corrected copy.
+    /// Each faulty file, and its corrected copy.
     pub(crate) copies: Vec<(PathBuf, PathBuf)>,
-    /// What a person has to know.
+    /// Warnings for the person who builds.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Reads all descriptions of a directory, in the order of their names.
+/// Reads all descriptions in a directory, in the order of their names.
 ///
 /// # Errors
-/// Which file is wrong, and what is wrong with it.
+/// The file that is wrong, and what is wrong with it.
 pub(crate) fn read(directory: &Path) -> Result<Vec<Fix>, String> {
     let entries =
         fs::read_dir(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
@@ -63,7 +63,7 @@ pub(crate) fn read(directory: &Path) -> Result<Vec<Fix>, String> {
         let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let text = fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
         let fix = parse(name, &text).map_err(refuse)?;
-        // The second would not find the checksum of the original.
+        // A second correction would not find the checksum of the original.
         if fixes.iter().any(|other| other.file == fix.file) {
             return Err(refuse(format!("a second correction of {}", fix.file)));
         }
@@ -72,10 +72,10 @@ pub(crate) fn read(directory: &Path) -> Result<Vec<Fix>, String> {
     Ok(fixes)
 }
 
-/// Reads a description. Its grammar stands at the head of each.
+/// Reads a description. The head of each description explains the grammar.
 ///
 /// # Errors
-/// What is missing or not understood.
+/// What is missing, or what does not follow the grammar.
 pub(crate) fn parse(name: &str, text: &str) -> Result<Fix, String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || !name.chars().all(plain) {
@@ -121,7 +121,7 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Fix, String> {
 }
 
 impl Fix {
-    /// The corrected file; `None` where the original is not in the description.
+    /// The corrected file. `None` if the description does not list the original.
     ///
     /// # Errors
     /// Why the description does not fit a source that it lists.
@@ -146,10 +146,10 @@ impl Fix {
     }
 }
 
-/// Applies what is for this interpreter to WAMR's source, and writes the copies.
+/// Applies the corrections for this interpreter to WAMR's source, and writes the copies.
 ///
 /// # Errors
-/// A description that does not fit its source, or a file that cannot be read or written.
+/// A description does not fit its source, or a file cannot be read or written.
 pub(crate) fn correct(
     fixes: &[Fix],
     interpreter: &str,
@@ -191,7 +191,7 @@ fn warning(name: &str, path: &Path) -> String {
     )
 }
 
-/// In lower-case hexadecimal digits.
+/// The SHA-256 in lower-case hexadecimal digits.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hmac_sha256::Hash::hash(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

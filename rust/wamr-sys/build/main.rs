@@ -1,6 +1,6 @@
 //! Compiles WAMR for a host. For a microcontroller CMake has done so already.
 //!
-//! Either way, the crate learns the same five things about the C: its version, its interpreter,
+//! Either way, the crate learns the same five facts about the C: its version, its interpreter,
 //! whether it meters, whether its loader needs a guard, and what was corrected.
 
 mod fixes;
@@ -24,7 +24,7 @@ struct Facts {
     metering: bool,
     /// Whether the wrapper must refuse a function with too many constants.
     const_overflow: bool,
-    /// What was corrected in WAMR's source: see `fixes::Corrections::names`.
+    /// The corrections of WAMR's source: see `fixes::Corrections::names`.
     fixes: String,
     /// The -O level of the interpreter's file, if it is known.
     interpreter_opt: Option<String>,
@@ -83,7 +83,7 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Does the same but allows only these words. Returns the word's index.
+/// Does the same but accepts only these words. Returns the index of the word.
 fn word(name: &str, allowed: &[&str]) -> Result<Option<usize>, String> {
     let Some(value) = variable(name) else { return Ok(None) };
     match allowed.iter().position(|&word| word == value) {
@@ -92,13 +92,13 @@ fn word(name: &str, allowed: &[&str]) -> Result<Option<usize>, String> {
     }
 }
 
-/// What the build that compiles WAMR says about it, in a variable each.
+/// Facts about a WAMR that another build compiles. That build sets a variable for each fact.
 fn external_facts() -> Result<Facts, String> {
     let fast = word("WRAMP_WAMR_INTERPRETER", &["classic", "fast"])? == Some(1);
-    // A build that does not say gets the guard.
+    // If the build does not say, the wrapper gets the guard.
     let fixed = word("WRAMP_WAMR_CONST_OVERFLOW", &["0", "1"])? == Some(0);
-    // Of the classic interpreter no fault is known. A fast one of which nobody says what was
-    // corrected tests itself.
+    // The classic interpreter has no known fault. A fast interpreter tests itself if the build
+    // does not say what was corrected.
     let unsaid = if fast { fixes::UNLISTED } else { fixes::NONE };
     let fixes = variable("WRAMP_WAMR_FIXES").unwrap_or_else(|| unsaid.into());
     Ok(Facts {
@@ -146,7 +146,7 @@ fn compile() -> Result<Facts, String> {
     Ok(facts)
 }
 
-/// Corrects what is known to be wrong in this WAMR, in copies.
+/// Corrects the known faults of this WAMR, in copies of its files.
 fn correct(manifest_dir: &Path, root: &Path, fast: bool) -> Result<Corrections, String> {
     let descriptions = manifest_dir.join("../../src/wamr_fixes");
     println!("cargo::rerun-if-changed={}", descriptions.display());
@@ -258,8 +258,8 @@ fn compile_c(
         .flag("-fdata-sections")
         // WAMR's warnings concern its maintainers.
         .warnings(false)
-        // This is how Zephyr builds it, and a debug build of wramp does the same. A figure of
-        // an unoptimised interpreter helps nobody.
+        // This is how Zephyr builds it. A debug build of wramp does the same, because the
+        // figures of an unoptimised interpreter are of no use.
         .opt_level_str("s")
         .force_frame_pointer(false)
         .define("NDEBUG", None)
@@ -357,14 +357,14 @@ fn compile_c(
         .file(core.join("iwasm/interpreter").join(interpreter))
         .opt_level_str(&switches["WRAMP_INTERPRETER_OPT"].value);
     for file in &mut plain {
-        // Cargo is told of each original. A copy is newer than this run of the script, so
-        // cargo would run it again and again.
+        // Cargo watches the originals and not the copies. A copy is newer than this run of the
+        // script, so cargo would run the script again and again.
         println!("cargo::rerun-if-changed={}", file.display());
         if let Some((_, copy)) = corrected.iter().find(|(original, _)| original == file) {
             file.clone_from(copy);
         }
     }
-    // Only files of this list can be replaced.
+    // Each correction must have replaced a file of this list.
     let places = plain.iter().filter(|file| corrected.iter().any(|(_, copy)| copy == *file));
     if places.count() != corrected.len() {
         return Err("src/wamr_fixes corrects a file that is not in `plain` of the build".into());

@@ -22,9 +22,9 @@ mod host;
 pub const VERSION: &str = env!("WRAMP_WAMR_VERSION");
 /// The interpreter compiled in: `classic` or `fast`.
 pub const INTERPRETER: &str = env!("WRAMP_WAMR_INTERPRETER");
-/// What was corrected in this WAMR's source before it was compiled: names of `src/wamr_fixes`
-/// joined by `+`. `unlisted` among them stands for a source that nobody has looked at; `none`
-/// says that this interpreter has no known fault.
+/// The corrections of this WAMR's source: names of `src/wamr_fixes` joined by `+`. `unlisted`
+/// stands for a source that nobody has examined. `none` means that this interpreter has no known
+/// fault.
 pub const FIXES: &str = env!("WRAMP_WAMR_FIXES");
 /// How the interpreter's file was optimised, as the compiler's option says: `Os`, `O2`. `None`
 /// if the build that compiled it did not say.

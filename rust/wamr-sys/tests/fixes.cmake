@@ -2,7 +2,7 @@
 #
 # cmake -DFIXES=... -DENGINE=... -DROOT=... -DTO=... -P fixes.cmake
 cmake_minimum_required(VERSION 3.20)
-# In a script there is no directory to configure again.
+# A CMake script has no directory that could be configured again.
 function(set_property)
 endfunction()
 include(${CMAKE_CURRENT_LIST_DIR}/../../../src/wamr_fixes.cmake)

@@ -1,7 +1,7 @@
-//! Corrections of WAMR's source: what is read, what is applied, and what is refused.
+//! Corrections of WAMR's source: reading, applying and refusing them.
 //!
-//! The last tests compare this with CMake's form of the same. Where there is no cmake they
-//! fail: nothing else shows that the two read a description alike.
+//! The last tests compare this code with `src/wamr_fixes.cmake`, which does the same. They are
+//! skipped if cmake is not installed.
 
 #[path = "../build/fixes.rs"]
 mod fixes;
@@ -16,7 +16,7 @@ use fixes::{correct, parse, read, sha256};
 const ORIGINAL: &str = "one \\\n    two; \\\nthree [x]\n";
 const CORRECTED: &str = "one \\\n    two; \\\nand; ${two} \\\nthree [x]\n";
 
-/// A description of [`ORIGINAL`]'s correction, with what is wrong with it replaced.
+/// A description of [`ORIGINAL`]'s correction, in which `with` takes the place of `replace`.
 fn description(replace: &str, with: &str) -> String {
     let (from, to) = (sha256(ORIGINAL.as_bytes()), sha256(CORRECTED.as_bytes()));
     let text = format!(
@@ -68,7 +68,7 @@ fn corrects_a_source_that_is_listed() {
 #[test]
 fn leaves_a_source_that_is_not_listed() {
     let fix = parse("some-fault", &description("why", "why")).unwrap();
-    // The place is there; nobody has looked at the rest.
+    // The line exists exactly once, but the description does not list this source.
     assert!(fix.apply(format!("{ORIGINAL}\n").as_bytes()).unwrap().is_none());
     assert!(fix.apply(CORRECTED.as_bytes()).unwrap().is_none());
 }
@@ -132,8 +132,8 @@ fn writes_copies_and_names_them() {
     assert!(warning.contains("a/b.c is not in src/wamr_fixes/some-fault.txt"), "{warning}");
 }
 
-/// Whether there is a CMake to compare with. Says so where there is none, past libtest, which
-/// keeps what a test prints to itself.
+/// Whether CMake is installed. Reports a skipped test if not, directly to stderr, because libtest
+/// hides what a passing test prints.
 fn has_cmake() -> bool {
     let found = Command::new("cmake").arg("--version").output().is_ok();
     if !found {
@@ -145,7 +145,7 @@ fn has_cmake() -> bool {
     found
 }
 
-/// Runs CMake's form: what it prints, or its error.
+/// Runs `src/wamr_fixes.cmake`. Returns what it prints, or its error.
 fn cmake(fixes: &Path, engine: &str, root: &Path, to: &Path) -> Result<String, String> {
     let define = |name: &str, path: &Path| format!("-D{name}={}", path.display());
     let output = Command::new("cmake")
@@ -156,7 +156,7 @@ fn cmake(fixes: &Path, engine: &str, root: &Path, to: &Path) -> Result<String, S
         .output()
         .expect("this test needs cmake (apt-get install cmake)");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    // CMake breaks the lines of its errors where it likes.
+    // CMake wraps the lines of its errors, so join them.
     let errors = text(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
     if output.status.success() {
         Ok(format!("{}{errors}", text(&output.stdout)))
@@ -196,7 +196,7 @@ fn cmake_writes_the_same_bytes() {
         }
     }
 
-    // A copy that is right stays as old as it is; one that is not is written again.
+    // CMake keeps a copy that is right, and overwrites one that is not.
     let copy = to.join("a/b.c");
     let age = || fs::metadata(&copy).unwrap().modified().unwrap();
     let before = age();
@@ -231,7 +231,7 @@ fn cmake_refuses_what_this_refuses() {
     assert!(!to.join("a/b.c").exists());
 }
 
-/// The descriptions themselves, on the source that this build has: each fits it, in both forms.
+/// Each description fits the source that this build has, here and in CMake.
 #[test]
 fn both_forms_correct_this_wamr_alike() {
     if !has_cmake() {

@@ -1,8 +1,8 @@
-//! A `br` that carries a value out of a block leaves the values below it as they are.
+//! A `br` with a value out of a block leaves the values below it unchanged.
 //!
-//! WAMR's fast interpreter gets this wrong without a correction; docs/engine-faults.md,
-//! `fast-br-value`, tells how. Each test knows the right value from elsewhere: from the
-//! specification, or from a model of such programs that is written here.
+//! WAMR's fast interpreter gets this wrong without a correction: see `fast-br-value` in
+//! docs/engine-faults.md. The tests take the right values from the specification, or from a
+//! model of such programs in this file.
 
 mod arena;
 
@@ -16,7 +16,7 @@ use wramp_wamr::Engine;
 
 const STACK: Bytes = Bytes(16 << 10);
 
-/// Calls an export with each of the arguments, in an instance of its own.
+/// Calls an export with each of the arguments, in one instance.
 fn results(wasm: &[u8], export: &str, arguments: &[i32]) -> Vec<i32> {
     arena::with(ROOMY, || {
         let engine = Engine::new(&TestArena).unwrap();
@@ -40,8 +40,8 @@ fn in_dead_code() {
     assert_eq!(results(&wasm, "dead", &[1, 0, 7]), [3, 0, 21]);
 }
 
-/// The other instructions after which nothing of a block is reached: none of them may
-/// move the values below, nor may the br that stands after them.
+/// Code after these instructions is unreachable. None of them may change the values below, and
+/// neither may a `br` in that code.
 #[test]
 fn after_every_end_of_live_code() {
     for end in ["unreachable", "br $inner", "i32.const 0 br_table $inner", "i32.const 5 return"] {
@@ -64,7 +64,7 @@ fn after_every_end_of_live_code() {
     }
 }
 
-/// The blocks of two results, of a parameter, the arms of an `if`, and a loop's parameter.
+/// Blocks with two results and with a parameter, the arms of an `if`, and a loop's parameter.
 #[test]
 fn with_other_blocks() {
     for (what, block) in [
@@ -149,7 +149,7 @@ fn with_other_blocks() {
     }
 }
 
-/// A number, and what comes before it on the stack.
+/// An expression that leaves one number on the stack.
 #[derive(Clone, Debug)]
 enum Number {
     Constant(i8),
@@ -161,23 +161,23 @@ enum Number {
     If(Box<Number>, [(Vec<Step>, Box<Number>); 2]),
 }
 
-/// What leaves nothing on the stack. A depth is taken modulo the number of labels.
+/// Code that leaves nothing on the stack. A depth is taken modulo the number of labels.
 #[derive(Clone, Debug)]
 enum Step {
     Drop(Number),
     /// A block without a result.
     Block(Vec<Step>),
-    /// With a value, where the target takes one.
+    /// Carries the value if the target takes one.
     Branch(u8, Number),
     BranchIf(u8, Number, Number),
     BranchTable(u8, Number, Number),
     Return(Number),
 }
 
-/// Where control goes on: at a label, counted from outside, with its value if it takes one.
+/// The branch that left the code: its label, counted from outside, and its value if it has one.
 struct Left(usize, i32);
 
-/// Whether each label takes a value, from outside.
+/// Whether each label takes a value. The outermost label is first.
 type Labels = Vec<bool>;
 
 fn target(labels: &Labels, depth: u8) -> (usize, usize) {
@@ -185,7 +185,7 @@ fn target(labels: &Labels, depth: u8) -> (usize, usize) {
     (depth, labels.len() - 1 - depth)
 }
 
-/// What the specification says that a number is.
+/// Evaluates an expression as the specification says.
 fn number(labels: &mut Labels, argument: i32, of: &Number) -> Result<i32, Left> {
     match of {
         Number::Constant(value) => Ok(i32::from(*value)),
@@ -243,7 +243,7 @@ fn steps(labels: &mut Labels, argument: i32, body: &[Step]) -> Result<(), Left> 
     Ok(())
 }
 
-/// Runs a block: a branch to its label ends here.
+/// Runs a block. A branch to its label ends here.
 fn inside(
     labels: &mut Labels,
     result: bool,
@@ -258,7 +258,7 @@ fn inside(
     }
 }
 
-/// The same in WebAssembly's text format.
+/// Writes an expression in WebAssembly's text format.
 fn write_number(text: &mut String, labels: &mut Labels, of: &Number) {
     match of {
         Number::Constant(value) => write!(text, " i32.const {value}").unwrap(),
@@ -339,9 +339,9 @@ fn write_steps(text: &mut String, labels: &mut Labels, body: &[Step]) {
     }
 }
 
-/// Numbers of a few dozen parts.
+/// Generates expressions of a few dozen parts.
 fn any_number() -> impl Strategy<Value = Number> {
-    // Of these three only a sum has a place of its own on the fast interpreter's stack.
+    // Of these, only a sum gets its own slot on the fast interpreter's stack.
     let leaf = prop_oneof![
         1 => any::<i8>().prop_map(Number::Constant),
         1 => Just(Number::Argument),
@@ -384,8 +384,8 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// Sums over blocks that are left in every way: what the engine computes is what the
-    /// model says. Without the correction fast fails this within a few hundred programs.
+    /// The engine computes what the model says, for sums over blocks that control leaves in every
+    /// way. Without the correction, fast fails this within a few hundred programs.
     #[test]
     fn of_any_program(program in any_number()) {
         let arguments = [1, 0, -3];

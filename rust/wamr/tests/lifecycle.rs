@@ -86,7 +86,7 @@ fn within_one_engine_each_cycle_costs_the_same() {
                 let mut stack = engine.stack(&module, &instance, STACK).unwrap();
                 assert_eq!(engine.call(&mut stack, &mut instance, 1, None), Ok(1));
             }
-            assert_eq!(used(), instantiated, "a call, or an stack, left bytes");
+            assert_eq!(used(), instantiated, "a call, or a stack, left bytes");
             let cost = (loaded, instantiated);
             assert_eq!(*costs.get_or_insert(cost), cost);
             drop(instance);

@@ -1,7 +1,7 @@
-//! What `wramp size` computes from a module's bytes is what WAMR asks the arena for.
+//! `wramp size` computes the bytes of each part that WAMR asks the arena for.
 //!
-//! 64 bits: i386, the other host that these tests run on, aligns 64-bit numbers to 4 and no
-//! board does. `wramp-size` itself compares with the recorded runs of boards of 32 bits.
+//! These tests need 64 bits. The other host that tests run on, i386, aligns 64-bit numbers to 4,
+//! and no board does. For 32 bits, `wramp-size` compares with the recorded runs of boards.
 #![cfg(target_pointer_width = "64")]
 
 mod arena;
@@ -24,7 +24,8 @@ fn compare(what: &str, wasm: &[u8]) {
         let instance = engine.instantiate(&module, "run", Parameters::None, Bytes(1024)).unwrap();
         let parts = engine.noted(&instance, None).unwrap();
         let report = sizes(wasm, Layout::BOTH_64).unwrap();
-        // Records have no names for these two yet: the engine counts them to the instance.
+        // Records have no names for `tables` and `imports` yet. The engine includes both in the
+        // instance.
         let rest = ["module-instance", "tables", "imports"].map(|part| report.part(part));
         for (name, bytes) in parts.iter() {
             let computed = match name {
@@ -70,7 +71,8 @@ fn every_kind_of_part() {
         "(table $t 3 200 funcref) (func (drop (table.grow $t (ref.null func) (i32.const 1))))",
         "(table $t 3 5000 funcref) (func (drop (table.grow $t (ref.null func) (i32.const 1))))",
         "(table $t 3 funcref) (func (drop (table.grow $t (ref.null func) (i32.const 1))))",
-        // A memory that is cut, is not for it grows, is not for its heap base is of no use.
+        // Memories that WAMR cuts, and memories that it does not cut: one whose size the code
+        // asks for, and ones whose heap base is of no use.
         "(global (mut i32) (i32.const 100)) (memory 1)
          (global (export \"__heap_base\") i32 (i32.const 100))
          (global (export \"__data_end\") i32 (i32.const 90))",

@@ -56,7 +56,7 @@ fn murmur3_finalizer(mut hash: u32) -> u32 {
     hash ^ (hash >> 16)
 }
 
-/// Mean and variance by definition, over samples made anew. The guest's running sums could
+/// Mean and variance by definition, over regenerated samples. The guest's running sums could
 /// drift, and these cannot.
 pub(crate) fn state(state: &mut State) -> i32 {
     const WINDOW: u32 = 507;
@@ -65,7 +65,7 @@ pub(crate) fn state(state: &mut State) -> i32 {
     // need no samples here.
     let taken = state.calls.saturating_add(1).saturating_mul(BATCH);
     let held = taken.min(WINDOW);
-    // The generator repeats after 2^32 steps, so a wrapped position is just as good.
+    // The generator repeats after 2^32 steps, so a wrapped position gives the same samples.
     let position = state.calls.wrapping_add(1).wrapping_mul(BATCH);
     let mut x = generator_at(position.wrapping_sub(held));
     let (mut sum, mut squares) = (0u32, 0u64);

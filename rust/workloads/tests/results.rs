@@ -177,7 +177,7 @@ fn isolation_sees_that_it_is_not_the_instance_it_was_called_as() {
     assert!(guest.call_is_right());
     assert_eq!(guest.call_with(4), 0, "another seed");
 
-    // The same seed, but the instance was made anew in between.
+    // A new instance with the same seed starts again from the first call.
     let mut guest = isolation(3);
     assert!(guest.call_is_right());
     let mut anew = isolation(3);

@@ -1,9 +1,9 @@
-//! GUEST_NAME: counts the messages that it gets, and says so once a second.
+//! GUEST_NAME: counts the messages it gets, and logs the count each second.
 #![cfg_attr(target_family = "wasm", no_std)]
 
 use wramp_guest::{log, sleep, try_receive};
 
-/// Takes all messages that are there.
+/// Takes all messages in the queue. Returns how many there were.
 fn take_all() -> u32 {
     let mut buffer = [0; wramp_guest::MESSAGE_BYTES];
     let mut count = 0;
@@ -26,7 +26,7 @@ async fn main() {
     }
 }
 
-// `cargo test` runs this without WebAssembly, in a host that stands in.
+// `cargo test` runs this without WebAssembly. `stand_in` takes the place of the host.
 #[cfg(test)]
 mod tests {
     use wramp_guest::stand_in::Host;

@@ -1,5 +1,5 @@
 //! A region to lend and a lock, for the tests.
-#![allow(dead_code, unreachable_pub)] // Each test takes of it what it needs.
+#![allow(dead_code, unreachable_pub)] // Each test uses a part.
 
 use std::mem::MaybeUninit;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ impl<T: Send> Lock<T> for Locked<T> {
 
 pub type TestArena<'m> = FirstFit<'m, Locked<Blocks<'m>>>;
 
-/// Memory of which [`at`](Self::at) lends a piece.
+/// Memory that [`at`](Self::at) lends a part of.
 pub struct Region(Vec<MaybeUninit<u8>>);
 
 impl Region {
@@ -29,7 +29,7 @@ impl Region {
         Self(vec![MaybeUninit::uninit(); bytes + 2 * UNIT])
     }
 
-    /// All of it but two units, from `skew` bytes behind a multiple of [`UNIT`].
+    /// All bytes but two units, beginning `skew` bytes behind a multiple of [`UNIT`].
     pub fn at(&mut self, skew: usize) -> &mut [MaybeUninit<u8>] {
         let begin = self.0.as_ptr().align_offset(UNIT) + skew;
         let bytes = self.0.len() - 2 * UNIT;
@@ -37,7 +37,7 @@ impl Region {
     }
 }
 
-/// What a block takes.
+/// Bytes that a block takes, with its header and rounding.
 pub fn whole(bytes: u32) -> u32 {
     u32::try_from((bytes as usize + HEADER).next_multiple_of(UNIT)).unwrap()
 }

@@ -1,7 +1,6 @@
 //! `wramp run`: the ramp on this machine, with the real engine and real threads.
 //!
-//! This is the only file of the crate that uses the host, the bench and the engine. It puts them
-//! together.
+//! This file puts the host, the bench and the engine together.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

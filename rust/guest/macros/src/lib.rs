@@ -1,11 +1,11 @@
 //! `#[wramp_guest::main]`: makes an `async fn` the task of a guest.
 //!
-//! The attribute leaves the function as it is and adds the one line that exports
-//! `wramp_poll`. It reads four tokens, so it needs no parser of Rust and no dependency.
+//! The attribute keeps the function unchanged and adds one line that exports `wramp_poll`. It
+//! reads only a few tokens, so it needs no parser for Rust and no dependency.
 
 use proc_macro::{Delimiter, Span, TokenStream, TokenTree};
 
-/// Makes an `async fn` without parameters the guest's task: the host polls it until it ends.
+/// Makes an `async fn` without parameters the guest's task. The host polls it until it ends.
 ///
 /// ```ignore
 /// #[wramp_guest::main]
@@ -28,7 +28,7 @@ pub fn main(arguments: TokenStream, function: TokenStream) -> TokenStream {
     }
 }
 
-/// The name of an `async fn` that can be a task, or what is wrong with it and where.
+/// The name of an `async fn` that can be a task. Otherwise, what is wrong, and where.
 fn name_of_task(function: TokenStream) -> Result<String, (Span, &'static str)> {
     const SHAPE: &str = "a guest's task is an `async fn main()`: no parameters, no generics, no \
                          result";
@@ -62,7 +62,7 @@ fn name_of_task(function: TokenStream) -> Result<String, (Span, &'static str)> {
     }
 }
 
-/// The function as it was, after an error of the compiler's at that place.
+/// A compile error at `span`, followed by the unchanged function.
 fn refusal(span: Span, reason: &str, function: TokenStream) -> TokenStream {
     let error: TokenStream =
         format!("::core::compile_error!({reason:?});").parse().unwrap_or_default();

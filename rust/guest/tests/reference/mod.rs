@@ -1,7 +1,7 @@
-//! docs/guest.md as a host: small, slow, without an arena, and with a clock that it moves.
+//! A small, slow host that implements docs/guest.md, with a simulated clock.
 //!
-//! It shows that the interface can be built as it is written. The real hosts are tested
-//! against the same guests.
+//! It shows that the interface can be implemented as the document says. It has no arena. The
+//! real hosts run the same guests in their tests.
 #![allow(dead_code, reason = "each suite uses another part of it")]
 
 use std::cell::RefCell;
@@ -40,34 +40,35 @@ pub(crate) fn guest(path: &str) -> Vec<u8> {
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Says what is not tested here. Not `println`, which a test that succeeds keeps to itself.
+/// Reports a skipped test. `println` would not show it, because libtest hides the output of a
+/// test that succeeds.
 pub(crate) fn skip(what: &str) {
     let _ = writeln!(io::stderr(), "skipped: {what}");
 }
 
-/// What a step asked for.
+/// The wait that a step asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Wish {
-    /// Whether it asked at all: `sleep(-1)` asks for nothing that comes.
+    /// Whether it asked at all. `sleep(-1)` asks for a wait that nothing ends.
     asked: bool,
     until_us: Option<i64>,
     message: bool,
 }
 
-/// Where an instance is.
+/// The state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Its turn comes.
+    /// It can make a step now.
     Ready,
-    /// It waits for its wish.
+    /// It waits for what its wish names.
     Waits,
-    /// `wramp_poll` gave 0.
+    /// `wramp_poll` returned 0.
     Done,
-    /// A step failed, and why.
+    /// A step failed for this reason.
     Failed(String),
 }
 
-/// What the host keeps of one instance.
+/// What the host keeps for one instance.
 struct Desk {
     queue: VecDeque<Vec<u8>>,
     place: Place,
@@ -138,14 +139,14 @@ fn printable(text: &[u8]) -> String {
     line
 }
 
-/// One instance's own part of a call into the host.
+/// The data of one instance's store, which every call into the host sees.
 struct Seat {
     id: usize,
     world: Rc<RefCell<World>>,
     memory: Option<Memory>,
 }
 
-/// How a step ends that calls `proc_exit`.
+/// The error that ends a step which calls `proc_exit`.
 #[derive(Debug)]
 struct Exit(i32);
 
@@ -157,14 +158,14 @@ impl std::fmt::Display for Exit {
 
 impl wasmi::errors::HostError for Exit {}
 
-/// What a guest may do, and what is made up for it.
+/// What a guest may do, and which imports are stubs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leave<'a> {
     pub(crate) allow: &'a [&'a str],
     pub(crate) stub: &'a [&'a str],
 }
 
-/// All that the three capabilities give.
+/// All three capabilities.
 pub(crate) const ALL: Leave<'static> = Leave { allow: &["log", "send", "receive"], stub: &[] };
 
 struct Running {
@@ -172,7 +173,7 @@ struct Running {
     instance: Instance,
     module: Module,
     export: String,
-    /// Whether WAMR would cut its memory at `__heap_base`.
+    /// Whether WAMR would cut the memory at `__heap_base`.
     is_cut: bool,
     steps: u32,
     values: Vec<i64>,
@@ -196,12 +197,12 @@ pub(crate) struct Host {
     engine: Engine,
     world: Rc<RefCell<World>>,
     running: Vec<Option<Running>>,
-    /// Steps that any instance made while it waited for something that was not there.
+    /// The instance whose turn is next.
     next: usize,
 }
 
 impl Host {
-    /// A host whose queues hold so many messages.
+    /// A host whose queues hold `queue_messages` messages each.
     pub(crate) fn new(queue_messages: usize) -> Self {
         let world = World { queue_messages, ..World::default() };
         let mut config = Config::default();
@@ -230,7 +231,7 @@ impl Host {
         id
     }
 
-    /// An instance that the test plays itself: it has a queue and makes no step.
+    /// Adds an instance whose part the test plays: it has a queue and makes no step.
     pub(crate) fn player(&mut self) -> usize {
         let id = self.desk();
         self.world.borrow_mut().desks[id].place = Place::Waits;
@@ -238,12 +239,12 @@ impl Host {
         id
     }
 
-    /// Loads a module and starts one instance; or says what it is refused for, all at once.
+    /// Loads a module and starts one instance, or returns all reasons to refuse it.
     pub(crate) fn start(&mut self, wasm: &[u8], leave: &Leave<'_>) -> Result<usize, Vec<String>> {
         self.start_at(wasm, leave, None)
     }
 
-    /// The same, for steps into that export.
+    /// Does the same, with steps into that export.
     pub(crate) fn start_at(
         &mut self,
         wasm: &[u8],
@@ -286,12 +287,12 @@ impl Host {
         Ok(Running { store, instance, module, export, is_cut: false, steps: 0, values: Vec::new() })
     }
 
-    /// Sends a message as the instance `from`, which need not run.
+    /// Sends a message to an instance.
     pub(crate) fn send(&mut self, to: usize, message: &[u8]) -> i32 {
         self.world.borrow_mut().send(to as i32, message)
     }
 
-    /// Takes a message out of an instance's queue, in its place.
+    /// Takes a message from an instance's queue, as the instance itself would.
     pub(crate) fn take(&mut self, id: usize) -> Option<Vec<u8>> {
         self.world.borrow_mut().desks[id].queue.pop_front()
     }
@@ -316,7 +317,7 @@ impl Host {
         self.running[id].as_ref().map(|running| running.values.clone()).unwrap_or_default()
     }
 
-    /// Whether an instance's turn may come now.
+    /// Whether an instance can make a step now.
     fn is_due(&self, id: usize) -> bool {
         let world = self.world.borrow();
         let desk = &world.desks[id];
@@ -330,8 +331,8 @@ impl Host {
         }
     }
 
-    /// Makes at most `steps` steps, moving the clock on when all wait. Returns how many there
-    /// were: fewer when nothing can happen any more.
+    /// Makes at most `steps` steps. When all instances wait, moves the clock forward. Returns the
+    /// number of steps made, which is smaller if nothing can happen any more.
     pub(crate) fn run(&mut self, steps: u32) -> u32 {
         for made in 0..steps {
             let count = self.running.len();
@@ -358,7 +359,7 @@ impl Host {
         steps
     }
 
-    /// A step of an instance that should have none any more.
+    /// Makes a step of an instance that must not be called any more.
     pub(crate) fn step_again(&mut self, id: usize) {
         self.step(id);
     }
@@ -415,8 +416,8 @@ impl Host {
 }
 
 impl Running {
-    /// WAMR gives an instance `__heap_base` bytes; wasmi gives whole pages. A guest that
-    /// touches more would trap there and must be seen here.
+    /// WAMR gives an instance `__heap_base` bytes, and wasmi gives it whole pages. A guest that
+    /// writes beyond `__heap_base` would trap in WAMR, so this check must find it.
     fn check_memory_above_heap_base(&self) {
         let Some(memory) = self.store.data().memory else { return };
         let Some(Extern::Global(base)) = self.instance.get_export(&self.store, "__heap_base")
@@ -432,7 +433,7 @@ impl Running {
     }
 }
 
-/// The one place where a guest's pointer is checked.
+/// The bytes that a guest's pointer refers to. All checks of such pointers are here.
 fn slice<'c>(
     caller: &'c mut Caller<'_, Seat>,
     name: &str,
@@ -445,7 +446,7 @@ fn slice<'c>(
     });
     let data = memory.map_or(&mut [][..], |memory| memory.data_mut(caller));
     let size = data.len();
-    // usize is 64 bits here: the sum does not overflow.
+    // `usize` has 64 bits here, so the sum does not overflow.
     data.get_mut(address as usize..address as usize + length as usize).ok_or_else(|| {
         Error::new(format!("{name}: {length} bytes at {address} are beyond {size} bytes of memory"))
     })
@@ -477,12 +478,12 @@ fn wish(caller: &mut Caller<'_, Seat>, ms: i32, message: bool) {
 struct Provided {
     module: &'static str,
     name: &'static str,
-    /// The capability that it needs, or nothing.
+    /// The capability that it needs, or an empty string.
     needs: &'static str,
     ty: FuncType,
 }
 
-/// Everything that can be imported, with the capability that it needs.
+/// Defines every function that can be imported, and lists them.
 fn provide(linker: &mut Linker<Seat>, scratch: &mut Store<Seat>) -> Vec<Provided> {
     type C<'c> = Caller<'c, Seat>;
     let mut all = Vec::new();
@@ -645,7 +646,7 @@ fn type_text(ty: &FuncType) -> String {
     format!("({}) -> ({})", list(ty.params()), list(ty.results()))
 }
 
-/// A linker with what the module imports and may have; or all that it may not.
+/// A linker with the module's imports, or all reasons to refuse them.
 fn linker(
     engine: &Engine,
     module: &Module,

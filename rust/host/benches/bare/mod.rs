@@ -1,4 +1,4 @@
-//! What a C program does: WAMR's own functions, and nothing around the call.
+//! Calls WAMR's own functions as a C program does, with nothing around them.
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
 use std::ffi::CStr;
@@ -6,13 +6,13 @@ use std::ffi::CStr;
 use wramp_wamr::Engine;
 use wramp_wamr_sys as sys;
 
-/// A module, its one instance and its environment, as C has them.
+/// A module, its one instance and its environment, as a C program holds them.
 pub(crate) struct Bare<'e> {
     module: sys::wasm_module_t,
     instance: sys::wasm_module_inst_t,
     environment: sys::wasm_exec_env_t,
     function: sys::wasm_function_inst_t,
-    /// WAMR rewrites them and reads them until the unload.
+    /// WAMR rewrites these bytes and reads them until the unload.
     _bytes: Vec<u8>,
     _engine: &'e Engine<'e>,
 }
@@ -48,8 +48,9 @@ impl<'e> Bare<'e> {
     #[inline]
     pub(crate) fn call(&mut self, cells: u32, argument: i32) -> Option<i32> {
         let mut cell = argument.cast_unsigned();
-        // SAFETY: all four live and belong together; the export takes `cells` cells and gives
-        // one (the benchmarks check each result), and there is room for one.
+        // SAFETY: module, instance, environment and function are live and belong together. The
+        // export takes `cells` cells, which is at most one, and returns one: the benchmarks check
+        // each result. There is room for one cell.
         unsafe {
             sys::wasm_runtime_call_wasm(self.environment, self.function, cells, &raw mut cell)
         }
@@ -59,7 +60,7 @@ impl<'e> Bare<'e> {
 
 impl Drop for Bare<'_> {
     fn drop(&mut self) {
-        // SAFETY: made by `new`, destroyed here only, in the order that WAMR asks for.
+        // SAFETY: `new` made them, and only this destroys them, in the order that WAMR requires.
         unsafe {
             sys::wasm_runtime_destroy_exec_env(self.environment);
             sys::wasm_runtime_deinstantiate(self.instance);

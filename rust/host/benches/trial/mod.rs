@@ -1,4 +1,4 @@
-//! One run with its records kept, and the table that benchmarks print of them.
+//! Keeps the records of a run, and prints the table of a benchmark.
 #![allow(dead_code, reason = "each benchmark uses a part")]
 
 use std::mem::MaybeUninit;
@@ -16,7 +16,7 @@ use wramp_host::slots::HostSlots;
 use wramp_host::{Machine, Setup};
 use wramp_wamr::Engine;
 
-/// WAMR, for a run.
+/// The engine of all runs: WAMR.
 pub(crate) struct Wamr;
 
 impl EngineKind for Wamr {
@@ -27,7 +27,7 @@ impl EngineKind for Wamr {
     }
 }
 
-/// All guests here return.
+/// Ends the process if a call does not return. All guests here return.
 fn gave_up(status: u32) -> std::convert::Infallible {
     eprintln!("a call did not return");
     std::process::exit(status.cast_signed())
@@ -37,13 +37,13 @@ fn gave_up(status: u32) -> std::convert::Infallible {
 pub(crate) const NOTHING: &[u8] = b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\
     \x07\x07\x01\x03run\0\0\x0a\x06\x01\x04\0\x41\x07\x0b";
 
-/// The table, printed as it grows; what is wrong is counted.
+/// Prints the table row by row, and counts wrong figures.
 pub(crate) struct Report {
     wrong: u32,
 }
 
 impl Report {
-    /// Says what was built, and what else the machine does.
+    /// Prints what was built and how loaded the machine is.
     pub(crate) fn open() -> Self {
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         println!(
@@ -74,7 +74,7 @@ impl Report {
         self.row(figure, value, target, if reached { "ok" } else { "off target" });
     }
 
-    /// The process's status: nothing was wrong, however slow this machine is.
+    /// The exit status: a failure if a figure was wrong. A missed target is no failure.
     pub(crate) fn exit(&self) -> ExitCode {
         if self.wrong == 0 {
             return ExitCode::SUCCESS;
@@ -84,12 +84,12 @@ impl Report {
     }
 }
 
-/// Whether this is a benchmark and not `cargo test --benches`, which has its time better spent.
+/// Whether this is a benchmark and not `cargo test --benches`, which need not wait for it.
 pub(crate) fn is_bench() -> bool {
     std::env::args().any(|argument| argument == "--bench")
 }
 
-/// The parts to measure: those that were named, or all. `None` where a name is none of them.
+/// The parts to measure: those named on the command line, or all. `None` if a name is wrong.
 pub(crate) fn wanted(parts: &[&'static str]) -> Option<Vec<&'static str>> {
     let named: Vec<_> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     if let Some(name) = named.iter().find(|name| !parts.contains(&name.as_str())) {
@@ -109,14 +109,14 @@ pub(crate) fn built_in(names: &[&str]) -> Vec<Guest<'static>> {
     names.iter().map(|name| wramp_workloads::find(name).unwrap().into()).collect()
 }
 
-/// What a run printed and came to.
+/// The records of a run, and its exit status.
 pub(crate) struct Trial {
     lines: Vec<String>,
     pub(crate) exit: u32,
 }
 
 impl Trial {
-    /// The run that `wramp run` makes.
+    /// Runs what `wramp run` runs.
     pub(crate) fn run(config: Config, guests: &[Guest<'_>]) -> Self {
         let mut lines = Vec::new();
         let sink: Sink<'_> = Box::new(|record| lines.push(record.to_string()));
@@ -126,7 +126,7 @@ impl Trial {
         Self { lines, exit }
     }
 
-    /// The same with at most so many residents in a pool.
+    /// Does the same with at most `residents` residents in a pool.
     pub(crate) fn of_residents(residents: usize, config: Config, guests: &[Guest<'_>]) -> Self {
         let mut lines = Vec::new();
         let mut region = Region::new(config.arena).unwrap();
@@ -175,7 +175,7 @@ impl Trial {
         steps.last()
     }
 
-    /// What its last dwell came to.
+    /// The rate of its last dwell.
     pub(crate) fn rate(&self) -> Rate {
         let Some(step) = self.last_step() else { return Rate::default() };
         let share = f64::from(step.cpu_permille.unwrap_or(1000)) / 1000.0;
@@ -189,7 +189,7 @@ impl Trial {
     }
 }
 
-/// What the last dwell of a ramp came to.
+/// The rate of the last dwell of a ramp.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Rate {
     /// Calls a second.
@@ -201,7 +201,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// Calls a second of CPU time: what else runs on the machine takes nothing from it.
+    /// Calls a second of CPU time, which other processes do not affect.
     pub(crate) fn by_cpu(&self) -> f64 {
         self.calls / self.cpus
     }
