@@ -39,6 +39,8 @@ pub enum Command {
     Run(cmd::run::RunArgs),
     /// Read a board's records live from a serial port, a socket or stdin
     Capture(cmd::capture::CaptureArgs),
+    /// Say whether modules fit on a board, and what would make room for more
+    Fit(cmd::fit::FitArgs),
     /// Show what logs say as text, Markdown, CSV or JSON
     Table(cmd::table::TableArgs),
     /// Draw what logs say as SVG, PNG or one self-contained HTML page
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => cmd::run::execute(&args),
         Command::Capture(args) => cmd::capture::execute(&args),
+        Command::Fit(args) => cmd::fit::execute(&args),
         Command::Table(args) => cmd::table::execute(&args),
         Command::Plot(args) => cmd::plot::execute(&args),
         Command::Compare(args) => cmd::compare::execute(&args),

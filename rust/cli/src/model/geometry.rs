@@ -91,7 +91,11 @@ pub enum WasmStack {
     Fit,
 }
 
-fn wasm_stack(text: &str) -> Result<WasmStack, String> {
+/// `4096`, `4K` or `fit`.
+///
+/// # Errors
+/// Where it is none of these.
+pub fn wasm_stack(text: &str) -> Result<WasmStack, String> {
     match text {
         "fit" => Ok(WasmStack::Fit),
         _ => bytes(text).map(WasmStack::Bytes).map_err(|error| format!("fit, or {error}")),

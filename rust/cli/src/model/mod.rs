@@ -1,5 +1,6 @@
 //! What logs say, and what follows from it; nothing here prints or draws.
 
+pub mod board;
 pub mod comparison;
 pub mod file;
 pub mod geometry;
