@@ -71,6 +71,25 @@ fn a_budget_without_metering_is_refused() {
     }
 }
 
+/// A hostile module is refused in its own name, not in that of the arena.
+#[test]
+fn a_module_from_outside_is_validated() {
+    let directory = scratch("hostile");
+    for (name, bytes, words) in [
+        // 2^32-1 functions, a shared table, a shared memory, an element segment of a form that
+        // does not exist.
+        ("count", &b"\x03\x05\xff\xff\xff\xff\x0f"[..], "no valid WebAssembly at byte 1"),
+        ("table", b"\x04\x05\x01\x70\x03\x01\x01", "shared tables"),
+        ("memory", b"\x05\x04\x01\x03\x01\x01", "threads at byte 11"),
+        ("element", b"\x09\x03\x01\x08\x00", "flags byte in element segment"),
+    ] {
+        let file = directory.join(format!("{name}.wasm"));
+        std::fs::write(&file, [b"\0asm\x01\0\0\0", bytes].concat()).unwrap();
+        let file = file.to_string_lossy();
+        refused(&["run", "--module", &file, "--export", "f"], &["--module", &file, words]);
+    }
+}
+
 /// Options that contradict each other, or that would have no effect, are refused.
 #[test]
 fn options_that_do_not_go_together_are_refused() {

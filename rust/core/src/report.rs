@@ -216,7 +216,8 @@ impl fmt::Display for Readable<'_> {
 
 /// Whether a character could steer a terminal. These are the C0 and C1 controls, and Unicode's
 /// characters that set the direction of writing (UAX 9) or separate lines.
-fn steers(c: char) -> bool {
+#[must_use]
+pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
