@@ -861,6 +861,11 @@ impl<'a> Record<'a> {
         if !spelt || u16::from_str_radix(crc, 16) != Ok(sum) {
             return Err(ParseError::Garbled);
         }
+        // The encoder writes printable ASCII and nothing else. What has another byte was written
+        // by somebody who knows how to sum, and could steer the terminal of whoever prints it.
+        if !body.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Err(ParseError::Garbled);
+        }
         let rest = body.get(PREFIX.len()..).ok_or(ParseError::Garbled)?;
         let (kind, words) = rest.split_once(' ').unwrap_or((rest, ""));
         let words = Words { ahead: words };
