@@ -259,3 +259,95 @@ fn what_cannot_be_opened_says_what_to_do() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("/no/such/place/raw.log"), "{}", stderr(&output));
 }
+
+/// Lines of a board that somebody else wrote reach a terminal without what steers it. A pipe gets
+/// every byte, because the next program reads records from it.
+#[test]
+fn a_terminal_gets_no_control_characters() {
+    let directory = scratch("plain");
+    let evil = b"\x1b]0;owned\x07 \x1b[2Jgone \x1b[1;31mred\x1b[0m \xc2\x9b2J \xe2\x80\xaeevil\n";
+    let mut sent = evil.to_vec();
+    sent.extend(read_golden("host.log"));
+    let mut screen = cable();
+    let shows = File::options().write(true).open(&screen.path).unwrap();
+    let run = |out: Stdio| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wramp"))
+            .args(["capture", "-", "--plain"])
+            .current_dir(&directory)
+            .stdin(Stdio::piped())
+            .stdout(out)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&sent).unwrap();
+        child
+    };
+    let mut child = run(Stdio::from(shows));
+    let mut line = Vec::new();
+    BufReader::new(&mut screen.board).read_until(b'\n', &mut line).unwrap();
+    // Whoever captures must not wait for a screen that nobody reads.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let line = String::from_utf8(line).unwrap();
+    assert_eq!(
+        line.trim_end(),
+        "\u{fffd}]0;owned\u{fffd} \u{fffd}[2Jgone red \u{fffd}2J \u{fffd}evil"
+    );
+    let piped = run(Stdio::piped()).wait_with_output().unwrap();
+    assert!(piped.stdout.starts_with(evil), "a pipe gets every byte");
+}
+
+/// The name of a board is whatever came over the cable.
+#[test]
+fn a_long_board_name_loses_no_run() {
+    let directory = scratch("long");
+    let mut text = String::new();
+    for line in String::from_utf8(read_golden("host.log")).unwrap().lines() {
+        let body = line.rsplit_once(" crc=").unwrap().0;
+        let body = body.replace("board=linux", &format!("board={}", "b".repeat(300)));
+        let crc = body.bytes().fold(0xFFFF, wramp_core::report::crc16);
+        text += &format!("{body} crc={crc:04x}\n");
+    }
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wramp"))
+        .args(["capture", "-", "--save"])
+        .current_dir(&directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let saved = said.lines().find_map(|line| line.strip_prefix("saved: ")).expect(&said);
+    assert_eq!(std::fs::read_to_string(directory.join(saved).join("run.log")).unwrap(), text);
+}
+
+/// A capture of days is larger than this machine's memory: saving it takes no more than reading it.
+#[test]
+fn saving_a_long_log_takes_no_memory_for_it() {
+    let directory = scratch("bounded");
+    let raw = directory.join("board.txt");
+    let mut file = std::io::BufWriter::new(File::create(&raw).unwrap());
+    let log = read_golden("host.log");
+    let end = log.windows(10).rposition(|part| part == b"wramp done").unwrap();
+    file.write_all(&log[..end]).unwrap();
+    let message = "*** Booting Zephyr OS build v4.1.0 ***\n".repeat(1000);
+    for _ in 0..1200 {
+        file.write_all(message.as_bytes()).unwrap();
+    }
+    file.write_all(&log[end..]).unwrap();
+    drop(file);
+    // KiB of writable memory; the log has twice as many.
+    let limited = format!(
+        "ulimit -d 24000 && exec {} capture - --save <board.txt >/dev/null",
+        env!("CARGO_BIN_EXE_wramp")
+    );
+    let output =
+        Command::new("sh").args(["-c", &limited]).current_dir(&directory).output().unwrap();
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let saved = said.lines().find_map(|line| line.strip_prefix("saved: ")).expect(&said);
+    assert_eq!(std::fs::read(directory.join(saved).join("run.log")).unwrap(), log);
+}

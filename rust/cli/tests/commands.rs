@@ -71,6 +71,25 @@ fn a_budget_without_metering_is_refused() {
     }
 }
 
+/// A hostile module is refused in its own name, not in that of the arena.
+#[test]
+fn a_module_from_outside_is_validated() {
+    let directory = scratch("hostile");
+    for (name, bytes, words) in [
+        // 2^32-1 functions, a shared table, a shared memory, an element segment of a form that
+        // does not exist.
+        ("count", &b"\x03\x05\xff\xff\xff\xff\x0f"[..], "no valid WebAssembly at byte 1"),
+        ("table", b"\x04\x05\x01\x70\x03\x01\x01", "shared tables"),
+        ("memory", b"\x05\x04\x01\x03\x01\x01", "threads at byte 11"),
+        ("element", b"\x09\x03\x01\x08\x00", "flags byte in element segment"),
+    ] {
+        let file = directory.join(format!("{name}.wasm"));
+        std::fs::write(&file, [b"\0asm\x01\0\0\0", bytes].concat()).unwrap();
+        let file = file.to_string_lossy();
+        refused(&["run", "--module", &file, "--export", "f"], &["--module", &file, words]);
+    }
+}
+
 /// Options that contradict each other, or that would have no effect, are refused.
 #[test]
 fn options_that_do_not_go_together_are_refused() {
@@ -669,4 +688,74 @@ fn a_pipe_that_closes_early_is_no_error() {
         .unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// The line with the CRC that its text has: as an enemy would write it.
+fn sealed(body: &str) -> String {
+    let crc = body.bytes().fold(0xFFFF, wramp_core::report::crc16);
+    format!("{body} crc={crc:04x}\n")
+}
+
+/// What no terminal may get from a log.
+fn steers(text: &str) -> Option<char> {
+    text.chars().find(|c| *c != '\n' && *c != '\t' && wramp_core::report::steers(*c))
+}
+
+/// A record with a right CRC is no proof of a friend. Neither raw control characters nor encoded
+/// ones reach a terminal, in any format.
+#[test]
+fn a_hostile_record_steers_no_terminal() {
+    let directory = scratch("steering");
+    let host = String::from_utf8(support::read_golden("host.log")).unwrap();
+    for (place, evil) in
+        ["\x1b]0;owned\x07\x1b[2J", "\u{9b}2J", "a\u{202e}b", "%1b[2J%e2%80%ae%c2%9b"]
+            .iter()
+            .enumerate()
+    {
+        let mut text = String::new();
+        for line in host.lines() {
+            let body = line.rsplit_once(" crc=").unwrap().0;
+            let body = body.replace("board=linux", &format!("board={evil}"));
+            text += &sealed(&body.replace("workload=cpu", &format!("workload=cpu{evil}")));
+        }
+        text += &sealed(&format!("wramp fault error=trap message={evil}"));
+        text += &sealed(&format!("wramp {evil} key=1"));
+        text += &format!("wramp {evil} key=1 crc=0000\n");
+        let file = directory.join(format!("{place}.log"));
+        std::fs::write(&file, &text).unwrap();
+        let file = file.to_string_lossy();
+        for format in ["table", "markdown", "csv", "json"] {
+            let output = wramp(&["table", &file, "--format", format]);
+            for text in [stdout(&output), stderr(&output)] {
+                assert_eq!(steers(&text), None, "{evil:?} {format}: {text:?}");
+            }
+        }
+        let output = wramp(&["plan", "--from", &file, "--workload", "mem"]);
+        assert_eq!(steers(&(stdout(&output) + &stderr(&output))), None, "{evil:?}");
+        let plot = wramp(&["plot", &file, "-o", "-"]);
+        assert_eq!(steers(&(stdout(&plot) + &stderr(&plot))), None, "{evil:?}");
+    }
+}
+
+/// A spreadsheet runs what begins with one of four characters.
+#[test]
+fn no_cell_of_a_csv_is_a_formula() {
+    let directory = scratch("formula");
+    let host = String::from_utf8(support::read_golden("host.log")).unwrap();
+    for evil in ["=HYPERLINK(1)", "+1+cmd|x", "-1+cmd|x", "@SUM(1)"] {
+        let text: String = host
+            .lines()
+            .map(|line| {
+                let body = line.rsplit_once(" crc=").unwrap().0;
+                sealed(&body.replace("workload=cpu", &format!("workload={evil}")))
+            })
+            .collect();
+        let file = directory.join("run.log");
+        std::fs::write(&file, text).unwrap();
+        let csv = stdout(&wramp(&["table", &file.to_string_lossy(), "--format", "csv"]));
+        assert!(csv.contains(&format!(",'{evil},")), "{csv}");
+        assert!(!csv.contains(&format!(",{evil},")), "{csv}");
+    }
+    let output = wramp(&["table", &golden("host.log"), "--format", "csv"]);
+    assert!(!stdout(&output).contains('\''), "numbers stay as they are");
 }

@@ -4,7 +4,7 @@ mod support;
 
 use proptest::prelude::*;
 use support::{golden, read_golden};
-use wramp_cli::model::log::{KEPT_BYTES, Log};
+use wramp_cli::model::log::{KEPT_BYTES, KEPT_RUNS, LINE_BYTES, Log};
 use wramp_cli::show::{log_charts, log_tables, page};
 
 /// Bytes as a wrong baud rate makes them, the same ones each time.
@@ -164,6 +164,43 @@ fn memory_is_bounded_however_long_the_log() {
     let kept: usize = ramp.steps.iter().map(|step| step.line().len()).sum();
     assert!(kept <= KEPT_BYTES + 1000, "{kept}");
     assert!(log.remarks().join("\n").contains("too many records"));
+}
+
+/// A board that begins again and again makes no more memory than one that does not, and the run
+/// that counts is the last.
+#[test]
+fn a_boot_loop_is_bounded_and_its_last_run_is_kept() {
+    let once: String = support::board("mps2/an385", 32)
+        .lines()
+        .take(9)
+        .fold(String::new(), |text, line| text + line + "\n");
+    let mut log = Log::new("loop");
+    for _ in 0..5000 {
+        log.push(once.as_bytes(), |_, _, _| ());
+    }
+    log.push(support::board("nrf/last", 32).as_bytes(), |_, _, _| ());
+    log.finish(|_, _, _| ());
+    assert_eq!((log.runs.len(), log.dropped), (KEPT_RUNS, 5001 - KEPT_RUNS as u64));
+    let last = log.runs.last().unwrap();
+    assert_eq!((last.board(), last.done.is_some(), last.ramps.len()), ("nrf/last", true, 3));
+    assert_eq!(log.best().unwrap().line, last.line);
+    let most = log.ramps().map(|ramp| ramp.steps.seen() + ramp.parts.len()).max().unwrap();
+    assert!(most <= 64, "no run swallows the records of others: {most}");
+    let remarks = log.remarks();
+    assert!(remarks.len() < 32 && remarks.join("").contains("boot loop"), "{remarks:?}");
+}
+
+/// Of a line of any length, no more is kept than the end where a record can be.
+#[test]
+fn a_line_without_end_is_bounded() {
+    let mut log = Log::new("line");
+    let chunk = vec![b'x'; 64 << 10];
+    for _ in 0..512 {
+        log.push(&chunk, |_, _, _| ());
+        assert!(log.partial().len() <= 2 * LINE_BYTES);
+    }
+    log.push(support::board("linux", 64).as_bytes(), |_, _, _| ());
+    assert_eq!(log.runs.len(), 1, "the record at its end is read");
 }
 
 /// Lines that are almost records.

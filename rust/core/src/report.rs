@@ -216,7 +216,8 @@ impl fmt::Display for Readable<'_> {
 
 /// Whether a character could steer a terminal. These are the C0 and C1 controls, and Unicode's
 /// characters that set the direction of writing (UAX 9) or separate lines.
-fn steers(c: char) -> bool {
+#[must_use]
+pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
@@ -885,6 +886,11 @@ impl<'a> Record<'a> {
         // `from_str_radix` accepts a plus sign and capitals. The encoder writes neither.
         let spelt = crc.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if !spelt || u16::from_str_radix(crc, 16) != Ok(sum) {
+            return Err(ParseError::Garbled);
+        }
+        // The encoder writes printable ASCII and nothing else. What has another byte was written
+        // by somebody who knows how to sum, and could steer the terminal of whoever prints it.
+        if !body.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return Err(ParseError::Garbled);
         }
         let rest = body.get(PREFIX.len()..).ok_or(ParseError::Garbled)?;

@@ -20,7 +20,7 @@ use crate::model::log::{Log, Seen};
 use crate::model::{port, results};
 use crate::problem::{Outcome, Problem};
 use crate::show::log_tables::LogTable;
-use crate::show::terminal::{print, written};
+use crate::show::terminal::{for_terminal, print, written};
 use crate::show::view::Live;
 
 /// How often the view is drawn and the keyboard is read.
@@ -50,7 +50,7 @@ pub struct CaptureArgs {
     /// Where to keep every byte as it came (default: a new file in the temporary directory)
     #[arg(long, value_name = "FILE", conflicts_with = "save")]
     pub raw: Option<PathBuf>,
-    /// Print lines as they come, without the live view
+    /// Print lines as they come, without the live view; a terminal gets no control characters
     #[arg(long)]
     pub plain: bool,
     /// Give up after this many seconds without a record
@@ -128,13 +128,15 @@ struct Capture<'a> {
     heard: Instant,
     drawn: Instant,
     stdout_open: bool,
+    /// Whether a person sees the lines, and not a file or another program.
+    to_terminal: bool,
     failed: Option<Problem>,
 }
 
 impl Capture<'_> {
     /// Takes bytes, passes each line through, and reports at once what is odd.
     fn take(&mut self, bytes: &[u8], last: bool) {
-        let Self { log, live, heard, stdout_open, failed, .. } = self;
+        let Self { log, live, heard, stdout_open, to_terminal, failed, .. } = self;
         let mut pass = Vec::new();
         let mut remarks = Vec::new();
         let each = |log: &Log, line: &[u8], seen: &Seen| {
@@ -150,7 +152,10 @@ impl Capture<'_> {
             }
             match live {
                 None => {
-                    pass.extend_from_slice(line);
+                    match to_terminal {
+                        true => pass.extend_from_slice(for_terminal(line).as_bytes()),
+                        false => pass.extend_from_slice(line),
+                    }
                     pass.push(b'\n');
                 }
                 Some(live) if !seen.record || seen.complaint.is_some() => {
@@ -272,25 +277,40 @@ impl Capture<'_> {
     }
 
     fn keep(&self, raw: &Path) -> Result<PathBuf, Problem> {
-        let bytes =
-            fs::read(raw).map_err(|error| Problem::new(format!("{}: {error}", raw.display())))?;
-        let mut records = Vec::new();
-        let mut again = Log::new("raw");
-        let mut each = |_: &Log, line: &[u8], seen: &Seen| {
-            if seen.record {
-                records.extend_from_slice(line.trim_ascii_end());
-                records.push(b'\n');
-            }
-        };
-        again.push(&bytes, &mut each);
-        again.finish(&mut each);
-        let board = self.log.best().map_or("unknown", |run| run.board());
-        let directory = results::save(board, &records)?;
+        let mut from =
+            File::open(raw).map_err(|error| Problem::new(format!("{}: {error}", raw.display())))?;
+        let best = self.log.best();
+        let header = best.and_then(|run| run.header.as_ref()).map_or("", |header| header.line());
+        let board = best.map_or("unknown", |run| run.board());
+        let directory =
+            results::save_large(board, header.as_bytes(), |to| records_of(&mut from, to))?;
         let kept = directory.join("raw.log");
         fs::rename(raw, &kept)
             .map_err(|error| Problem::new(format!("{}: {error}", kept.display())))?;
         Ok(directory)
     }
+}
+
+/// Copies the lines that hold records. A raw log may be larger than this machine's memory.
+fn records_of(from: &mut impl Read, to: &mut dyn Write) -> io::Result<()> {
+    let mut again = Log::new("raw");
+    let mut outcome = Ok(());
+    let mut each = |_: &Log, line: &[u8], seen: &Seen| {
+        if seen.record && outcome.is_ok() {
+            outcome = to.write_all(line.trim_ascii_end()).and_then(|()| to.write_all(b"\n"));
+        }
+    };
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(length) => again.push(&chunk[..length], &mut each),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    again.finish(&mut each);
+    outcome
 }
 
 /// `wramp capture`.
@@ -326,6 +346,7 @@ pub fn execute(args: &CaptureArgs) -> Outcome {
         heard: Instant::now(),
         drawn: Instant::now(),
         stdout_open: true,
+        to_terminal: io::stdout().is_terminal(),
         failed: None,
     };
     let end = capture.run(&events, &asked);

@@ -15,7 +15,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use memchr::{memchr, memmem};
-use wramp_core::report::{PREFIX, ParseError, Record, Word};
+use wramp_core::report::{PREFIX, ParseError, Record, Word, steers};
 
 use crate::model::kept::{Kept, Kind};
 use crate::model::run_log::{RampLog, RunLog};
@@ -25,10 +25,12 @@ use crate::problem::Problem;
 pub const LINE_BYTES: usize = 4096;
 /// Bytes of records that are kept before they are thinned out.
 pub const KEPT_BYTES: usize = 16 << 20;
-/// Runs that are kept of a log; a board in a boot loop makes more.
+/// Runs that are kept of a log: the first ones and the last. A board in a boot loop makes more.
 pub const KEPT_RUNS: usize = 256;
 /// Ramps that are kept of a log.
 pub const KEPT_RAMPS: usize = 4096;
+/// Remarks about runs that are shown; a boot loop would give one for each run.
+pub const SHOWN_REMARKS: usize = 24;
 /// Unreadable lines that are kept to be shown; the others are only counted.
 pub const SHOWN_COMPLAINTS: usize = 5;
 
@@ -67,8 +69,10 @@ pub struct Log {
     pub unread: u64,
     /// The first few of those.
     pub complaints: Vec<Complaint>,
-    /// Records of runs and ramps beyond what is kept.
+    /// Records of ramps beyond what is kept.
     pub beyond: u64,
+    /// Whole runs between the first ones and the last that are not kept.
+    pub dropped: u64,
     /// Bytes so far, line ends included.
     pub bytes: u64,
     /// Bytes among them that no boot message contains.
@@ -189,8 +193,10 @@ impl Log {
                 }
             }
             if self.runs.len() >= KEPT_RUNS {
-                self.beyond += 1;
-                return;
+                // The newest is the one that a capture waits for. What came before it in a boot
+                // loop is more of the same.
+                self.dropped += 1;
+                self.runs.pop();
             }
             let header = Some(Kept::new(line));
             self.runs.push(RunLog { line: number, header, ..RunLog::default() });
@@ -355,6 +361,7 @@ impl Log {
             }
             remarks.push(text);
         }
+        let of_runs = remarks.len();
         for (number, run) in self.runs.iter().enumerate() {
             let number = number + 1;
             if run.header.is_none() {
@@ -380,6 +387,17 @@ impl Log {
                 remarks.push(format!("fault{of}: {words}{knob}"));
             }
         }
+        let more = remarks.len().saturating_sub(of_runs + SHOWN_REMARKS);
+        if more > 0 {
+            remarks.truncate(of_runs + SHOWN_REMARKS);
+            remarks.push(format!("{more} more remarks of this kind"));
+        }
+        if self.dropped > 0 {
+            remarks.push(format!(
+                "{} runs before the last one are not shown: the board is in a boot loop",
+                self.dropped
+            ));
+        }
         if self.thinned {
             remarks.push(
                 "too many records to keep: long ramps show only some of their steps and instances"
@@ -387,8 +405,7 @@ impl Log {
             );
         }
         if self.beyond > 0 {
-            remarks
-                .push(format!("{} records of further runs and ramps are not shown", self.beyond));
+            remarks.push(format!("{} records of further ramps are not shown", self.beyond));
         }
         remarks
     }
@@ -477,7 +494,7 @@ fn noise(bytes: &[u8]) -> u64 {
 /// A foreign line made safe for a terminal, and cut.
 #[must_use]
 pub fn shown(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { '.' } else { c };
+    let clean = |c: char| if steers(c) { '.' } else { c };
     let mut shown: String = text.trim_end().chars().take(100).map(clean).collect();
     if text.trim_end().chars().nth(100).is_some() {
         shown.push_str("...");

@@ -52,6 +52,31 @@ pub fn check_writable() -> Result<(), Problem> {
     written
 }
 
+/// [`save`] of records that do not fit in memory: `write` writes them. `run` is one that describes
+/// the run.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub fn save_large(
+    board: &str,
+    run: &[u8],
+    write_records: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> Result<PathBuf, Problem> {
+    let directory = claim(Path::new(RESULTS), board)?;
+    let path = directory.join("run.log");
+    let written = fs::File::create(&path).map(io::BufWriter::new).and_then(|mut file| {
+        write_records(&mut file)?;
+        io::Write::flush(&mut file)
+    });
+    written.map_err(|error| not_written(&path, &error))?;
+    write(&directory.join("machine.txt"), machine(run).as_bytes())?;
+    Ok(directory)
+}
+
+/// Characters of a directory's name that a board chooses. File systems take 255 bytes, and the
+/// board's name is whatever came over a cable.
+const BOARD_CHARS: usize = 64;
+
 /// Makes a directory that does not exist yet.
 ///
 /// # Errors
@@ -61,6 +86,7 @@ pub fn claim(results: &Path, board: &str) -> Result<PathBuf, Problem> {
     // A dot must not lead out of this directory.
     let board: String = board
         .chars()
+        .take(BOARD_CHARS)
         .map(|c| match c {
             '/' => '_',
             c if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') => c,

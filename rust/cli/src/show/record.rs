@@ -3,6 +3,8 @@
 use clap::ValueEnum;
 use wramp_core::report::{Record, Step};
 
+use crate::show::table::inert;
+
 /// How to write records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum RecordFormat {
@@ -49,5 +51,9 @@ pub fn csv_heading() -> String {
 pub fn csv(line: &str) -> String {
     let value =
         |key: &&str| fields(line).find(|(name, _)| name == key).map_or("", |(_, value)| value);
-    Step::KEYS.iter().map(value).collect::<Vec<_>>().join(",")
+    let quoted = |value: &str| match inert(value) {
+        cell if cell.contains([',', '"']) => format!("\"{}\"", cell.replace('"', "\"\"")),
+        cell => cell.into_owned(),
+    };
+    Step::KEYS.iter().map(value).map(quoted).collect::<Vec<_>>().join(",")
 }

@@ -188,7 +188,8 @@ impl Table {
         // Writing rows of equal length to memory does not fail.
         let _ = writer.write_record(self.columns.iter().map(|column| &*column.key));
         for row in self.data() {
-            let _ = writer.write_record(row.iter().map(|cell| cell.as_deref().unwrap_or("")));
+            let cells = row.iter().map(|cell| inert(cell.as_deref().unwrap_or("")));
+            let _ = writer.write_record(cells.map(|cell| cell.into_owned().into_bytes()));
         }
         String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
     }
@@ -247,6 +248,17 @@ impl Table {
             }
         }
     }
+}
+
+/// A cell that no spreadsheet runs as a formula. An apostrophe makes it text there. A number may
+/// begin with a minus sign, and a minus sign alone stands for an empty name.
+#[must_use]
+pub fn inert(cell: &str) -> Cow<'_, str> {
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if formula && cell != "-" && cell.parse::<f64>().is_err() {
+        return Cow::Owned(format!("'{cell}"));
+    }
+    Cow::Borrowed(cell)
 }
 
 fn json_value(style: CellStyle, text: Option<&str>) -> Value {

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write as _};
 
+use wramp_core::report::steers;
+
 use crate::model::log::Log;
 use crate::problem::Problem;
 
@@ -24,6 +26,32 @@ pub fn written(result: io::Result<()>) -> Result<bool, Problem> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Problem::new(format!("cannot write to stdout: {error}"))),
     }
+}
+
+/// A line of a board, for the eyes of a person. Whatever is on the cable must not move the cursor,
+/// rename the window or turn text round.
+///
+/// Colours are left out. Every other character that could steer is shown as U+FFFD.
+#[must_use]
+pub fn for_terminal(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text.trim_end_matches('\r');
+    while let Some(c) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("\x1b[").and_then(behind_colour) {
+            rest = after;
+            continue;
+        }
+        let plain = c == '\t' || !steers(c);
+        shown.push(if plain { c } else { char::REPLACEMENT_CHARACTER });
+        rest = &rest[c.len_utf8()..];
+    }
+    shown
+}
+
+/// What follows the rest of a sequence that sets colours.
+fn behind_colour(text: &str) -> Option<&str> {
+    text.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').strip_prefix('m')
 }
 
 /// Opens a log and prints its remarks.
