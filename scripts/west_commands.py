@@ -182,6 +182,24 @@ def switch_overlay(row):
     return "".join(f"CONFIG_{symbol}\n" for symbol in SWITCHES_BASE + SWITCHES[row])
 
 
+def module_options(items, export):
+    """What names a user's modules to CMake. A file that is here gets its absolute path."""
+    words = []
+    for item in items:
+        rest, equals, number = item.partition("=")
+        file, colon, name = rest.rpartition(":") if ":" in rest else (rest, "", "")
+        if Path(file).is_file():
+            file = str(Path(file).resolve())
+        if any(space in file for space in " \t\"\\"):
+            raise Problem(f"{file}: a module's path may hold no space, quote or backslash")
+        words.append(f"{file}{colon}{name}{equals}{number}")
+    # The quotes are Kconfig's.
+    options = [f'-DCONFIG_WRAMP_MODULE="{" ".join(words)}"']
+    if export:
+        options.append(f'-DCONFIG_WRAMP_MODULE_EXPORT="{export}"')
+    return options
+
+
 # ---- Calls ----------------------------------------------------------------------------
 
 
@@ -407,6 +425,8 @@ is flashed instead, and `west wramp capture PORT` reads its run.
   west wramp run -b mps2/an385 dense
   west wramp run -b rpi_pico fast --build-only
   west wramp run -b mps2/an385 -- -DCONFIG_WRAMP_SLOTS=12
+  west wramp run -b mps2/an385 --module my.wasm --export tick
+  west wramp run -b mps2/an385 --module a.wasm:tick=3 --module cpu=*
 
 CMake remembers each -DCONFIG_... of an earlier call for the same build
 directory. The line `options:` shows all that are in force, and --fresh forgets
@@ -472,6 +492,14 @@ class Wramp(WestCommand):
             return sub
 
         run = command("run", "build, then run or flash", RUN_HELP)
+        run.add_argument(
+            "--module",
+            action="append",
+            metavar="FILE[:EXPORT][=N|=*]",
+            help="a module of your own in place of the built-in workloads; several with numbers "
+            "run side by side",
+        )
+        run.add_argument("--export", metavar="NAME", help="for the modules that name none")
         run.add_argument("--build-only", action="store_true", help="do not run or flash")
         run.add_argument(
             "--fresh", action="store_true", help="forget the options of earlier calls"
@@ -525,6 +553,12 @@ class Wramp(WestCommand):
         preset = names[0] if names else PLAIN
         overlay_of(preset)
         suffix = "" if preset == PLAIN else f"-{preset_name(preset)}"
+        if args.module:
+            # A directory of its own, because CMake remembers the modules.
+            suffix += "-module"
+            options = module_options(args.module, args.export) + options
+        elif args.export:
+            raise Problem("--export belongs to --module")
         directory = ROOT / "build" / f"{board_directory(args.board)}{suffix}"
         firmware = Firmware(args.board, preset, directory)
         firmware.build(options, fresh=args.fresh)

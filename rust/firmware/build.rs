@@ -1,5 +1,6 @@
 //! Makes Kconfig's switches known to the compiler, and names the compilers.
 
+use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
@@ -18,6 +19,8 @@ fn main() {
         println!("cargo::rustc-check-cfg=cfg(CONFIG_WRAMP_{symbol})");
     }
 
+    embed(&format!("{here}/../.."));
+
     // For the `run` record; CMake knows these.
     for name in ["WRAMP_ZEPHYR_VERSION", "WRAMP_CC"] {
         println!("cargo::rerun-if-env-changed={name}");
@@ -25,6 +28,39 @@ fn main() {
         println!("cargo::rustc-env={name}={value}");
     }
     println!("cargo::rustc-env=WRAMP_RUSTC={}", rustc_version());
+}
+
+/// Puts the modules of `CONFIG_WRAMP_MODULE` into the firmware. One that cannot run ends the
+/// build.
+fn embed(application: &str) {
+    let config = fs::read_to_string(env::var("DOTCONFIG").expect("set by Zephyr's build"));
+    let config = config.expect("the .config of Zephyr's build");
+    let text = |symbol: &str| {
+        let line = config.lines().find_map(|line| line.strip_prefix(symbol)?.strip_prefix("=\""));
+        line.and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
+    };
+    let (items, export) = (text("CONFIG_WRAMP_MODULE"), text("CONFIG_WRAMP_MODULE_EXPORT"));
+    let embedded = match wramp_modules::embed(items, export, Path::new(application)) {
+        Ok(embedded) => embedded,
+        Err(why) => {
+            // cargo shows only the first line of a directive.
+            for line in why.lines() {
+                println!("cargo::error={line}");
+            }
+            return;
+        }
+    };
+    for file in &embedded.files {
+        println!("cargo::rerun-if-changed={}", file.display());
+    }
+    let out = env::var("OUT_DIR").expect("set by cargo");
+    let write = |name: &str, bytes: &[u8]| {
+        fs::write(Path::new(&out).join(name), bytes).expect("cargo's directory can be written");
+    };
+    write("modules.rs", embedded.source.as_bytes());
+    for (name, wasm) in &embedded.modules {
+        write(name, wasm);
+    }
 }
 
 fn rustc_version() -> String {

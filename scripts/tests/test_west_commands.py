@@ -61,6 +61,26 @@ class Scratch(unittest.TestCase):
         return ["sh", "-c", text]
 
 
+class Modules(Scratch):
+    def test_a_file_that_is_here_is_named_in_full(self):
+        file = self.place / "a.wasm"
+        file.write_bytes(b"")
+        options = wramp.module_options([f"{file}:tick=3", "cpu=*", "far/b.wat"], "run")
+        full = file.resolve()
+        self.assertEqual(
+            options,
+            [
+                f'-DCONFIG_WRAMP_MODULE="{full}:tick=3 cpu=* far/b.wat"',
+                '-DCONFIG_WRAMP_MODULE_EXPORT="run"',
+            ],
+        )
+
+    def test_a_path_that_kconfig_could_not_hold_is_refused(self):
+        for path in ("a b.wasm", 'a".wasm'):
+            with self.assertRaisesRegex(wramp.Problem, "may hold no space"):
+                wramp.module_options([path], None)
+
+
 class Names(Scratch):
     def test_a_board_s_directory_is_that_of_capture(self):
         self.assertEqual(wramp.board_directory("mps2/an385"), "mps2_an385")

@@ -24,7 +24,7 @@ mod threads;
 pub use engine::EngineKind;
 pub use guest::{Agreement, Check, Guest};
 pub use lead::MAX_MODULES;
-pub use lineup::{Count, Lineup};
+pub use lineup::{Count, Item, Lineup, has_workload};
 pub use pool::table_words;
 pub use run::{Memory, Summary, run};
 pub use seat::Seat;

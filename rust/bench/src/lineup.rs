@@ -12,11 +12,50 @@ pub enum Count {
     Exactly(u32),
 }
 
+/// One module of a mix, as a person writes it: `FILE[:EXPORT][=N|=*]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Item<'t> {
+    /// A file, or the name of a built-in workload.
+    pub module: &'t str,
+    /// The export that each call enters, if it is named.
+    pub export: Option<&'t str>,
+    /// How many instances, if that is said.
+    pub count: Option<Count>,
+}
+
+impl<'t> Item<'t> {
+    /// Reads an item. `None` if there is no module, or the number is neither 1 or more nor `*`.
+    #[must_use]
+    pub fn parse(text: &'t str) -> Option<Self> {
+        let (rest, count) = match text.rsplit_once('=') {
+            None => (text, None),
+            Some((rest, "*")) => (rest, Some(Count::Most)),
+            Some((rest, number)) => match number.parse() {
+                Ok(count) if count > 0 => (rest, Some(Count::Exactly(count))),
+                _ => return None,
+            },
+        };
+        let (module, export) = match rest.rsplit_once(':') {
+            Some((module, export)) if !export.contains('/') && !export.is_empty() => {
+                (module, Some(export))
+            }
+            _ => (rest, None),
+        };
+        (!module.is_empty()).then_some(Self { module, export, count })
+    }
+}
+
+/// Whether there is a built-in workload of that name.
+#[must_use]
+pub fn has_workload(name: &str) -> bool {
+    wramp_workloads::find(name).is_some()
+}
+
 /// The order in which a ramp starts its instances.
 ///
 /// The guests with a number come first, in their order. Then the others take turns. So the
 /// number of instances is the answer to "these, and how many of those".
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Lineup<'g> {
     guests: &'g [Guest<'g>],
     fixed: u32,

@@ -382,9 +382,11 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
                 let step = config.step.saturating_mul(u32::try_from(guests.len()).unwrap_or(1));
                 self.ramp(&Config { step, ..*config }, "mixed", guests);
             }
-            Scenario::Mix => {
+            Scenario::Mix if M::MIXES => {
                 self.ramp(config, "mix", guests);
             }
+            // A build that never mixes has no such scenario.
+            Scenario::Mix => {}
             Scenario::Pinned => {
                 for guest in guests {
                     if !self.pinned(config, guest) {
@@ -514,7 +516,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             scene,
             runtime,
             guests,
-            lineup: Lineup::new(guests),
+            lineup: if M::MIXES { Lineup::new(guests) } else { Lineup::default() },
             modules,
             seats,
             scale,

@@ -8,6 +8,7 @@
 //! raises [`FORMAT_VERSION`], which stands first in the first record.
 
 use core::fmt::{self, Write as _};
+use core::marker::PhantomData;
 
 use crate::measure::{Bytes, Nanos, Ratio};
 use crate::ramp::Limit;
@@ -453,6 +454,12 @@ macro_rules! records {
             $( $(#[$doc])* $name($name $(<$life>)?), )*
         }
 
+        /// The kind of a record.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum RecordKind {
+            $( $(#[$doc])* $name, )*
+        }
+
         impl<'a> Record<'a> {
             /// The kind, as it stands in the line.
             #[must_use]
@@ -460,8 +467,12 @@ macro_rules! records {
                 match self { $( Self::$name(_) => $kind, )* }
             }
 
-            fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-                match self { $( Self::$name(record) => record.write(out), )* }
+            fn write<K: Kinds>(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+                match self {
+                    // A kind that the writer never makes has no code.
+                    $( Self::$name(record) if K::has(RecordKind::$name) => record.write(out), )*
+                    _ => Ok(()),
+                }
             }
 
             fn read(kind: &'a str, words: Words<'a>) -> Result<Self, ParseError<'a>> {
@@ -831,12 +842,48 @@ impl fmt::Write for Summing<'_> {
     }
 }
 
-impl fmt::Display for Record<'_> {
+/// The kinds of records that a writer makes.
+///
+/// A device's image is small, and a build knows which records it never makes. It writes its
+/// records through [`Only`], and the compiler leaves out the code of the other kinds.
+pub trait Kinds {
+    /// Whether the writer makes records of that kind.
+    fn has(kind: RecordKind) -> bool;
+}
+
+/// Every kind.
+struct AllKinds;
+
+impl Kinds for AllKinds {
+    #[inline]
+    fn has(_: RecordKind) -> bool {
+        true
+    }
+}
+
+/// A record of a writer that makes only the kinds `K`.
+pub struct Only<'r, K>(&'r Record<'r>, PhantomData<K>);
+
+impl<'r, K: Kinds> Only<'r, K> {
+    /// The record, which MUST be of one of the kinds: no other is written.
+    #[must_use]
+    pub fn new(record: &'r Record<'r>) -> Self {
+        Self(record, PhantomData)
+    }
+}
+
+impl<K: Kinds> fmt::Display for Only<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = Summing { out: f, crc: CRC_START };
-        self.write(&mut line)?;
+        self.0.write::<K>(&mut line)?;
         let crc = line.crc;
         write!(f, " crc={crc:04x}")
+    }
+}
+
+impl fmt::Display for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Only::<AllKinds>(self, PhantomData).fmt(f)
     }
 }
 

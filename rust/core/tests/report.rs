@@ -10,8 +10,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, PREFIX, ParseError, Part, Plan, Predict,
-    Record, Run, Step, Text, Word, Worker, crc16,
+    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Only, PREFIX, ParseError, Part,
+    Plan, Predict, Record, RecordKind, Run, Step, Text, Word, Worker, crc16,
 };
 
 const GOLDEN: &str = include_str!("golden/format-2.log");
@@ -1207,4 +1207,19 @@ fn what_looks_like_a_record_without_a_right_crc_is_garbled() {
         assert_eq!(Record::parse(line), Err(ParseError::Garbled), "{line}");
     }
     assert!(ParseError::Garbled.to_string().contains("CRC"));
+}
+
+/// What a device writes that makes steps and ends alone.
+struct Few;
+
+impl Kinds for Few {
+    fn has(kind: RecordKind) -> bool {
+        kind == RecordKind::Done
+    }
+}
+
+#[test]
+fn a_device_writes_the_kinds_that_it_makes_as_everyone_does() {
+    let record = Record::from(Done { workloads: 1, errors: 2, faults: None, exit: 3 });
+    assert_eq!(Only::<Few>::new(&record).to_string(), record.to_string());
 }

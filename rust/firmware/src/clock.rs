@@ -4,13 +4,14 @@
 //! `k_cycle_get_32` work on all. The counter wraps after 2^32 ticks, which is 17.9 s at 240
 //! MHz.
 
-use wramp_core::measure::{Micros, Ticks};
 use wramp_core::machine::{CpuTime, Mark};
+use wramp_core::measure::{Micros, Ticks};
 use zephyr::raw;
 use zephyr::sync::SpinMutex;
 
 /// The counter's rate. zephyr-lang-rust refuses targets that only know it at run time.
-pub(crate) const HZ: u64 = zephyr::kconfig::CONFIG_SYS_CLOCK_HW_CYCLES_PER_SEC.unsigned_abs() as u64;
+pub(crate) const HZ: u64 =
+    zephyr::kconfig::CONFIG_SYS_CLOCK_HW_CYCLES_PER_SEC.unsigned_abs() as u64;
 
 /// A quarter of the time in which the counter wraps. Up to 1 GHz it is above 1 s, and so above
 /// the longest time slice. It is at most what `k_usleep` accepts.

@@ -55,7 +55,9 @@ pub(crate) fn config(arena: Bytes) -> Config {
         settle_ms: number(k::CONFIG_WRAMP_SETTLE_MS),
         dwell_ms: number(k::CONFIG_WRAMP_DWELL_MS),
         pause_ms: number(k::CONFIG_WRAMP_PAUSE_MS),
-        scenario: if cfg!(CONFIG_WRAMP_SCENARIO_MIXED) {
+        scenario: if IS_MIX {
+            Scenario::Mix
+        } else if cfg!(CONFIG_WRAMP_SCENARIO_MIXED) {
             Scenario::Mixed
         } else if cfg!(CONFIG_WRAMP_SCENARIO_PRIVATE) {
             Scenario::Private
@@ -129,9 +131,12 @@ const CHOSEN: (usize, [Guest<'static>; CHOICE.len() + 1]) = {
     (count, guests)
 };
 
+// `IS_MIX` and `OWN`: the user's modules, which the build script found.
+include!(concat!(env!("OUT_DIR"), "/modules.rs"));
+
 /// The guests of the run. The table is in flash, because the controller's stack is short.
 pub(crate) fn guests() -> &'static [Guest<'static>] {
-    const { CHOSEN.1.split_at(CHOSEN.0).0 }
+    if OWN.is_empty() { const { CHOSEN.1.split_at(CHOSEN.0).0 } } else { OWN }
 }
 
 /// The workload with that name. An unknown name is a typing error, and the compiler reports it.

@@ -4,10 +4,10 @@ use core::ffi::{c_int, c_uint};
 use core::fmt::Write as _;
 
 use wramp_core::config::Knob;
-use wramp_core::report::{Done, Fault, Record, Text, Word};
+use wramp_core::report::{Done, Fault, Only, Record, Text, Word};
 use zephyr::printkln;
 
-use crate::machine;
+use crate::machine::{self, Made};
 
 /// What stopped. src/machine.c has the same numbers.
 const STACK_OVERFLOW: c_int = 0;
@@ -44,8 +44,9 @@ extern "C" fn wramp_fatal(what: c_int, slot: c_int) -> ! {
         knob: knob.map(Word),
         message: Text::new(&message),
     };
-    printkln!("\n{}", Record::from(fault));
-    printkln!("{}", Record::from(Done { workloads: 0, errors: 1, faults: Some(1), exit: status }));
+    printkln!("\n{}", Only::<Made>::new(&Record::from(fault)));
+    let done = Done { workloads: 0, errors: 1, faults: Some(1), exit: status };
+    printkln!("{}", Only::<Made>::new(&Record::from(done)));
     machine::exit(status);
     // SAFETY: stopping the machine is the purpose.
     unsafe { k_fatal_halt(what.unsigned_abs()) }

@@ -4,7 +4,7 @@ use wramp_arena::Arena as _;
 use wramp_core::config::Knob;
 use wramp_core::machine::{ArenaStats, CpuTime, Facts, Lock, Mark};
 use wramp_core::measure::{BUCKETS_PER_OCTAVE, Counts, Micros, Ticks};
-use wramp_core::report::Record;
+use wramp_core::report::{Kinds, Only, Record, RecordKind};
 use zephyr::printkln;
 use zephyr::raw;
 use zephyr::sync::Mutex;
@@ -70,11 +70,27 @@ impl<T: Send> Lock<T> for ZephyrLock<T> {
     }
 }
 
+/// The kinds of records that this build makes.
+pub(crate) struct Made;
+
+impl Kinds for Made {
+    #[inline(always)]
+    fn has(kind: RecordKind) -> bool {
+        match kind {
+            RecordKind::Plan => false,
+            RecordKind::Member => cfg!(CONFIG_WRAMP_OWN_MODULES),
+            RecordKind::Worker => !cfg!(CONFIG_WRAMP_MODE_THREADS),
+            RecordKind::Fit => cfg!(CONFIG_WRAMP_FIT_WASM_STACK),
+            _ => true,
+        }
+    }
+}
+
 impl wramp_core::machine::Machine for Machine {
     type Lock<T: Send> = ZephyrLock<T>;
     type Tally = Tally;
     const POOLS: bool = !cfg!(CONFIG_WRAMP_MODE_THREADS);
-    const MIXES: bool = false;
+    const MIXES: bool = cfg!(CONFIG_WRAMP_OWN_MODULES);
 
     fn facts(&self) -> Facts<'_> {
         let (block_unit, block_header) = self.arena.block();
@@ -139,7 +155,7 @@ impl wramp_core::machine::Machine for Machine {
 
     fn emit(&self, record: &Record<'_>) {
         let Ok(_held) = CONSOLE.lock();
-        printkln!("{record}");
+        printkln!("{}", Only::<Made>::new(record));
     }
 
     fn interrupted(&self) -> bool {

@@ -16,6 +16,7 @@
 
 mod place;
 mod proposals;
+mod signature;
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ use wramp_core::report::steers;
 
 pub use place::{Function, Place};
 pub use proposals::Use;
+pub use signature::signature;
 
 /// What WAMR runs as wramp builds it.
 pub const ENGINE: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL

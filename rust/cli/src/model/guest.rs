@@ -7,7 +7,6 @@
 use wasmparser::{ExternalKind, Import, Parser, Payload, TypeRef, ValType};
 use wramp_core::report::steers;
 
-use crate::model::module;
 use crate::problem::Problem;
 
 /// Refuses a module of which it is known that no instance can run it.
@@ -27,7 +26,7 @@ pub fn check(wasm: &[u8], export: &str) -> Result<(), Problem> {
 
 /// Refuses a function that no call of wramp's fits.
 fn fitting(wasm: &[u8], export: &str) -> Result<(), Problem> {
-    let Some(signature) = module::signature(wasm, export) else { return Ok(()) };
+    let Some(signature) = wramp_validate::signature(wasm, export) else { return Ok(()) };
     if let ([] | [ValType::I32], [ValType::I32]) = (signature.params(), signature.results()) {
         return Ok(());
     }

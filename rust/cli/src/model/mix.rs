@@ -22,24 +22,16 @@ impl FromStr for Item {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (rest, count) = match text.rsplit_once('=') {
-            None => (text, Count::Exactly(1)),
-            Some((rest, "*")) => (rest, Count::Most),
-            Some((rest, number)) => match number.parse() {
-                Ok(count) if count > 0 => (rest, Count::Exactly(count)),
-                _ => return Err(format!("`={number}`: the number is 1 or more, or *")),
-            },
-        };
-        let (module, export) = match rest.rsplit_once(':') {
-            Some((module, export)) if !export.contains('/') && !export.is_empty() => {
-                (module, Some(export.to_owned()))
-            }
-            _ => (rest, None),
-        };
-        if module.is_empty() {
-            return Err("FILE[:EXPORT][=N|=*], as in a.wasm=3 or b.wasm:tick=*".into());
-        }
-        Ok(Self { module: module.to_owned(), export, count })
+        let item = wramp_bench::Item::parse(text).ok_or_else(|| {
+            format!(
+                "`{text}`: FILE[:EXPORT][=N|=*], as in a.wasm=3 or b.wasm:tick=*; N is 1 or more"
+            )
+        })?;
+        Ok(Self {
+            module: item.module.to_owned(),
+            export: item.export.map(str::to_owned),
+            count: item.count.unwrap_or(Count::Exactly(1)),
+        })
     }
 }
 
