@@ -129,6 +129,8 @@ pub(crate) fn describe<M: Machine, R: Runtime>(
         aot: engine.aot.map(on).map(Word),
         module_copy: Some(Word(on(engine.copies_modules))),
         engine_fixes: Some(Word(engine.fixes)),
+        // Whoever composes the run asks for it, and puts it in.
+        second_opinion: None,
         artefact: Some(Word(engine.artefact.as_str())),
         shares_stack: Some(Word(on(engine.shares_stack))),
         rustc: Word(here.rustc),

@@ -27,6 +27,24 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     Ok(wasm.into_owned())
 }
 
+/// The same module, with a memory of whole pages. WAMR cuts a memory where the module exports
+/// `__heap_base`, and another engine does not. Here the export has another name of that length.
+#[must_use]
+pub fn uncut(wasm: &[u8]) -> Vec<u8> {
+    let mut bytes = wasm.to_vec();
+    for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
+        let Payload::ExportSection(section) = payload else { continue };
+        for export in section.into_iter().map_while(Result::ok) {
+            if export.name == "__heap_base" {
+                // The name is a part of the module's bytes, so this is its place in them.
+                let place = export.name.as_ptr().addr() - wasm.as_ptr().addr();
+                bytes[place..place + export.name.len()].copy_from_slice(b"__heap_whol");
+            }
+        }
+    }
+    bytes
+}
+
 /// What an export takes: one i32, or nothing.
 ///
 /// A module that cannot be read, or an export of another signature, counts as one that takes
