@@ -77,10 +77,12 @@ fn attempt<E: EngineKind>(
     let arena = region.arena();
     let engine = E::start(&arena)?;
     let module = engine.load(ModuleBytes::Borrowed(&asked.wasm))?;
-    let mut instance = engine.instantiate(&module, &asked.export, asked.parameters, WASM_STACK)?;
+    let budget = E::Engine::facts().meters.then_some(BUDGET);
+    let (export, parameters) = (&asked.export, asked.parameters);
+    let mut instance =
+        engine.instantiate_within(&module, export, parameters, WASM_STACK, budget)?;
     let mut stack = engine.stack(&module, &instance, WASM_STACK)?;
     outcomes.push(Ok(0));
-    let budget = E::Engine::facts().meters.then_some(BUDGET);
     for call in 0..asked.calls {
         outcomes.push(engine.call(&mut stack, &mut instance, call.cast_signed(), budget));
     }
