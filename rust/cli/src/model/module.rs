@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wasmparser::{FuncType, ValType};
+use wasmparser::{FuncType, Parser, Payload, ValType};
 use wramp_core::runtime::Parameters;
 
 use crate::model::file::read_at_most;
