@@ -53,3 +53,22 @@ const uint32_t wramp_wamr_stack_guard_bytes = WASM_STACK_GUARD_SIZE;
 
 /* 1 if the loader of ahead-of-time code is compiled in. */
 const uint32_t wramp_wamr_aot = WASM_ENABLE_AOT;
+
+#if WASM_ENABLE_INSTRUCTION_METERING != 0
+/*
+ * WAMR runs a start function on an environment of its own, without a limit of instructions.
+ * So wramp takes it out of the loaded module, and calls it with one.
+ */
+uint32_t wramp_wamr_take_start(WASMModule *module)
+{
+	uint32_t start = module->start_function;
+
+	module->start_function = UINT32_MAX;
+	return start;
+}
+
+WASMFunctionInstance *wramp_wamr_function(WASMModuleInstance *instance, uint32_t index)
+{
+	return index < instance->e->function_count ? &instance->e->functions[index] : NULL;
+}
+#endif

@@ -40,6 +40,8 @@ pub(crate) struct Trial<'t, 'm, M: Machine, R: Runtime + 'm> {
     /// The guest's module. `None` if each instance loads its own.
     module: Option<&'t R::Module<'m>>,
     guest: &'t Guest<'t>,
+    /// Whether the start of an instance is all that is tried.
+    start_only: bool,
     /// The slot that the search runs on.
     seat: &'t Seat<M::Tally>,
     /// Calls so far.
@@ -56,7 +58,14 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
         seat: &'t Seat<M::Tally>,
     ) -> Self {
         let found = M::Lock::new(None);
-        Self { scene, runtime, module, guest, seat, calls: AtomicU32::new(0), found }
+        let calls = AtomicU32::new(0);
+        Self { scene, runtime, module, guest, start_only: false, seat, calls, found }
+    }
+
+    /// A trial that starts an instance and calls nothing. It shows whether a start function
+    /// returns.
+    pub(crate) fn of_start(self) -> Self {
+        Self { start_only: true, ..self }
     }
 
     /// Searches on a slot's thread, so the controller notices a call that does not return. A
@@ -103,7 +112,11 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
     fn fit_of(&self, module: &R::Module<'_>) -> Result<Fitted, Error> {
         let Self { scene, runtime, guest, .. } = self;
         let (most, budget) = (scene.config.wasm_stack, scene.config.budget);
-        let mut instance = runtime.instantiate(module, guest.export, guest.parameters, most)?;
+        let mut instance =
+            runtime.instantiate_within(module, guest.export, guest.parameters, most, budget)?;
+        if self.start_only {
+            return Ok(Fitted { needed: Bytes(0), stack: most });
+        }
         let argument = guest.argument(&Judge::new(seed_of(0)), 0);
         let mut runs_in = |size: Bytes| -> Result<bool, Error> {
             let mut stack = runtime.stack(module, &instance, size)?;

@@ -21,7 +21,7 @@ use wramp_core::report::{Instance, Text, Word, Worker};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 use wramp_core::slots::{Crew, Slots, Work};
 
-use crate::guest::{Guest, Judge, seed_of};
+use crate::guest::{Check, Guest, Judge, seed_of};
 use crate::lead::{
     Account, Climbed, Dwell, Figures, GLANCE, Herd, Scale, Scene, Window, drive, report,
     report_parts, stuck_error,
@@ -174,6 +174,8 @@ where
     open: AtomicBool,
     /// Residents so far.
     residents: AtomicU32,
+    /// What the arena had refused when the ramp began.
+    refused_before: u32,
 }
 
 impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
@@ -205,6 +207,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
             failure: M::Lock::new(None),
             open: AtomicBool::new(false),
             residents: AtomicU32::new(0),
+            refused_before: runtime.refusals(),
         })
     }
 
@@ -423,6 +426,12 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         resident: &mut Resident<R::Instance<'s>>,
         result: &Result<i32, Error>,
     ) {
+        // Agreement is about equal histories. A resident whose memory could not grow saw that, and
+        // rightly computes something else than one whose memory could.
+        let judged_by_others = result.is_ok() && matches!(self.guest.check, Check::Agreement(_));
+        if judged_by_others && self.runtime.refusals() != self.refused_before {
+            return;
+        }
         let error = result.err().unwrap_or_else(|| wrong_result(&self.guest.check));
         resident.errors = resident.errors.saturating_add(1);
         if error.kind == ErrorKind::Budget {
@@ -506,8 +515,13 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
         if id == 0 {
             pool.runtime.note(0);
         }
-        let instance =
-            pool.runtime.instantiate(pool.module, guest.export, guest.parameters, stack)?;
+        let instance = pool.runtime.instantiate_within(
+            pool.module,
+            guest.export,
+            guest.parameters,
+            stack,
+            pool.scene.config.budget,
+        )?;
         if id == 0 {
             self.parts = pool.runtime.noted(&instance, None);
         }

@@ -129,6 +129,8 @@ pub(crate) fn describe<M: Machine, R: Runtime>(
         aot: engine.aot.map(on).map(Word),
         module_copy: Some(Word(on(engine.copies_modules))),
         engine_fixes: Some(Word(engine.fixes)),
+        // Whoever composes the run asks for it, and puts it in.
+        second_opinion: None,
         artefact: Some(Word(engine.artefact.as_str())),
         shares_stack: Some(Word(on(engine.shares_stack))),
         rustc: Word(here.rustc),
@@ -506,6 +508,17 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             && let (Some(workers), [guest], Some(module)) =
                 (config.mode.workers(), guests, &modules[0])
         {
+            // The controller starts the residents, and nobody watches the controller. A start
+            // function that does not return is found here, on a thread that can be given up.
+            // Fitting a stack has shown it already.
+            let seat = self.memory.seats.first().filter(|_| workers > 0 && !config.fit_wasm_stack);
+            if let Some(seat) = seat {
+                let trial = Trial::new(&scene, runtime, Some(module), guest, seat).of_start();
+                // Any other failure is the first resident's too, which reports it.
+                if let Err(Error { kind: ErrorKind::Stuck, .. }) = trial.search(self.slots) {
+                    return Ok(Climbed::stuck_in_trial());
+                }
+            }
             return self.climb_pool(scene, guest, module, workers as usize);
         }
         let modules =
@@ -587,6 +600,8 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             ErrorKind::WasmStack => Knob::WasmStack,
             ErrorKind::NativeStack => Knob::SlotStack,
             ErrorKind::NoExport | ErrorKind::Signature => Knob::Export,
+            // Without metering this arm is not compiled.
+            ErrorKind::Budget if R::facts().meters => Knob::Budget,
             _ => Knob::Module,
         };
         fault(machine, Some(name), error.kind, Some(knob), format_args!("{message}"));

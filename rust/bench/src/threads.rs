@@ -201,8 +201,14 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
     fn inhabit(&self, slot: usize, module: &R::Module<'_>) -> Result<(), Error> {
         let guest = self.guest(slot);
         let size = self.stack(slot);
-        let mut instance =
-            self.runtime.instantiate(module, guest.export, guest.parameters, size)?;
+        let budget = self.scene.config.budget;
+        let mut instance = self.runtime.instantiate_within(
+            module,
+            guest.export,
+            guest.parameters,
+            size,
+            budget,
+        )?;
         let mut stack = self.runtime.stack(module, &instance, size)?;
         if self.is_first(slot) {
             self.leave_parts(&instance, &stack, size);

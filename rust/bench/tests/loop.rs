@@ -708,7 +708,8 @@ fn no_instance_returns_from_its_third_call() {
 #[test]
 fn a_resident_whose_first_call_does_not_return() {
     let config = Config { mode: Mode::Pool { workers: 2 }, arena: Bytes(3_000), ..HANGS };
-    let script = hang(1, Some(2));
+    // The engine's first instance is the trial of the start.
+    let script = hang(1, Some(2 + 1));
     let log = run_on::<false, true>(config, script, &[GUEST, GUEST]);
     is_stuck(&log, 2, &[0, 1]);
     assert_eq!(log.end().leaked_bytes, Some(i64::from(COST)), "its worker's stack too: {log}");
@@ -719,8 +720,9 @@ fn a_resident_whose_first_call_does_not_return() {
 #[test]
 fn a_resident_whose_third_call_does_not_return() {
     let config = Config { mode: Mode::Pool { workers: 2 }, arena: Bytes(3_000), ..HANGS };
-    // The other worker continues with the rest.
-    let script = hang(3, Some(1));
+    // The other worker continues with the rest. The engine's first instance is the trial of the
+    // start.
+    let script = hang(3, Some(1 + 1));
     let log = run_on::<false, true>(config, script, &[GUEST, GUEST]);
     is_stuck(&log, 1, &[0, 2, 3, 4]);
     assert_eq!((log.end().peak, log.instances()[1].calls), (5, 2), "{log}");

@@ -524,6 +524,10 @@ records! {
         /// by `+`. `none` where no fault is known; `unlisted` where nobody has looked at this
         /// source of the engine, which passed a test of these faults when it started.
         engine_fixes: Option<Word<'a>>,
+        /// What another engine says of the first calls of a user's module: `agrees`; `differs`, so
+        /// that one of the two is wrong; `none` where it could not be asked; `off` where nobody
+        /// asked.
+        second_opinion: Option<Word<'a>>,
         /// What the engine loads: `wasm`, or `native` for code compiled from it.
         artefact: Option<Word<'a>>,
         /// Whether one interpreter stack can serve many instances: `on` or `off`. A pool needs it.

@@ -372,6 +372,30 @@ pub trait Runtime: Sync {
         stack: Bytes,
     ) -> Result<Self::Instance<'m>, Error>;
 
+    /// [`instantiate`](Self::instantiate), with a start function that ends after about `budget`
+    /// instructions if [`Facts::meters`] says so. An engine that does not meter ignores it.
+    ///
+    /// # Errors
+    /// As [`instantiate`](Self::instantiate), and `Budget`.
+    fn instantiate_within<'m>(
+        &'m self,
+        module: &'m Self::Module<'_>,
+        export: &str,
+        parameters: Parameters,
+        stack: Bytes,
+        budget: Option<u32>,
+    ) -> Result<Self::Instance<'m>, Error> {
+        let _ = budget;
+        self.instantiate(module, export, parameters, stack)
+    }
+
+    /// How many allocations the arena has refused so far, modulo 2^32. A guest sees a refusal of
+    /// `memory.grow`, and computes something else from then on. Always 0 where the engine does
+    /// not know.
+    fn refusals(&self) -> u32 {
+        0
+    }
+
     /// Prepares the calling thread for calls of `module`'s instances, on a stack of `size`
     /// bytes. `first` is one of these instances, because some engines need one to begin with.
     ///

@@ -39,6 +39,7 @@ const KINDS: [Kind; 12] = [
             "aot",
             "module_copy",
             "engine_fixes",
+            "second_opinion",
             "artefact",
             "shares_stack",
             "cc",
@@ -240,7 +241,7 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
         "run" => {
             let record: Record<'_> = record!(Run: format wramp board os pointer_bits clock_hz cores
                 runtime runtime_version interpreter interpreter_opt block_cache aot module_copy
-                engine_fixes artefact shares_stack rustc cc scenario mode workers residents arena_bytes arena_unit_bytes
+                engine_fixes second_opinion artefact shares_stack rustc cc scenario mode workers residents arena_bytes arena_unit_bytes
                 arena_header_bytes arena_at heap_at slots slot_stack_bytes slot_stack_real_bytes
                 slot_stack_least_bytes stack_guard_bytes wasm_stack_bytes fit step
                 settle_ms dwell_ms pause_ms pin slice_ms budget stuck_ms slo_us);
@@ -688,6 +689,7 @@ fn golden_records() -> [Record<'static>; 12] {
             aot: Some(Word("off")),
             module_copy: Some(Word("on")),
             engine_fixes: Some(Word("none")),
+            second_opinion: None,
             artefact: Some(Word("wasm")),
             shares_stack: Some(Word("on")),
             rustc: Word("1.90.0"),
@@ -860,6 +862,7 @@ fn a_log_of_the_format_before_is_read() {
                 format: 1,
                 board: Word("rpi_pico2/rp2350a/m33"),
                 engine_fixes: None,
+                second_opinion: None,
                 artefact: None,
                 shares_stack: None,
                 arena_unit_bytes: None,

@@ -9,6 +9,7 @@
 
 pub mod arena;
 pub mod clock;
+pub mod first_calls;
 pub mod machine;
 pub mod place;
 pub mod run;

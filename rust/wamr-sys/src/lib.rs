@@ -271,6 +271,14 @@ unsafe extern "C" {
         instructions: c_int,
     );
 
+    /// Takes the start function out of a loaded module of bytecode. Gives its index, or
+    /// `u32::MAX` where there is none.
+    #[cfg(wamr_metering)]
+    pub fn wramp_wamr_take_start(module: wasm_module_t) -> u32;
+    /// A function of an instance of bytecode by its index. Null where there is none.
+    #[cfg(wamr_metering)]
+    pub fn wramp_wamr_function(instance: wasm_module_inst_t, index: u32) -> wasm_function_inst_t;
+
     /// Calls a function. `argc` and `argv` are 32-bit cells. The results overwrite the
     /// arguments.
     pub fn wasm_runtime_call_wasm(

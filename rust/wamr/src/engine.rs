@@ -183,7 +183,22 @@ impl Runtime for Engine<'_> {
         parameters: Parameters,
         stack: Bytes,
     ) -> Result<Instance<'m>, Error> {
-        Instance::new(module, export, parameters, stack)
+        Instance::new(module, export, parameters, stack, None)
+    }
+
+    fn instantiate_within<'m>(
+        &'m self,
+        module: &'m Module<'_>,
+        export: &str,
+        parameters: Parameters,
+        stack: Bytes,
+        budget: Option<u32>,
+    ) -> Result<Instance<'m>, Error> {
+        Instance::new(module, export, parameters, stack, budget)
+    }
+
+    fn refusals(&self) -> u32 {
+        MEMORY.failures()
     }
 
     fn stack<'m>(

@@ -37,6 +37,7 @@ impl<'m> Instance<'m> {
         export: &str,
         parameters: Parameters,
         stack: Bytes,
+        budget: Option<u32>,
     ) -> Result<Self, Error> {
         let mut name = [0; EXPORT_BYTES + 1];
         let name = c_string(export, &mut name).ok_or_else(|| no_export(export))?;
@@ -62,6 +63,12 @@ impl<'m> Instance<'m> {
             return Err(text.instantiate_error(&watch));
         };
         let handle = Handle(handle);
+        #[cfg(wamr_metering)]
+        if let Some(start) = module.start() {
+            handle.run_start(start, stack, budget, &watch)?;
+        }
+        #[cfg(not(wamr_metering))]
+        let _ = budget;
 
         let function = handle.function(name).ok_or_else(|| no_export(export))?;
         let cells = handle.check_signature(function, parameters)?;
@@ -108,6 +115,56 @@ impl Drop for Handle {
 }
 
 impl Handle {
+    /// Runs the start function, which the load took out of WAMR's sight: WAMR runs it without a
+    /// limit.
+    #[cfg(wamr_metering)]
+    fn run_start(
+        &self,
+        start: u32,
+        stack: Bytes,
+        budget: Option<u32>,
+        watch: &wramp_arena::Watch<'_>,
+    ) -> Result<(), Error> {
+        let instance = self.0.as_ptr();
+        // SAFETY: the instance lives and is of bytecode (nothing else is ever loaded). The
+        // function is part of it.
+        let function = unsafe { sys::wramp_wamr_function(instance, start) };
+        let missing = || Error::new(ErrorKind::Engine, "the start function is not there");
+        let function = NonNull::new(function).ok_or_else(missing)?;
+        // SAFETY: the instance lives until the environment is destroyed below. The size is not 0.
+        let environment = unsafe { sys::wasm_runtime_create_exec_env(instance, stack.0.max(1)) };
+        let Some(environment) = NonNull::new(environment) else {
+            let bytes = watch.failed().unwrap_or(stack.0);
+            return Err(failure::out_of_memory(bytes, "for the stack of the start function"));
+        };
+        let limit = budget.map_or(-1, |limit| i32::try_from(limit).unwrap_or(i32::MAX));
+        let mut cell = 0_u32;
+        // SAFETY: the environment was made on this thread, of this instance, and nobody else has
+        // either. A start function takes and gives nothing (the loader checks it), so no cell is
+        // read or written. The environment is destroyed here only, with no call on it.
+        let done = unsafe {
+            sys::wasm_runtime_set_instruction_count_limit(environment.as_ptr(), limit);
+            let done = sys::wasm_runtime_call_wasm(
+                environment.as_ptr(),
+                function.as_ptr(),
+                0,
+                &raw mut cell,
+            );
+            sys::wasm_runtime_destroy_exec_env(environment.as_ptr());
+            done
+        };
+        if done {
+            return Ok(());
+        }
+        // SAFETY: the instance lives, and no other thread knows it.
+        let text = unsafe { sys::wasm_runtime_get_exception(instance) };
+        if text.is_null() {
+            return Err(Error::new(ErrorKind::Engine, "WAMR refused the start function"));
+        }
+        // SAFETY: the exception's text is a C string inside the instance, which lives.
+        Err(failure::exception(unsafe { CStr::from_ptr(text) }.to_bytes()))
+    }
+
     fn function(&self, name: &CStr) -> Option<NonNull<sys::WASMFunctionInstanceCommon>> {
         // SAFETY: the instance lives, `name` is a C string, and WAMR keeps neither. The
         // function is part of the instance and lives as long.

@@ -17,6 +17,9 @@ use crate::memory::MEMORY;
 #[derive(Debug)]
 pub struct Module<'r> {
     handle: Handle,
+    /// The start function. WAMR does not know of it any more.
+    #[cfg(wamr_metering)]
+    start: Option<u32>,
     // The bytes follow the handle. Fields are dropped in this order, and WAMR reads the bytes
     // until the unload.
     #[cfg(not(wamr_in_place))]
@@ -86,7 +89,13 @@ impl<'r> Module<'r> {
             sys::wasm_runtime_load_ex(bytes.as_ptr().cast_mut(), size, &args, error, error_size)
         };
         let Some(handle) = NonNull::new(handle) else { return Err(text.load_error(&watch)) };
-        Ok(Self { handle: Handle(handle), _engine: PhantomData })
+        let handle = Handle(handle);
+        Ok(Self {
+            #[cfg(wamr_metering)]
+            start: handle.take_start(),
+            handle,
+            _engine: PhantomData,
+        })
     }
 
     /// The other interpreters rewrite the bytes, and read them while they run.
@@ -106,7 +115,20 @@ impl<'r> Module<'r> {
         let handle =
             unsafe { sys::wasm_runtime_load(copy.0.as_ptr().cast(), size, error, error_size) };
         let Some(handle) = NonNull::new(handle) else { return Err(text.load_error(&watch)) };
-        Ok(Self { handle: Handle(handle), _bytes: copy, _engine: PhantomData })
+        let handle = Handle(handle);
+        Ok(Self {
+            #[cfg(wamr_metering)]
+            start: handle.take_start(),
+            handle,
+            _bytes: copy,
+            _engine: PhantomData,
+        })
+    }
+
+    /// The function that an instance runs before its first call.
+    #[cfg(wamr_metering)]
+    pub(crate) fn start(&self) -> Option<u32> {
+        self.start
     }
 
     /// WAMR's module. It is also its identity, because no two live modules have the same
@@ -118,6 +140,17 @@ impl<'r> Module<'r> {
 
 #[derive(Debug)]
 struct Handle(NonNull<sys::WASMModuleCommon>);
+
+#[cfg(wamr_metering)]
+impl Handle {
+    /// Takes the start function out of the module, so that it can be run with a limit.
+    fn take_start(&self) -> Option<u32> {
+        // SAFETY: the module lives, is of bytecode (nothing else is ever loaded), and nobody else
+        // knows it yet.
+        let start = unsafe { sys::wramp_wamr_take_start(self.0.as_ptr()) };
+        (start != u32::MAX).then_some(start)
+    }
+}
 
 impl Drop for Handle {
     fn drop(&mut self) {

@@ -5,16 +5,19 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use wramp_arena::Arena;
 use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup};
 use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Scenario};
 use wramp_core::measure::Bytes;
-use wramp_core::report::Record;
+use wramp_core::report::{Record, Run, Word};
 use wramp_core::runtime::{Error, ErrorKind, Runtime as _};
 use wramp_host::Setup;
+use wramp_host::first_calls::{Asked, first_calls};
 use wramp_host::slots::least_stack;
+use wramp_opinion::{ENGINE, Outcome as Said, Verdict};
 use wramp_size::{Layout, sizes};
 use wramp_wamr::Engine;
 
@@ -23,7 +26,7 @@ use crate::model::log::Log;
 use crate::model::measured::Measured;
 use crate::model::mix::Item;
 use crate::model::own::{Mixed, OwnModule};
-use crate::model::results;
+use crate::model::{module, results};
 use crate::problem::{Outcome, Problem};
 use crate::show::answer::answers;
 use crate::show::number::count;
@@ -72,6 +75,16 @@ pub enum Preset {
     Dense,
 }
 
+/// Whether another engine is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SecondOpinion {
+    /// Compare the first calls of --module with wasmi's
+    #[default]
+    On,
+    /// Do not
+    Off,
+}
+
 /// Options of `wramp run`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
@@ -97,6 +110,10 @@ pub struct RunArgs {
     /// Keep the records and a description of this machine under results/
     #[arg(long)]
     pub save: bool,
+    /// Whether another engine computes the first calls of --module too. All instances agree on
+    /// what the engine computes, even where it is wrong
+    #[arg(long, value_enum, default_value_t)]
+    pub second_opinion: SecondOpinion,
     /// The geometry.
     #[command(flatten)]
     pub geometry: Geometry,
@@ -168,15 +185,17 @@ pub fn execute(args: &RunArgs) -> Outcome {
             .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))?;
     }
 
-    let own = module.is_some() || mix.as_ref().is_some_and(|mix| mix.own().next().is_some());
-    let larger = own.then(|| larger_stack(&config)).flatten();
+    let own: Vec<&OwnModule> = mix.iter().flat_map(Mixed::own).chain(&module).collect();
+    let opinion = opinion_on_all(&own, args.second_opinion)?;
+    let larger = if own.is_empty() { None } else { larger_stack(&config) };
     let has_start = module.as_ref().map(|module| module.has_start);
     let climb = |config, waits| {
         let config = match geometry.budget_bytes {
             Some(budget) => spend(config, budget, &guests, &interrupted)?,
             None => config,
         };
-        climb(args, config, &guests, has_start, &interrupted, waits)
+        let word = opinion.as_ref().map(Opinion::as_str);
+        climb(args, config, &guests, has_start, word, &interrupted, waits)
     };
     let code = match (climb(config, larger.is_some())?, larger) {
         (Some(code), _) => code,
@@ -185,7 +204,93 @@ pub fn execute(args: &RunArgs) -> Outcome {
         }
         (None, None) => 0,
     };
-    Ok(ExitCode::from(code))
+    // The figures may be right, but one of the two engines computes wrong results.
+    let differs =
+        opinion.is_some_and(|opinion| matches!(opinion, Opinion::Asked(Verdict::Differ(_))));
+    Ok(ExitCode::from(if differs && code == 0 { 1 } else { code }))
+}
+
+/// What another engine says of a user's module.
+enum Opinion {
+    Asked(Verdict),
+    /// It could not be asked.
+    None,
+    /// Nobody wanted to know.
+    Off,
+}
+
+impl Opinion {
+    /// The word in the `run` record.
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Asked(verdict) => verdict.as_str(),
+            Self::None => "none",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// Asks about each of the user's modules. A difference in one of them counts, then a silence.
+fn opinion_on_all(all: &[&OwnModule], wanted: SecondOpinion) -> Result<Option<Opinion>, Problem> {
+    let mut worst = None;
+    for own in all {
+        let rank = |opinion: &Opinion| match opinion {
+            Opinion::Asked(Verdict::Differ(_)) => 3,
+            Opinion::None => 2,
+            Opinion::Asked(Verdict::Agree) => 1,
+            Opinion::Off => 0,
+        };
+        let one = opinion_on(own, wanted)?;
+        if worst.as_ref().is_none_or(|worst| rank(&one) > rank(worst)) {
+            worst = Some(one);
+        }
+    }
+    Ok(worst)
+}
+
+/// How long the engine may take for the few calls that the other one has already finished.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Compares the first calls with another engine's, and says on stderr what a person should know.
+fn opinion_on(module: &OwnModule, wanted: SecondOpinion) -> Result<Opinion, Problem> {
+    let OwnModule { name, wasm, export, parameters, .. } = module;
+    if wanted == SecondOpinion::Off {
+        return Ok(Opinion::Off);
+    }
+    let wasm = module::uncut(wasm);
+    let other = match wramp_opinion::ask(&wasm, export, *parameters, wramp_opinion::CALLS) {
+        Ok(other) => other,
+        Err(silence) => {
+            eprintln!("{name}: no second opinion: {silence}");
+            return Ok(Opinion::None);
+        }
+    };
+    let calls = u32::try_from(other.len() - 1).unwrap_or(u32::MAX);
+    let asked = Asked { wasm, export: export.clone(), parameters: *parameters, calls };
+    let ours = first_calls::<Wamr>(asked, PATIENCE).ok_or_else(|| {
+        Problem::new(format!(
+            "{name}: a call that {ENGINE} finishes has not returned for {} s: --second-opinion off \
+             runs it all the same",
+            PATIENCE.as_secs()
+        ))
+    })?;
+    // The run itself says what kept it from an instance.
+    if let [Err(error)] = ours[..]
+        && error.kind != ErrorKind::Trap
+    {
+        return Ok(Opinion::None);
+    }
+    let ours: Vec<_> = ours.iter().map(Said::of).collect();
+    let verdict = Verdict::of(&ours, &other);
+    match verdict {
+        Verdict::Agree => {}
+        Verdict::Differ(what) => eprintln!(
+            "wramp: {name}: {what}. One of them is wrong, and every instance of this run repeats it. \
+             Ask a third: WRAMP_INTERPRETER=classic or fast, whichever this is not \
+             (docs/engine-faults.md)"
+        ),
+    }
+    Ok(Opinion::Asked(verdict))
 }
 
 /// A larger interpreter stack for the search to begin with, where the search may choose. The
@@ -204,6 +309,7 @@ fn climb(
     config: Config,
     guests: &[Guest<'_>],
     has_start: Option<bool>,
+    opinion: Option<&str>,
     interrupted: &AtomicBool,
     waits: bool,
 ) -> Result<Option<u8>, Problem> {
@@ -211,7 +317,12 @@ fn climb(
     let shown = Mutex::new(Shown { running, text: String::new(), waits });
     let sink = Box::new(|record: &Record<'_>| {
         let mut shown = lock(&shown);
-        shown.record(record);
+        match *record {
+            Record::Run(run) => {
+                shown.record(&Run { second_opinion: opinion.map(Word), ..run }.into())
+            }
+            _ => shown.record(record),
+        }
         // Nobody gets the rest of the records, so the run may end here.
         if shown.running.as_ref().is_some_and(Running::has_failed) {
             interrupted.store(true, Relaxed);

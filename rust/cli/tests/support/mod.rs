@@ -107,6 +107,7 @@ pub(crate) fn header(board: &str, pointer_bits: u32) -> String {
         aot: None,
         module_copy: None,
         engine_fixes: Some(Word("none")),
+        second_opinion: None,
         artefact: Some(Word("wasm")),
         shares_stack: Some(Word("on")),
         rustc: Word("1.95.0"),
