@@ -17,7 +17,8 @@ use wramp_core::slots::{Slots, Work};
 
 use crate::guest::{Guest, Judge, seed_of};
 use crate::lead::{Climbed, Scene, stuck_error};
-use crate::run::give_up;
+use crate::office::Hall;
+use crate::run::{give_up, load_module};
 use crate::seat::{Phase, Seat};
 use crate::threads::start_error;
 
@@ -45,6 +46,8 @@ pub(crate) struct Trial<'t, 'm, M: Machine, R: Runtime + 'm> {
     /// Calls so far.
     calls: AtomicU32,
     found: M::Lock<Option<Result<Fitted, Error>>>,
+    /// Where the guest's calls go, if it has a host.
+    hall: Option<Hall<'t>>,
 }
 
 impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
@@ -54,9 +57,10 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
         module: Option<&'t R::Module<'m>>,
         guest: &'t Guest<'t>,
         seat: &'t Seat<M::Tally>,
+        hall: Option<Hall<'t>>,
     ) -> Self {
         let found = M::Lock::new(None);
-        Self { scene, runtime, module, guest, seat, calls: AtomicU32::new(0), found }
+        Self { scene, runtime, module, guest, seat, calls: AtomicU32::new(0), found, hall }
     }
 
     /// Searches on a slot's thread, so the controller notices a call that does not return. A
@@ -95,7 +99,7 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
     fn fit(&self) -> Result<Fitted, Error> {
         match self.module {
             Some(module) => self.fit_of(module),
-            None => self.fit_of(&self.runtime.load(self.guest.module)?),
+            None => self.fit_of(&load_module::<M, R>(self.runtime, self.guest, self.hall)?),
         }
     }
 
@@ -103,7 +107,14 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
     fn fit_of(&self, module: &R::Module<'_>) -> Result<Fitted, Error> {
         let Self { scene, runtime, guest, .. } = self;
         let (most, budget) = (scene.config.wasm_stack, scene.config.budget);
-        let mut instance = runtime.instantiate(module, guest.export, guest.parameters, most)?;
+        let mut instance = match self.hall.filter(|_| M::HOSTS) {
+            Some(hall) => {
+                let desk = hall.desk(0)?;
+                hall.rooms.open(0);
+                runtime.instantiate_linked(module, guest.export, guest.parameters, most, desk)?
+            }
+            None => runtime.instantiate(module, guest.export, guest.parameters, most)?,
+        };
         let argument = guest.argument(&Judge::new(seed_of(0)), 0);
         let mut runs_in = |size: Bytes| -> Result<bool, Error> {
             let mut stack = runtime.stack(module, &instance, size)?;

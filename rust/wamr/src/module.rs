@@ -21,6 +21,9 @@ pub struct Module<'r> {
     // until the unload.
     #[cfg(not(wamr_in_place))]
     _bytes: Block,
+    /// The index of a start function that the instances run themselves.
+    #[cfg(feature = "imports")]
+    pub(crate) start: Option<u32>,
     _engine: PhantomData<&'r ()>,
 }
 
@@ -49,17 +52,37 @@ impl<'r> Module<'r> {
                 format_args!("the module imports {}.{}", text(import.module), text(import.name)),
             ));
         }
-        #[cfg(wamr_const_overflow)]
-        binary::check_constants(bytes)?;
-        let size = u32::try_from(bytes.len()).map_err(|_| malformed("a module beyond 4 GiB"))?;
-
-        let module = Self::load_bytes(bytes, size)?;
+        let module = Self::load_checked(bytes)?;
         match imports {
             // WAMR refuses what this reader cannot read, in its own words. This line is
             // therefore reached only if the two differ, and then nobody knows the imports.
             Err(why) => Err(malformed(why.as_str())),
             Ok(_) => Ok(module),
         }
+    }
+
+    /// Loads a module whose imports the caller knows.
+    fn load_checked(bytes: &[u8]) -> Result<Self, Error> {
+        #[cfg(wamr_const_overflow)]
+        binary::check_constants(bytes)?;
+        let malformed = |text| Error::new(ErrorKind::Malformed, text);
+        let size = u32::try_from(bytes.len()).map_err(|_| malformed("a module beyond 4 GiB"))?;
+        Self::load_bytes(bytes, size)
+    }
+
+    /// Loads a module and links its imports to the host.
+    #[cfg(feature = "imports")]
+    pub(crate) fn load_linked(
+        _engine: &'r Engine<'_>,
+        bytes: &[u8],
+        links: &dyn wramp_core::host::Links,
+    ) -> Result<Self, Error> {
+        // As in `load`.
+        binary::header(bytes).map_err(|why| Error::new(ErrorKind::Malformed, why.as_str()))?;
+        let mut module = Self::load_checked(bytes)?;
+        crate::imports::link(module.handle(), links)?;
+        module.start = crate::imports::take_start(module.handle());
+        Ok(module)
     }
 
     /// The fast interpreter makes its own code. WAMR copies the names and the data that it
@@ -86,7 +109,12 @@ impl<'r> Module<'r> {
             sys::wasm_runtime_load_ex(bytes.as_ptr().cast_mut(), size, &args, error, error_size)
         };
         let Some(handle) = NonNull::new(handle) else { return Err(text.load_error(&watch)) };
-        Ok(Self { handle: Handle(handle), _engine: PhantomData })
+        Ok(Self {
+            handle: Handle(handle),
+            #[cfg(feature = "imports")]
+            start: None,
+            _engine: PhantomData,
+        })
     }
 
     /// The other interpreters rewrite the bytes, and read them while they run.
@@ -106,7 +134,13 @@ impl<'r> Module<'r> {
         let handle =
             unsafe { sys::wasm_runtime_load(copy.0.as_ptr().cast(), size, error, error_size) };
         let Some(handle) = NonNull::new(handle) else { return Err(text.load_error(&watch)) };
-        Ok(Self { handle: Handle(handle), _bytes: copy, _engine: PhantomData })
+        Ok(Self {
+            handle: Handle(handle),
+            _bytes: copy,
+            #[cfg(feature = "imports")]
+            start: None,
+            _engine: PhantomData,
+        })
     }
 
     /// WAMR's module. It is also its identity, because no two live modules have the same
