@@ -54,10 +54,10 @@ const uint32_t wramp_wamr_stack_guard_bytes = WASM_STACK_GUARD_SIZE;
 /* 1 if the loader of ahead-of-time code is compiled in. */
 const uint32_t wramp_wamr_aot = WASM_ENABLE_AOT;
 
-#if WASM_ENABLE_INSTRUCTION_METERING != 0
 /*
- * WAMR runs a start function on an environment of its own, without a limit of instructions.
- * So wramp takes it out of the loaded module, and calls it with one.
+ * WAMR runs a start function when it instantiates, without a limit of instructions and before
+ * the instance has a host. A build that meters or gives imports takes it out of the loaded
+ * module, and calls it itself. Returns its index, or UINT32_MAX.
  */
 uint32_t wramp_wamr_take_start(WASMModule *module)
 {
@@ -67,8 +67,8 @@ uint32_t wramp_wamr_take_start(WASMModule *module)
 	return start;
 }
 
+/* The function of an instance with that index, or null. */
 WASMFunctionInstance *wramp_wamr_function(WASMModuleInstance *instance, uint32_t index)
 {
 	return index < instance->e->function_count ? &instance->e->functions[index] : NULL;
 }
-#endif

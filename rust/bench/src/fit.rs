@@ -17,7 +17,8 @@ use wramp_core::slots::{Slots, Work};
 
 use crate::guest::{Guest, Judge, seed_of};
 use crate::lead::{Climbed, Scene, stuck_error};
-use crate::run::give_up;
+use crate::office::Hall;
+use crate::run::{give_up, load_module};
 use crate::seat::{Phase, Seat};
 use crate::threads::start_error;
 
@@ -47,6 +48,8 @@ pub(crate) struct Trial<'t, 'm, M: Machine, R: Runtime + 'm> {
     /// Calls so far.
     calls: AtomicU32,
     found: M::Lock<Option<Result<Fitted, Error>>>,
+    /// Where the guest's calls go, if it has a host.
+    hall: Option<Hall<'t>>,
 }
 
 impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
@@ -56,10 +59,11 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
         module: Option<&'t R::Module<'m>>,
         guest: &'t Guest<'t>,
         seat: &'t Seat<M::Tally>,
+        hall: Option<Hall<'t>>,
     ) -> Self {
         let found = M::Lock::new(None);
         let calls = AtomicU32::new(0);
-        Self { scene, runtime, module, guest, start_only: false, seat, calls, found }
+        Self { scene, runtime, module, guest, start_only: false, seat, calls, found, hall }
     }
 
     /// A trial that starts an instance and calls nothing. It shows whether a start function
@@ -104,7 +108,7 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
     fn fit(&self) -> Result<Fitted, Error> {
         match self.module {
             Some(module) => self.fit_of(module),
-            None => self.fit_of(&self.runtime.load(self.guest.module)?),
+            None => self.fit_of(&load_module::<M, R>(self.runtime, self.guest, self.hall)?),
         }
     }
 
@@ -112,8 +116,15 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
     fn fit_of(&self, module: &R::Module<'_>) -> Result<Fitted, Error> {
         let Self { scene, runtime, guest, .. } = self;
         let (most, budget) = (scene.config.wasm_stack, scene.config.budget);
-        let mut instance =
-            runtime.instantiate_within(module, guest.export, guest.parameters, most, budget)?;
+        let (export, parameters) = (guest.export, guest.parameters);
+        let mut instance = match self.hall.filter(|_| M::HOSTS) {
+            Some(hall) => {
+                let desk = hall.desk(0)?;
+                hall.rooms.open(0);
+                runtime.instantiate_linked(module, export, parameters, most, budget, desk)?
+            }
+            None => runtime.instantiate_within(module, export, parameters, most, budget)?,
+        };
         if self.start_only {
             return Ok(Fitted { needed: Bytes(0), stack: most });
         }

@@ -476,6 +476,8 @@ pub(crate) struct Figures {
     pub(crate) errors: u64,
     pub(crate) latency: Option<Latency>,
     pub(crate) turnaround: Option<Latency>,
+    /// From what a guest waited for to its step.
+    pub(crate) wake: Option<Latency>,
 }
 
 impl Dwell {
@@ -527,6 +529,7 @@ pub(crate) fn report<M: Machine>(
     let arena = scene.machine.arena();
     let latency = scene.times(figures.latency.as_ref());
     let turnaround = scene.times(figures.turnaround.as_ref());
+    let wake = scene.times(figures.wake.as_ref());
     scene.emit(Step {
         workload: Word(scene.name),
         instances: figures.instances,
@@ -550,6 +553,9 @@ pub(crate) fn report<M: Machine>(
         turnaround_p50_us: turnaround.p50,
         turnaround_p99_us: turnaround.p99,
         turnaround_max_us: turnaround.max,
+        wake_p50_us: wake.p50,
+        wake_p99_us: wake.p99,
+        wake_max_us: wake.max,
     });
 }
 

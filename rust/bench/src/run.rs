@@ -11,11 +11,14 @@ use wramp_core::ramp::Limit;
 use wramp_core::report::{Done, End, FORMAT_VERSION, Fault, Fit, Load, Record, Run, Text, Word};
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
 use wramp_core::slots::Slots;
+use wramp_imports::Linked;
 
+use crate::agenda::Agenda;
 use crate::fit::Trial;
 use crate::guest::{Check, Guest};
 use crate::lead::{Climbed, MAX_MODULES, Scale, Scene};
 use crate::lineup::Lineup;
+use crate::office::{Hall, Hosting, Office};
 use crate::pool::{Place, Pool};
 use crate::seat::Seat;
 use crate::threads::{Left, Modules, ThreadRamp};
@@ -173,6 +176,19 @@ pub fn run<M: Machine, S: Slots, R: Runtime>(
     guests: &[Guest<'_>],
     memory: Memory<'_, M::Tally>,
 ) -> Summary {
+    run_hosted(machine, slots, engine, config, guests, memory, None)
+}
+
+/// Does the same with guests that have a host: their modules may import what it grants them.
+pub fn run_hosted<M: Machine, S: Slots, R: Runtime>(
+    machine: &M,
+    slots: &mut S,
+    engine: Result<&R, Error>,
+    config: &Config,
+    guests: &[Guest<'_>],
+    memory: Memory<'_, M::Tally>,
+    hosting: Option<Hosting<'_>>,
+) -> Summary {
     let residents = capacity::<R>(memory.table);
     describe::<M, R>(machine, config, slots.real_size(), residents);
     let mut summary = Summary::default();
@@ -186,7 +202,7 @@ pub fn run<M: Machine, S: Slots, R: Runtime>(
         }
         Ok(runtime) => {
             let began = machine.now();
-            let mut bench = Bench { machine, slots, runtime, memory, began, summary };
+            let mut bench = Bench { machine, slots, runtime, memory, hosting, began, summary };
             bench.scenario(config, guests);
             summary = bench.summary;
         }
@@ -366,6 +382,7 @@ struct Bench<'b, M: Machine, S, R> {
     slots: &'b mut S,
     runtime: &'b R,
     memory: Memory<'b, M::Tally>,
+    hosting: Option<Hosting<'b>>,
     began: Ticks,
     summary: Summary,
 }
@@ -434,7 +451,16 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         }
         machine.arena_reset_low_water();
         let before = machine.arena().free;
-        let climbed = self.load_and_climb(config, name, guests);
+        // `HOSTS` is a constant, so a build without imports carries none of this code.
+        let climbed = if M::HOSTS
+            && let Some(mut hosting) = self.hosting.take()
+        {
+            let climbed = self.host_and_climb(config, name, guests, &mut hosting);
+            self.hosting = Some(hosting);
+            climbed
+        } else {
+            self.load_and_climb(config, name, guests, None)
+        };
         let after = machine.arena().free;
         let leaked = i64::from(before.0) - i64::from(after.0);
         self.summary.leaked |= leaked != 0;
@@ -462,6 +488,24 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         true
     }
 
+    /// Makes a ramp of guests that have a host.
+    #[inline(never)]
+    fn host_and_climb(
+        &mut self,
+        config: &Config,
+        name: &str,
+        guests: &[Guest<'_>],
+        hosting: &mut Hosting<'_>,
+    ) -> Result<Climbed, Error> {
+        let grants = hosting.grants;
+        let (office, memory) = Office::new(self.machine, self.began, hosting);
+        let (desks, agenda) = office.desks(memory);
+        let hall = Hall { rooms: &office, desks: &desks, grants: &grants };
+        let climbed = self.load_and_climb(config, name, guests, Some((hall, agenda)));
+        office.report(name);
+        climbed
+    }
+
     // Neither this nor anything below it with much on its stack is inlined. Load, trial call
     // and climb run one after the other, so they use the same part of the stack.
     #[inline(never)]
@@ -470,7 +514,9 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         config: &Config,
         name: &str,
         guests: &[Guest<'_>],
+        host: Option<(Hall<'_>, Agenda<'_>)>,
     ) -> Result<Climbed, Error> {
+        let (hall, agenda) = if M::HOSTS { host.unzip() } else { (None, None) };
         let runtime = self.runtime;
         let mut modules: [Option<R::Module<'_>>; MAX_MODULES] = [const { None }; MAX_MODULES];
         if guests.len() > MAX_MODULES {
@@ -479,7 +525,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         let private = config.scenario == Scenario::Private;
         if !private {
             for (place, guest) in modules.iter_mut().zip(guests) {
-                *place = Some(load(self.machine, runtime, guest)?);
+                *place = Some(load(self.machine, runtime, guest, hall)?);
             }
         }
         let mut scene = Scene {
@@ -494,7 +540,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         };
         if config.fit_wasm_stack {
             for (place, guest) in guests.iter().enumerate() {
-                match self.fit(&scene, modules[place].as_ref(), guest) {
+                match self.fit(&scene, modules[place].as_ref(), guest, hall) {
                     Ok(stack) => scene.stacks[place] = stack,
                     Err(Error { kind: ErrorKind::Stuck, .. }) => {
                         return Ok(Climbed::stuck_in_trial());
@@ -513,13 +559,14 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             // Fitting a stack has shown it already.
             let seat = self.memory.seats.first().filter(|_| workers > 0 && !config.fit_wasm_stack);
             if let Some(seat) = seat {
-                let trial = Trial::new(&scene, runtime, Some(module), guest, seat).of_start();
+                let trial = Trial::new(&scene, runtime, Some(module), guest, seat, hall).of_start();
+                let tried = in_quiet::<M, _>(hall, || trial.search(self.slots));
                 // Any other failure is the first resident's too, which reports it.
-                if let Err(Error { kind: ErrorKind::Stuck, .. }) = trial.search(self.slots) {
+                if let Err(Error { kind: ErrorKind::Stuck, .. }) = tried {
                     return Ok(Climbed::stuck_in_trial());
                 }
             }
-            return self.climb_pool(scene, guest, module, workers as usize);
+            return self.climb_pool(scene, guest, module, workers as usize, hall.zip(agenda));
         }
         let modules =
             if private { Modules::Private } else { Modules::Shared(&modules[..guests.len()]) };
@@ -534,6 +581,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             seats,
             scale,
             left,
+            hall,
         };
         Ok(ramp.climb(self.slots))
     }
@@ -545,12 +593,17 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         guest: &Guest<'_>,
         module: &R::Module<'_>,
         workers: usize,
+        host: Option<(Hall<'_>, Agenda<'_>)>,
     ) -> Result<Climbed, Error> {
         let places = Places::over(self.memory.table);
         let seats = self.memory.seats;
         let pool = Pool::new(scene, self.runtime, guest, module, seats, workers, places);
         let missing = || Error::new(ErrorKind::Engine, "a pool takes two seats a worker");
-        pool.ok_or_else(missing).map(|pool| pool.climb(self.slots))
+        let pool = pool.ok_or_else(missing)?;
+        Ok(match host.filter(|_| M::HOSTS) {
+            Some((hall, agenda)) => pool.hosted(hall, agenda).climb(self.slots),
+            None => pool.climb(self.slots),
+        })
     }
 
     /// Finds the interpreter stack that the guest needs. If each instance has its own module,
@@ -561,13 +614,15 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         scene: &Scene<'_, M>,
         module: Option<&R::Module<'r>>,
         guest: &Guest<'_>,
+        hall: Option<Hall<'_>>,
     ) -> Result<Bytes, Error>
     where
         Self: 'r,
     {
         let missing = Error::new(ErrorKind::Engine, "a trial call takes a seat");
         let seat = self.memory.seats.first().ok_or(missing)?;
-        let fitted = Trial::new(scene, self.runtime, module, guest, seat).search(self.slots)?;
+        let trial = Trial::new(scene, self.runtime, module, guest, seat, hall);
+        let fitted = in_quiet::<M, _>(hall, || trial.search(self.slots))?;
         self.machine.emit(&Record::from(Fit {
             workload: Word(guest.name),
             needed_bytes: fitted.needed,
@@ -608,14 +663,43 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
     }
 }
 
+/// Loads a guest's module, with what its host grants it.
+pub(crate) fn load_module<'r, M: Machine, R: Runtime>(
+    runtime: &'r R,
+    guest: &Guest<'_>,
+    hall: Option<Hall<'_>>,
+) -> Result<R::Module<'r>, Error> {
+    match hall.filter(|_| M::HOSTS) {
+        Some(Hall { grants, .. }) => {
+            runtime.load_linked(guest.module, &Linked::new(guest.module.bytes(), grants))
+        }
+        None => runtime.load(guest.module),
+    }
+}
+
+/// Makes a trial, whose guest may call the host. Nobody hears it, and it leaves nothing behind.
+fn in_quiet<M: Machine, T>(hall: Option<Hall<'_>>, trial: impl FnOnce() -> T) -> T {
+    let hall = hall.filter(|_| M::HOSTS);
+    if let Some(hall) = hall {
+        hall.rooms.be_quiet(true);
+    }
+    let done = trial();
+    if let Some(hall) = hall {
+        hall.rooms.close(0);
+        hall.rooms.be_quiet(false);
+    }
+    done
+}
+
 #[inline(never)]
 fn load<'r, M: Machine, R: Runtime>(
     machine: &M,
     runtime: &'r R,
     guest: &Guest<'_>,
+    hall: Option<Hall<'_>>,
 ) -> Result<R::Module<'r>, Error> {
     let before = machine.arena().free;
-    let module = runtime.load(guest.module)?;
+    let module = load_module::<M, R>(runtime, guest, hall)?;
     let after = machine.arena().free;
     machine.emit(&Record::from(Load {
         workload: Word(guest.name),

@@ -40,6 +40,9 @@ fn step(instances: u32, pool: bool, p99: Option<Nanos>) -> String {
         turnaround_p50_us: None,
         turnaround_p99_us: turnaround,
         turnaround_max_us: None,
+        wake_p50_us: None,
+        wake_p99_us: None,
+        wake_max_us: None,
     });
     format!("{record}\n")
 }

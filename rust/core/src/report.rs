@@ -679,6 +679,13 @@ records! {
         turnaround_p99_us: Option<Nanos>,
         /// The longest of these times.
         turnaround_max_us: Option<Nanos>,
+        /// Of guests that wait, the time from what they waited for to their step: half were at
+        /// most this long. In a pool those of the dwell, else all since the first.
+        wake_p50_us: Option<Nanos>,
+        /// 99 of a hundred of these times were at most this long.
+        wake_p99_us: Option<Nanos>,
+        /// The longest of these times.
+        wake_max_us: Option<Nanos>,
     }
     /// One instance's life, after it ended.
     Instance<'a> = "instance" {
@@ -750,6 +757,33 @@ records! {
         calls: u32,
         /// The most bytes of the slot's stack that were ever used, where the machine can tell.
         stack_used_bytes: Option<Bytes>,
+    }
+    /// The messages of a ramp whose guests sent any.
+    Mail<'a> = "mail" {
+        /// The workload.
+        workload: Word<'a>,
+        /// Bytes of each instance's queue, beside the arena.
+        queue_bytes: Bytes,
+        /// The most bytes that any queue held.
+        queue_most_bytes: Bytes,
+        /// Messages that were sent.
+        sent: u64,
+        /// Messages sent, in a second of the time from the first one to the last one.
+        sent_per_second: u64,
+        /// Calls of `send` that found the queue full: nothing was sent.
+        full: u64,
+        /// Messages that were received.
+        received: u64,
+        /// Messages that were left in a queue when its instance or the ramp ended.
+        unread: u64,
+        /// Messages that are neither. 0 is right.
+        dropped: i64,
+        /// From `send` to `receive`: half of the messages took at most this long.
+        delivery_p50_us: Option<Nanos>,
+        /// 99 of a hundred took at most this long.
+        delivery_p99_us: Option<Nanos>,
+        /// The longest.
+        delivery_max_us: Option<Nanos>,
     }
     /// The end of a workload's ramp.
     End<'a> = "end" {

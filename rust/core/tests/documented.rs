@@ -5,15 +5,15 @@
 
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Part, Plan, Predict, Record, Run, Step,
-    Worker, crc16,
+    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Mail, Member, Part, Plan, Predict,
+    Record, Run, Step, Worker, crc16,
 };
 use wramp_core::runtime::ErrorKind;
 
 const RECORDS: &str = include_str!("../../../docs/records.md");
 const METHOD: &str = include_str!("../../../docs/method.md");
 
-const KINDS: [(&str, &[&str]); 12] = [
+const KINDS: [(&str, &[&str]); 14] = [
     ("run", Run::KEYS),
     ("load", Load::KEYS),
     ("fit", Fit::KEYS),
@@ -21,7 +21,9 @@ const KINDS: [(&str, &[&str]); 12] = [
     ("part", Part::KEYS),
     ("step", Step::KEYS),
     ("instance", Instance::KEYS),
+    ("member", Member::KEYS),
     ("worker", Worker::KEYS),
+    ("mail", Mail::KEYS),
     ("end", End::KEYS),
     ("fault", Fault::KEYS),
     ("plan", Plan::KEYS),

@@ -10,8 +10,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Only, PREFIX, ParseError, Part,
-    Plan, Predict, Record, RecordKind, Run, Step, Text, Word, Worker, crc16,
+    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Mail, Only, PREFIX, ParseError,
+    Part, Plan, Predict, Record, RecordKind, Run, Step, Text, Word, Worker, crc16,
 };
 
 const GOLDEN: &str = include_str!("golden/format-2.log");
@@ -76,6 +76,9 @@ const KINDS: [Kind; 12] = [
             "turnaround_p50_us",
             "turnaround_p99_us",
             "turnaround_max_us",
+            "wake_p50_us",
+            "wake_p99_us",
+            "wake_max_us",
         ],
     },
     Kind {
@@ -259,7 +262,8 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
         "step" => record!(Step: workload instances running arena_free_bytes arena_low_bytes
             arena_largest_bytes arena_blocks cost_bytes cpu_permille uptime_ms dwell_us dwell_calls
             calls errors latency_mean_us latency_min_us latency_p50_us latency_p99_us latency_max_us turnaround_p50_us
-            turnaround_p99_us turnaround_max_us),
+            turnaround_p99_us turnaround_max_us
+            wake_p50_us wake_p99_us wake_max_us),
         "instance" => record!(Instance: workload id slot alive_ms calls errors latency_mean_us
             latency_min_us latency_p50_us latency_p99_us latency_max_us stack_used_bytes result error message),
         "end" => record!(End: workload peak limit predicted_peak predicted_limit cost_bytes
@@ -768,6 +772,9 @@ fn golden_records() -> [Record<'static>; 12] {
             turnaround_p50_us: Some(Nanos(5_033_000)),
             turnaround_p99_us: Some(Nanos(5_041_100)),
             turnaround_max_us: Some(Nanos(5_060_020)),
+            wake_p50_us: Some(Nanos(61_250)),
+            wake_p99_us: Some(Nanos(140_002)),
+            wake_max_us: Some(Nanos(1_000_000)),
         }
         .into(),
         Instance {
@@ -1225,4 +1232,27 @@ impl Kinds for Few {
 fn a_device_writes_the_kinds_that_it_makes_as_everyone_does() {
     let record = Record::from(Done { workloads: 1, errors: 2, faults: None, exit: 3 });
     assert_eq!(Only::<Few>::new(&record).to_string(), record.to_string());
+}
+
+#[test]
+fn a_ramps_mail_comes_back_with_and_without_times() {
+    let mail = |time| Mail {
+        workload: Word("ring"),
+        queue_bytes: Bytes(1048),
+        queue_most_bytes: Bytes(262),
+        sent: u64::MAX,
+        sent_per_second: 67_521,
+        full: 3,
+        received: 7,
+        unread: 0,
+        dropped: -1,
+        delivery_p50_us: time,
+        delivery_p99_us: time,
+        delivery_max_us: time,
+    };
+    for time in [None, Some(Nanos(10_125))] {
+        let line = Record::from(mail(time)).to_string();
+        assert_eq!(line.contains("delivery_p99_us=10.125"), time.is_some(), "{line}");
+        assert_eq!(Record::parse(&line), Ok(Some(mail(time).into())));
+    }
 }

@@ -77,7 +77,8 @@ impl Kinds for Made {
     #[inline(always)]
     fn has(kind: RecordKind) -> bool {
         match kind {
-            RecordKind::Plan => false,
+            // No guest of a board has a host, so none sends.
+            RecordKind::Plan | RecordKind::Mail => false,
             RecordKind::Member => cfg!(CONFIG_WRAMP_OWN_MODULES),
             RecordKind::Worker => !cfg!(CONFIG_WRAMP_MODE_THREADS),
             RecordKind::Fit => cfg!(CONFIG_WRAMP_FIT_WASM_STACK),

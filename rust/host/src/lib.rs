@@ -16,4 +16,4 @@ pub mod run;
 pub mod slots;
 
 pub use machine::Machine;
-pub use run::{Setup, SetupError, run};
+pub use run::{HostOptions, Setup, SetupError, run, run_hosted};

@@ -19,6 +19,7 @@ use wramp_core::report::Record;
 use wramp_core::runtime::{Error, ErrorKind, Runtime as _};
 use wramp_host::Setup;
 use wramp_host::place::{Placed, place};
+use wramp_imports::Grants;
 use wramp_wamr::Engine;
 
 use crate::model::board::{Board, heap_overhead};
@@ -710,7 +711,7 @@ pub fn execute(args: &FitArgs) -> Outcome {
             board.pointer_bits
         )));
     }
-    let mixed = Mixed::read("fit", &args.mix, args.export.as_deref())?;
+    let mixed = Mixed::read("fit", &args.mix, args.export.as_deref(), &Grants::NONE)?;
     let guests = mixed.guests();
     if args.mode == FitMode::Pool && guests.len() > 1 {
         return Err(Problem::new("--mode pool: the residents of a pool share one module"));

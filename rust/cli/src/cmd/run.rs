@@ -2,6 +2,7 @@
 //!
 //! This file puts the host, the bench and the engine together.
 
+use std::fmt::Arguments;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,14 +15,16 @@ use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::{Record, Run, Word};
 use wramp_core::runtime::{Error, ErrorKind, Runtime as _};
-use wramp_host::Setup;
 use wramp_host::first_calls::{Asked, first_calls};
+use wramp_host::machine::Voice;
 use wramp_host::slots::least_stack;
+use wramp_host::{HostOptions, Setup};
+use wramp_imports::{Capability, Grants, Queue, Stub};
 use wramp_opinion::{ENGINE, Outcome as Said, Verdict};
 use wramp_size::{Layout, sizes};
 use wramp_wamr::Engine;
 
-use crate::model::geometry::{Geometry, option};
+use crate::model::geometry::{Geometry, bytes, option};
 use crate::model::log::Log;
 use crate::model::measured::Measured;
 use crate::model::mix::Item;
@@ -53,6 +56,7 @@ Examples:
   wramp run --workload cpu --arena-bytes 64K     where the arena ends it
   wramp run --module my.wat --export tick        your own module
   wramp run --mix a.wasm:tick=3,b.wasm:run,cpu=* modules side by side, in numbers
+  wramp run --module counter.wasm --allow log    a guest with imports (docs/guest.md)
   wramp run --format records | wramp plot - -o ramp.html
 
 The engine is chosen when wramp is built, by environment variables:
@@ -117,6 +121,37 @@ pub struct RunArgs {
     /// The geometry.
     #[command(flatten)]
     pub geometry: Geometry,
+    /// What guests may have.
+    #[command(flatten)]
+    pub leave: Leave,
+}
+
+/// What the guests of a module of one's own may have.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Imports of a --module")]
+pub struct Leave {
+    /// What its guests may do: log, send, receive, clock_ms
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "module")]
+    pub allow: Vec<Capability>,
+    /// An import without a result that shall do nothing (repeat for several)
+    #[arg(long, value_name = "MODULE.NAME", requires = "module")]
+    pub stub: Vec<String>,
+    /// Where random_get of WASI begins: the same bytes for the same number
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "module")]
+    pub seed: u64,
+    /// Queue of messages of each instance that receives, beside the arena; at least 262, which
+    /// holds one message of any length
+    #[arg(long, value_name = "BYTES", value_parser = queue, default_value = "1048", requires = "module")]
+    pub queue_bytes: u32,
+}
+
+fn queue(text: &str) -> Result<u32, String> {
+    match bytes(text)? {
+        few if (few as usize) < Queue::LEAST_BYTES => {
+            Err(format!("at least {}", Queue::LEAST_BYTES))
+        }
+        enough => Ok(enough),
+    }
 }
 
 /// WAMR, as this command is built with it.
@@ -127,6 +162,19 @@ impl EngineKind for Wamr {
 
     fn start<'a>(arena: &'a dyn Arena) -> Result<Engine<'a>, Error> {
         Engine::new(arena)
+    }
+}
+
+/// What a run gives the guests of a user's module.
+#[derive(Clone, Copy)]
+struct Host<'a> {
+    grants: Grants<'a>,
+    queue_bytes: u32,
+}
+
+impl<'a> Host<'a> {
+    fn options(self, voice: Voice<'a>) -> HostOptions<'a> {
+        HostOptions { grants: self.grants, queue_bytes: self.queue_bytes, voice }
     }
 }
 
@@ -142,16 +190,28 @@ pub fn execute(args: &RunArgs) -> Outcome {
     let geometry = &args.geometry;
     let config = config(args)?;
     let export = geometry.export.as_deref();
+    let stubs = stubs(&args.leave)?;
+    let grants = args
+        .leave
+        .allow
+        .iter()
+        .fold(Grants::new(&stubs, args.leave.seed), |grants, &capability| grants.allow(capability));
     let module = geometry
         .module
         .as_deref()
-        .map(|path| OwnModule::read("--module", path, export))
+        .map(|path| OwnModule::read("--module", path, export, &grants))
         .transpose()?;
-    let mix =
-        (!args.mix.is_empty()).then(|| Mixed::read("--mix", &args.mix, export)).transpose()?;
+    let mix = (!args.mix.is_empty())
+        .then(|| Mixed::read("--mix", &args.mix, export, &grants))
+        .transpose()?;
     for own in mix.iter().flat_map(Mixed::own).chain(&module) {
         remark_on_memory(own);
     }
+    let own = || mix.iter().flat_map(Mixed::own).chain(&module);
+    let host = own().any(|module| module.needs_host).then(|| Host {
+        grants,
+        queue_bytes: if own().any(|module| module.receives) { args.leave.queue_bytes } else { 0 },
+    });
     let agreement = Agreement::new();
     let guests = match (&module, &mix) {
         (Some(module), _) => vec![module.guest(&agreement, Count::Most)],
@@ -191,11 +251,12 @@ pub fn execute(args: &RunArgs) -> Outcome {
     let has_start = module.as_ref().map(|module| module.has_start);
     let climb = |config, waits| {
         let config = match geometry.budget_bytes {
-            Some(budget) => spend(config, budget, &guests, &interrupted)?,
+            Some(budget) => spend(config, budget, &guests, host, &interrupted)?,
             None => config,
         };
         let word = opinion.as_ref().map(Opinion::as_str);
-        climb(args, config, &guests, has_start, word, &interrupted, waits)
+        let about = About { has_start, opinion: word };
+        climb(args, config, &guests, host, about, &interrupted, waits)
     };
     let code = match (climb(config, larger.is_some())?, larger) {
         (Some(code), _) => code,
@@ -301,6 +362,15 @@ fn larger_stack(config: &Config) -> Option<Bytes> {
     (config.fit_wasm_stack && most > config.wasm_stack.0).then_some(Bytes(most))
 }
 
+/// What is known of the users' modules before they run.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    /// Whether the only module has a start function.
+    has_start: Option<bool>,
+    /// The second opinion, as the `run` record has it.
+    opinion: Option<&'a str>,
+}
+
 /// Makes the ramps and shows them. Returns the process's status, or nothing where the search for
 /// an interpreter stack found none that is large enough and `waits` is set: then nothing was
 /// shown, and the caller tries again with a larger one.
@@ -308,8 +378,8 @@ fn climb(
     args: &RunArgs,
     config: Config,
     guests: &[Guest<'_>],
-    has_start: Option<bool>,
-    opinion: Option<&str>,
+    host: Option<Host<'_>>,
+    About { has_start, opinion }: About<'_>,
     interrupted: &AtomicBool,
     waits: bool,
 ) -> Result<Option<u8>, Problem> {
@@ -328,6 +398,7 @@ fn climb(
             interrupted.store(true, Relaxed);
         }
     });
+    let host = host.map(|host| host.options(Box::new(|line| lock(&shown).guest(line))));
     // A guest does not return. All records are there, so only the process is left to end.
     let gave_up = |status| {
         let code = match lock(&shown).conclude(args, status, interrupted) {
@@ -340,8 +411,8 @@ fn climb(
         std::process::exit(i32::from(code))
     };
     let setup = Setup { config, sink, interrupted, gave_up: &gave_up };
-    let summary =
-        wramp_host::run::<Wamr>(setup, guests).map_err(|error| Problem::new(error.to_string()))?;
+    let summary = wramp_host::run_hosted::<Wamr>(setup, guests, host)
+        .map_err(|error| Problem::new(error.to_string()))?;
     let mut shown = lock(&shown);
     if shown.waits && lacks_stack(&shown.text) && !interrupted.load(Relaxed) {
         return Ok(None);
@@ -387,6 +458,16 @@ impl Shown {
         }
     }
 
+    /// A line of a guest.
+    fn guest(&mut self, line: Arguments<'_>) {
+        let line = line.to_string();
+        self.text.push_str(&line);
+        self.text.push('\n');
+        if let (Some(running), false) = (&mut self.running, self.waits) {
+            running.guest(&line);
+        }
+    }
+
     /// Shows what was kept back.
     fn release(&mut self) {
         if !std::mem::take(&mut self.waits) {
@@ -394,8 +475,9 @@ impl Shown {
         }
         let Some(running) = &mut self.running else { return };
         for line in self.text.lines() {
-            if let Some(record) = parsed(line) {
-                running.record(&record, line);
+            match parsed(line) {
+                Some(record) => running.record(&record, line),
+                None => running.guest(line),
             }
         }
     }
@@ -515,6 +597,7 @@ fn spend(
     config: Config,
     budget: u32,
     guests: &[Guest<'_>],
+    host: Option<Host<'_>>,
     interrupted: &AtomicBool,
 ) -> Result<Config, Problem> {
     if let Some(workers) = config.mode.workers() {
@@ -532,11 +615,13 @@ fn spend(
     let sink = Box::new(|record: &Record<'_>| text.push_str(&format!("{record}\n")));
     let gave_up = |status| std::process::exit(i32::try_from(status).unwrap_or(1));
     let setup = Setup { config: one, sink, interrupted, gave_up: &gave_up };
-    wramp_host::run::<Wamr>(setup, first).map_err(|error| Problem::new(error.to_string()))?;
+    let quiet = host.map(|host| host.options(Box::new(|_| {})));
+    wramp_host::run_hosted::<Wamr>(setup, first, quiet)
+        .map_err(|error| Problem::new(error.to_string()))?;
     if lacks_stack(&text)
         && let Some(wasm_stack) = larger_stack(&one)
     {
-        return spend(Config { wasm_stack, ..config }, budget, guests, interrupted);
+        return spend(Config { wasm_stack, ..config }, budget, guests, host, interrupted);
     }
     let log = Log::read("budget", text.as_bytes())?;
     let measured = log
@@ -572,6 +657,18 @@ fn built_in(args: &RunArgs) -> Result<Vec<Guest<'static>>, Problem> {
                 let known: Vec<_> = wramp_workloads::ALL.iter().map(|known| known.name).collect();
                 Problem::new(format!("no workload {name}: --workload takes {}", known.join(", ")))
             })
+        })
+        .collect()
+}
+
+/// The functions that shall do nothing.
+fn stubs(leave: &Leave) -> Result<Vec<Stub<'_>>, Problem> {
+    leave
+        .stub
+        .iter()
+        .map(|text| {
+            let wrong = || Problem::new(format!("--stub {text}: as in --stub env.start_trigger"));
+            Stub::parse(text).ok_or_else(wrong)
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Fault, Part, Record, Run, Step};
+use wramp_core::report::{Fault, Mail, Part, Record, Run, Step};
 use wramp_core::runtime::ErrorKind;
 
 use crate::problem::Problem;
@@ -94,6 +94,14 @@ impl Running {
             RecordFormat::Csv => self.csv(record, line),
             RecordFormat::Jsonl => self.print(&json(record, line)),
             RecordFormat::Table => self.table(record),
+        }
+    }
+
+    /// Shows a line of a guest. Where stdout has a form of its own, it goes to stderr.
+    pub fn guest(&mut self, line: &str) {
+        match self.format {
+            RecordFormat::Records | RecordFormat::Table => self.print(line),
+            RecordFormat::Csv | RecordFormat::Jsonl => self.bar.suspend(|| eprintln!("{line}")),
         }
     }
 
@@ -199,6 +207,7 @@ impl Running {
                 time(member.latency_mean_us),
                 time(member.latency_p99_us),
             )),
+            Record::Mail(mail) => self.mail(mail),
             Record::Instance(instance) if instance.errors > 0 => self.print(&format!(
                 "  instance {}: {} errors in {} calls: {}",
                 instance.id,
@@ -257,6 +266,28 @@ impl Running {
         if !matches!(run.budget.0, "off" | "unsupported") {
             self.print(&format!("a call may take {} instructions", run.budget.readable()));
         }
+    }
+
+    fn mail(&mut self, mail: &Mail<'_>) {
+        let time = |nanos: Option<Nanos>| {
+            nanos.map_or("-".into(), |nanos| micros(nanos.0 as f64 / 1000.0))
+        };
+        self.print(&format!(
+            "  messages: {} sent, {} a second; {} received, {} unread, {} dropped\n  \
+             {} found a queue full; a queue has {} B and held {} B at most\n  \
+             delivered in {} us (p50), {} us (p99), {} us at most",
+            count(mail.sent),
+            count(mail.sent_per_second),
+            count(mail.received),
+            count(mail.unread),
+            count(mail.dropped),
+            count(mail.full),
+            count(mail.queue_bytes),
+            count(mail.queue_most_bytes),
+            time(mail.delivery_p50_us),
+            time(mail.delivery_p99_us),
+            time(mail.delivery_max_us),
+        ));
     }
 
     fn part(&mut self, part: &Part<'_>) {

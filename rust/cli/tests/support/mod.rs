@@ -198,6 +198,9 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
             turnaround_p50_us: None,
             turnaround_p99_us: None,
             turnaround_max_us: None,
+            wake_p50_us: None,
+            wake_p99_us: None,
+            wake_max_us: None,
         }));
     }
     for id in 0..shape.peak {
