@@ -116,7 +116,7 @@ impl<M: Machine> Scene<'_, M> {
     }
 
     /// Converts another time in the same way.
-    #[inline(never)] // The division has 128 bits.
+    #[inline(never)]
     pub(crate) fn millis_at(&self, time: Ticks) -> u32 {
         u32::try_from(self.micros(self.began, time).0 / 1000).unwrap_or(u32::MAX)
     }
@@ -130,7 +130,6 @@ impl<M: Machine> Scene<'_, M> {
         self.clock_runs.then(|| self.exact(ticks))
     }
 
-    #[inline(never)] // The division has 128 bits.
     fn exact(&self, ticks: Ticks) -> Nanos {
         ticks.to_nanos(self.clock_hz)
     }
