@@ -6,6 +6,7 @@ directory holds the few files that the command reads.
 
 import argparse
 import contextlib
+import datetime
 import io
 import os
 import sys
@@ -14,6 +15,11 @@ import types
 import unittest
 from pathlib import Path
 from unittest import mock
+
+try:
+    import tomllib
+except ImportError:  # Python before 3.11
+    tomllib = None
 
 from west.configuration import Configuration
 
@@ -411,6 +417,13 @@ class Boards(Scratch):
                     self.assertIsInstance(image[key], int)
                 self.assertGreater(image["slot_bytes"], image["slot_stack_bytes"])
                 self.assertGreater(board["ram_bytes"], image["ram_bytes"])
+                if tomllib is not None:
+                    # What `wramp fit` reads.
+                    read = tomllib.loads(path.read_text())
+                    self.assertEqual(read["ram_bytes"], board["ram_bytes"])
+                    self.assertIsInstance(read["image"]["date"], datetime.date)
+                    self.assertGreater(read.get("clock_hz", 1), 0)
+                    self.assertEqual(read["image"]["slot_bytes"], image["slot_bytes"])
                 # A claim that this repository holds the run needs the run.
                 runs = wramp.ROOT / "results" / wramp.board_directory(board["board"])
                 self.assertEqual(board["tier"] == "executed", any(runs.glob("*/run.log")))
