@@ -316,11 +316,10 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
                     workload: Word(self.guest.name),
                     id: number,
                     slot: None,
-                    alive_ms: match resident.calls {
+                    alive_ms: self.scene.shown(match resident.calls {
                         0 => 0,
                         _ => until_ms.saturating_sub(resident.from_ms),
-                    }
-                    .into(),
+                    }),
                     calls: resident.calls,
                     errors: resident.errors,
                     latency_mean_us: None,
@@ -348,7 +347,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
             workload: Word(self.guest.name),
             id,
             slot: None,
-            alive_ms: u64::from(alive_ms),
+            alive_ms: self.scene.shown(alive_ms),
             calls,
             errors: 1,
             latency_mean_us: None,
@@ -719,7 +718,7 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
         };
         report(&pool.scene, &mut self.account, dwell, &figures);
         let percentiles = turnaround.and_then(|turnaround| turnaround.percentiles);
-        percentiles.map(|of| pool.scene.nanos(of.p99))
+        percentiles.and_then(|of| pool.scene.nanos(of.p99))
     }
 
     fn stop(&mut self) {

@@ -103,6 +103,7 @@ pub(crate) fn describe<M: Machine, R: Runtime>(
     config: &Config,
     slot_stack_real: Bytes,
     residents: usize,
+    clock_runs: bool,
 ) {
     let (here, engine) = (machine.facts(), R::facts());
     let pin = match config.pin {
@@ -122,7 +123,7 @@ pub(crate) fn describe<M: Machine, R: Runtime>(
         board: Word(here.board),
         os: Word(here.os),
         pointer_bits: usize::BITS,
-        clock_hz: here.clock_hz,
+        clock_hz: clock_runs.then_some(here.clock_hz),
         cores: u32::from(here.cores),
         runtime: Word(engine.name),
         runtime_version: Word(engine.version),
@@ -190,7 +191,8 @@ pub fn run_hosted<M: Machine, S: Slots, R: Runtime>(
     hosting: Option<Hosting<'_>>,
 ) -> Summary {
     let residents = capacity::<R>(memory.table);
-    describe::<M, R>(machine, config, slots.real_size(), residents);
+    let clock_runs = machine.clock_runs();
+    describe::<M, R>(machine, config, slots.real_size(), residents, clock_runs);
     let mut summary = Summary::default();
     match engine {
         Err(error) => {
@@ -200,9 +202,16 @@ pub fn run_hosted<M: Machine, S: Slots, R: Runtime>(
         Ok(_) if !may_begin::<M, R>(machine, slots.count(), config, guests, residents) => {
             summary.faults = 1;
         }
+        // Only the clock tells the controller when to stop calling.
+        Ok(_) if M::POOLS && !clock_runs && config.mode.workers() == Some(0) => {
+            let message = format_args!("the clock stands still, so no dwell would end");
+            fault(machine, None, ErrorKind::Engine, Some(Knob::Mode), message);
+            summary.faults = 1;
+        }
         Ok(runtime) => {
             let began = machine.now();
-            let mut bench = Bench { machine, slots, runtime, memory, hosting, began, summary };
+            let mut bench =
+                Bench { machine, slots, runtime, memory, hosting, began, clock_runs, summary };
             bench.scenario(config, guests);
             summary = bench.summary;
         }
@@ -384,6 +393,7 @@ struct Bench<'b, M: Machine, S, R> {
     memory: Memory<'b, M::Tally>,
     hosting: Option<Hosting<'b>>,
     began: Ticks,
+    clock_runs: bool,
     summary: Summary,
 }
 
@@ -533,6 +543,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             config,
             name,
             began: self.began,
+            clock_runs: self.clock_runs,
             clock_hz: self.machine.facts().clock_hz,
             stacks: [config.wasm_stack; MAX_MODULES],
             meters: R::facts().meters,

@@ -423,7 +423,7 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
                 workload: Word(self.ramp.guest(id).name),
                 id: number,
                 slot: Some(number),
-                alive_ms: u64::from(seat.alive_ms()),
+                alive_ms: scene.shown(seat.alive_ms()),
                 calls: seat.tally.calls(),
                 errors: bad,
                 latency_mean_us: times.mean,
@@ -544,7 +544,7 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
             wake,
         };
         report(scene, &mut self.account, dwell, &figures);
-        latency.and_then(|latency| latency.percentiles).map(|of| scene.nanos(of.p99))
+        latency.and_then(|latency| latency.percentiles).and_then(|of| scene.nanos(of.p99))
     }
 
     fn stop(&mut self) {

@@ -94,6 +94,15 @@ pub trait Machine: Sync {
     /// A monotonic clock, 64 bits wide: it does not wrap within a run.
     fn now(&self) -> Ticks;
 
+    /// Whether the clock advances while code runs. Some emulators do not count. The bench asks
+    /// once, before the first ramp. If the answer is no, no record of the run has a time.
+    ///
+    /// So many readings take milliseconds at least, on any CPU: more than the coarsest tick.
+    fn clock_runs(&self) -> bool {
+        let began = self.now();
+        (0..1 << 16).any(|_| self.now() > began)
+    }
+
     /// A point from which [`since`](Self::since) measures. It MUST be cheap, because the bench
     /// calls it inside the timed region.
     fn mark(&self) -> Mark;

@@ -500,8 +500,9 @@ records! {
         os: Word<'a>,
         /// Bits of a pointer. Byte figures compare only between equal ones.
         pointer_bits: u32,
-        /// Ticks a second of the clock that latencies come from.
-        clock_hz: u64,
+        /// Ticks a second of the clock that latencies come from. Absent where that clock stands
+        /// still: then no record has a time.
+        clock_hz: Option<u64>,
         /// Cores that threads may run on.
         cores: u32,
         /// The engine.
@@ -652,10 +653,10 @@ records! {
         cost_bytes: Bytes,
         /// CPU time used in the dwell, of all cores together, where the machine accounts for it.
         cpu_permille: Option<u32>,
-        /// Time since the run began.
-        uptime_ms: u64,
+        /// Time since the run began. Absent where the clock stands still, as each time is.
+        uptime_ms: Option<u64>,
         /// How long the step was really held.
-        dwell_us: Nanos,
+        dwell_us: Option<Nanos>,
         /// Calls of all instances that ended in the dwell.
         dwell_calls: u64,
         /// Calls since the workload's load.
@@ -696,7 +697,7 @@ records! {
         /// Its slot, where it has one of its own.
         slot: Option<u32>,
         /// Time from the return of its first call to the stop.
-        alive_ms: u64,
+        alive_ms: Option<u64>,
         /// Calls it made.
         calls: u32,
         /// Calls that failed or returned a wrong result.

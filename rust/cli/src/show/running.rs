@@ -319,9 +319,8 @@ impl Running {
                 if self.is_pool { "turn p99" } else { "p99 us" },
             ));
         }
-        let rate = (u128::from(step.dwell_calls) * 1_000_000_000)
-            .checked_div(u128::from(step.dwell_us.0))
-            .unwrap_or(0);
+        let nanocalls = u128::from(step.dwell_calls) * 1_000_000_000;
+        let rate = step.dwell_us.and_then(|dwell| nanocalls.checked_div(dwell.0.into()));
         let cpu = step.cpu_permille.map_or("-".into(), |cpu| percent(f64::from(cpu)));
         let p99 = if self.is_pool { step.turnaround_p99_us } else { step.latency_p99_us };
         self.print(&format!(
@@ -331,7 +330,7 @@ impl Running {
             count(step.arena_low_bytes),
             count(step.cost_bytes),
             cpu,
-            count(rate),
+            rate.map_or("-".into(), count),
             count(step.errors),
             time(step.latency_mean_us.or(step.latency_p50_us)),
             time(p99),
