@@ -1,5 +1,6 @@
 //! The seam to an allocator: blocks for an engine, figures for the bench.
 
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use crate::{ArenaStats, Script};
@@ -56,6 +57,12 @@ pub unsafe trait Arena: Sync {
     fn corrupt(&self) -> u32 {
         0
     }
+
+    /// The addresses of the region, `None` where the arena does not say. Every block lies in it
+    /// and begins behind its first byte, and nothing else that lives lies in it.
+    fn bounds(&self) -> Option<Range<usize>> {
+        None
+    }
 }
 
 // SAFETY: every method calls the arena behind the reference, which fulfils all duties.
@@ -88,6 +95,10 @@ unsafe impl<A: Arena + ?Sized> Arena for &A {
 
     fn corrupt(&self) -> u32 {
         (**self).corrupt()
+    }
+
+    fn bounds(&self) -> Option<Range<usize>> {
+        (**self).bounds()
     }
 }
 

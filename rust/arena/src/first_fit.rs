@@ -16,6 +16,7 @@
 use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use linked_list_allocator::Heap;
@@ -309,5 +310,12 @@ unsafe impl<'m, L: Lock<Blocks<'m>>> Arena for FirstFit<'m, L> {
 
     fn corrupt(&self) -> u32 {
         self.blocks.with(|blocks| blocks.corrupt)
+    }
+
+    fn bounds(&self) -> Option<Range<usize>> {
+        self.blocks.with(|blocks| {
+            let bottom = blocks.heap.bottom().addr();
+            Some(bottom..bottom + blocks.heap.size())
+        })
     }
 }

@@ -118,4 +118,8 @@ unsafe impl<A: Arena, const EVENTS: usize> Arena for Watched<A, EVENTS> {
     fn corrupt(&self) -> u32 {
         self.arena.corrupt()
     }
+
+    fn bounds(&self) -> Option<core::ops::Range<usize>> {
+        self.arena.bounds()
+    }
 }

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod cmd;
+pub mod engine;
 pub mod model;
 pub mod problem;
 pub mod show;

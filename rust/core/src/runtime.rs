@@ -353,6 +353,14 @@ pub trait Runtime: Sync {
     /// was too much to keep.
     fn how_many_more(&self, places: usize, most: u32) -> Option<u32>;
 
+    /// Bytes that the arena could not serve since this was last asked, and that came from
+    /// elsewhere so that the engine could report an error. 0 for an engine that does not end
+    /// the program when an allocation fails.
+    #[inline]
+    fn take_overdraft(&self) -> Bytes {
+        Bytes(0)
+    }
+
     /// Loads, validates and prepares a module.
     ///
     /// # Errors

@@ -795,6 +795,7 @@ fn golden_records() -> [Record<'static>; 12] {
             cost_bytes: Some(Bytes(8208)),
             arena_free_bytes: Some(Bytes(194_392)),
             leaked_bytes: Some(-16),
+            overdraft_bytes: Overdraft::default(),
             calls: 31_415,
             errors: 2,
             over_budget: Some(1),

@@ -1,23 +1,22 @@
 //! `wramp run`: the ramp on this machine, with the real engine and real threads.
 //!
-//! This file puts the host, the bench and the engine together.
+//! This file puts the host, the bench and an engine together.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::{Args, ValueEnum};
-use wramp_arena::Arena;
-use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup};
+use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup, Summary};
 use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::Record;
-use wramp_core::runtime::{Error, ErrorKind, Runtime as _};
-use wramp_host::Setup;
+use wramp_core::runtime::{ErrorKind, StackKind};
 use wramp_host::slots::least_stack;
+use wramp_host::{Setup, SetupError};
 use wramp_size::{Layout, sizes};
-use wramp_wamr::Engine;
 
+use crate::engine::{EngineName, WithEngine};
 use crate::model::geometry::{Geometry, option};
 use crate::model::log::Log;
 use crate::model::measured::Measured;
@@ -52,7 +51,7 @@ Examples:
   wramp run --mix a.wasm:tick=3,b.wasm:run,cpu=* modules side by side, in numbers
   wramp run --format records | wramp plot - -o ramp.html
 
-The engine is chosen when wramp is built, by environment variables:
+WAMR is built by environment variables:
   WAMR_DIR=DIR                       a WAMR 2.4; else that of the west workspace, or of crates.io
   WRAMP_INTERPRETER=classic|fast     fast: more speed, less memory, more code
   WRAMP_INTERPRETER_OPT=s|2|3        how the compiler optimises the interpreter's file
@@ -91,6 +90,9 @@ pub struct RunArgs {
     /// The geometry to start from; the options below change it
     #[arg(long, value_enum, default_value_t)]
     pub preset: Preset,
+    /// The engine
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    pub engine: EngineName,
     /// How to show them
     #[arg(long, value_enum, default_value_t)]
     pub format: RecordFormat,
@@ -102,15 +104,24 @@ pub struct RunArgs {
     pub geometry: Geometry,
 }
 
-/// WAMR, as this command is built with it.
-struct Wamr;
+/// A run of the host, for an engine of any kind.
+struct HostRun<'s, 'g> {
+    setup: Setup<'s>,
+    guests: &'s [Guest<'g>],
+}
 
-impl EngineKind for Wamr {
-    type Engine<'a> = Engine<'a>;
+impl WithEngine for HostRun<'_, '_> {
+    type Output = Result<Summary, SetupError>;
 
-    fn start<'a>(arena: &'a dyn Arena) -> Result<Engine<'a>, Error> {
-        Engine::new(arena)
+    fn with<E: EngineKind>(self) -> Self::Output {
+        wramp_host::run::<E>(self.setup, self.guests)
     }
+}
+
+/// Runs the ramps on the engine of that name.
+fn run_on(engine: EngineName, setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summary, Problem> {
+    let ran = engine.choose(HostRun { setup, guests })?;
+    ran.map_err(|error| Problem::new(error.to_string()))
 }
 
 /// The largest interpreter stack that the search tries for a module of one's own. A built-in
@@ -133,7 +144,7 @@ pub fn execute(args: &RunArgs) -> Outcome {
     let mix =
         (!args.mix.is_empty()).then(|| Mixed::read("--mix", &args.mix, export)).transpose()?;
     for own in mix.iter().flat_map(Mixed::own).chain(&module) {
-        remark_on_memory(own);
+        remark_on_memory(own, args.engine.facts()?.interpreter);
     }
     let agreement = Agreement::new();
     let guests = match (&module, &mix) {
@@ -173,7 +184,7 @@ pub fn execute(args: &RunArgs) -> Outcome {
     let has_start = module.as_ref().map(|module| module.has_start);
     let climb = |config, waits| {
         let config = match geometry.budget_bytes {
-            Some(budget) => spend(config, budget, &guests, &interrupted)?,
+            Some(budget) => spend(args, config, budget, &guests, &interrupted)?,
             None => config,
         };
         climb(args, config, &guests, has_start, &interrupted, waits)
@@ -229,8 +240,7 @@ fn climb(
         std::process::exit(i32::from(code))
     };
     let setup = Setup { config, sink, interrupted, gave_up: &gave_up };
-    let summary =
-        wramp_host::run::<Wamr>(setup, guests).map_err(|error| Problem::new(error.to_string()))?;
+    let summary = run_on(args.engine, setup, guests)?;
     let mut shown = lock(&shown);
     if shown.waits && lacks_stack(&shown.text) && !interrupted.load(Relaxed) {
         return Ok(None);
@@ -332,11 +342,12 @@ fn has_slots(config: &Config, guests: &[Guest<'_>]) -> Result<(), Problem> {
 /// The knobs of the command line over the preset's.
 fn config(args: &RunArgs) -> Result<Config, Problem> {
     let geometry = &args.geometry;
-    let meters = Engine::facts().meters;
+    let facts = args.engine.facts()?;
+    let meters = facts.meters;
     if geometry.budget_instructions.is_some() && !meters {
         return Err(Problem::new(
-            "--budget-instructions: this build does not count instructions: build it with \
-             WRAMP_METERING=1",
+            "--budget-instructions: this engine does not count instructions: take \
+             --engine tinywasm, or build WAMR with WRAMP_METERING=1",
         ));
     }
     if geometry.export.is_some() && geometry.module.is_none() && args.mix.is_empty() {
@@ -369,10 +380,12 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
         return Err(Problem::new(format!(
             "{} is too small: at least {least}, of which the engine keeps {} free",
             option(Knob::SlotStack),
-            Engine::facts().stack_guard
+            facts.stack_guard
         )));
     }
     let config = Config {
+        // Only a stack that is reserved apart from its instance can be searched for.
+        fit_wasm_stack: config.fit_wasm_stack && facts.stack == StackKind::Reserved,
         budget: match geometry.budget_instructions {
             // An endless guest ends by default where the engine can end it.
             None if meters => Some(DEFAULT_BUDGET),
@@ -401,6 +414,7 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
 /// In a pool the arena gets what the workers' stacks leave. With threads, one instance runs
 /// first, to find out what it costs.
 fn spend(
+    args: &RunArgs,
     config: Config,
     budget: u32,
     guests: &[Guest<'_>],
@@ -421,11 +435,11 @@ fn spend(
     let sink = Box::new(|record: &Record<'_>| text.push_str(&format!("{record}\n")));
     let gave_up = |status| std::process::exit(i32::try_from(status).unwrap_or(1));
     let setup = Setup { config: one, sink, interrupted, gave_up: &gave_up };
-    wramp_host::run::<Wamr>(setup, first).map_err(|error| Problem::new(error.to_string()))?;
+    run_on(args.engine, setup, first)?;
     if lacks_stack(&text)
         && let Some(wasm_stack) = larger_stack(&one)
     {
-        return spend(Config { wasm_stack, ..config }, budget, guests, interrupted);
+        return spend(args, Config { wasm_stack, ..config }, budget, guests, interrupted);
     }
     let log = Log::read("budget", text.as_bytes())?;
     let measured = log
@@ -466,9 +480,8 @@ fn built_in(args: &RunArgs) -> Result<Vec<Guest<'static>>, Problem> {
 }
 
 /// Says in one line what would save most where linear memory is most of an instance.
-fn remark_on_memory(own: &OwnModule) {
+fn remark_on_memory(own: &OwnModule, interpreter: &str) {
     let OwnModule { name, wasm, .. } = own;
-    let interpreter = Engine::facts().interpreter;
     let Some(layout) = Layout::of(usize::BITS, interpreter) else { return };
     // A module that this cannot read is the engine's to refuse.
     let Ok(report) = sizes(wasm, layout) else { return };
