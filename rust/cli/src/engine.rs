@@ -18,6 +18,8 @@ pub enum EngineName {
     WamrClassic,
     /// WAMR with its fast interpreter
     WamrFast,
+    /// wasm3
+    Wasm3,
     /// wasmi, in Rust
     Wasmi,
     /// tinywasm, in Rust
@@ -26,7 +28,8 @@ pub enum EngineName {
 
 impl EngineName {
     /// Every engine, each once.
-    pub const ALL: [Self; 4] = [Self::WamrClassic, Self::WamrFast, Self::Wasmi, Self::Tinywasm];
+    pub const ALL: [Self; 5] =
+        [Self::WamrClassic, Self::WamrFast, Self::Wasm3, Self::Wasmi, Self::Tinywasm];
 
     /// The name on the command line.
     #[must_use]
@@ -35,8 +38,19 @@ impl EngineName {
             Self::Wamr => "wamr",
             Self::WamrClassic => "wamr-classic",
             Self::WamrFast => "wamr-fast",
+            Self::Wasm3 => "wasm3",
             Self::Wasmi => "wasmi",
             Self::Tinywasm => "tinywasm",
+        }
+    }
+
+    /// A short name, where it is clear that it is an engine's.
+    #[must_use]
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::WamrClassic => "classic",
+            Self::WamrFast => "fast",
+            other => other.as_str(),
         }
     }
 
@@ -46,7 +60,7 @@ impl EngineName {
             Self::Wamr => "scripts/wramp",
             Self::WamrClassic => "WRAMP_INTERPRETER=classic scripts/wramp",
             Self::WamrFast => "WRAMP_INTERPRETER=fast scripts/wramp",
-            Self::Wasmi | Self::Tinywasm => {
+            Self::Wasm3 | Self::Wasmi | Self::Tinywasm => {
                 "in rust/, cargo build --release --package wramp --features engines"
             }
         }
@@ -76,6 +90,8 @@ impl EngineName {
             Self::Wamr => Ok(what.with::<Wamr>()),
             Self::WamrClassic if INTERPRETER == "classic" => Ok(what.with::<Wamr>()),
             Self::WamrFast if INTERPRETER == "fast" => Ok(what.with::<Wamr>()),
+            #[cfg(feature = "engines")]
+            Self::Wasm3 => Ok(what.with::<wramp_engine_wasm3::Wasm3>()),
             #[cfg(feature = "engines")]
             Self::Wasmi => Ok(what.with::<wramp_engine_wasmi::Wasmi>()),
             #[cfg(feature = "engines")]

@@ -58,7 +58,7 @@ fn knobs_that_no_board_runs_with_are_named() {
 #[test]
 #[cfg(not(feature = "engines"))]
 fn an_engine_that_was_not_built_in_is_named_with_its_build() {
-    for engine in ["wasmi", "tinywasm"] {
+    for engine in ["wasm3", "wasmi", "tinywasm"] {
         refused(&["run", "--engine", engine], &[engine, "cargo build", "--features engines"]);
     }
 }

@@ -218,6 +218,8 @@ pub enum StackKind {
     Reserved,
     /// It grows in the arena as calls need it. The size asked for is its limit.
     Grown,
+    /// [`Runtime::instantiate`] reserves all of it: it is a part of the instance.
+    OfInstance,
 }
 
 /// What an engine is and can do.

@@ -185,14 +185,7 @@ fn reserve(layout: Layout, counted: bool) -> *mut u8 {
     let granted = !counted
         || thread::this(|thread| {
             let mut visit = thread.visit.get();
-            let bytes = u32::try_from(layout.size()).unwrap_or(u32::MAX);
-            let granted = bytes <= visit.largest && bytes <= visit.reserve;
-            if granted {
-                visit.reserve -= bytes;
-                visit.overdraft += bytes;
-            } else {
-                visit.refused = visit.refused.saturating_add(bytes);
-            }
+            let granted = visit.grant(layout.size());
             thread.visit.set(visit);
             granted
         });

@@ -18,10 +18,13 @@
 //! The reserve is reachable through a session alone, so nothing else of the program can spend
 //! bytes that no machine has.
 //!
+//! [`foreign`] is the same for an engine in C that has no hooks for an allocator.
+//!
 //! This crate names no engine.
 
 mod allocator;
 pub mod error;
+pub mod foreign;
 mod session;
 mod space;
 mod thread;

@@ -34,6 +34,27 @@ impl Visit {
         Self { inside: false, in_call: false, largest: 0, reserve: 0, overdraft: 0, refused: 0 };
 }
 
+impl Visit {
+    /// Whether the reserve serves so many bytes. Counts them either way.
+    pub(crate) fn grant(&mut self, bytes: usize) -> bool {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let granted = bytes <= self.largest && bytes <= self.reserve;
+        if granted {
+            self.reserve -= bytes;
+            self.overdraft += bytes;
+        } else {
+            self.refused = self.refused.saturating_add(bytes);
+        }
+        granted
+    }
+
+    /// Counts what was refused.
+    pub(crate) fn refuse(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.refused = self.refused.saturating_add(bytes);
+    }
+}
+
 /// The blocks that a lane keeps: address and bytes.
 pub(crate) type Kept = [Cell<Option<(NonNull<u8>, usize)>>; KEPT];
 
