@@ -1,6 +1,5 @@
 //! The seam to an allocator: blocks for an engine, figures for the bench.
 
-use core::ops::Range;
 use core::ptr::NonNull;
 
 use crate::{ArenaStats, Script};
@@ -58,9 +57,9 @@ pub unsafe trait Arena: Sync {
         0
     }
 
-    /// The addresses of the region, `None` where the arena does not say. Every block lies in it
-    /// and begins behind its first byte, and nothing else that lives lies in it.
-    fn bounds(&self) -> Option<Range<usize>> {
+    /// The region, `None` where the arena does not say. Every block lies in it and begins behind
+    /// its first byte, and nothing else that lives lies in it. The pointer may reach all of it.
+    fn region(&self) -> Option<NonNull<[u8]>> {
         None
     }
 }
@@ -97,8 +96,8 @@ unsafe impl<A: Arena + ?Sized> Arena for &A {
         (**self).corrupt()
     }
 
-    fn bounds(&self) -> Option<Range<usize>> {
-        (**self).bounds()
+    fn region(&self) -> Option<NonNull<[u8]>> {
+        (**self).region()
     }
 }
 

@@ -16,7 +16,6 @@
 use core::alloc::Layout;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
-use core::ops::Range;
 use core::ptr::NonNull;
 
 use linked_list_allocator::Heap;
@@ -312,10 +311,10 @@ unsafe impl<'m, L: Lock<Blocks<'m>>> Arena for FirstFit<'m, L> {
         self.blocks.with(|blocks| blocks.corrupt)
     }
 
-    fn bounds(&self) -> Option<Range<usize>> {
+    fn region(&self) -> Option<NonNull<[u8]>> {
         self.blocks.with(|blocks| {
-            let bottom = blocks.heap.bottom().addr();
-            Some(bottom..bottom + blocks.heap.size())
+            let bottom = NonNull::new(blocks.heap.bottom())?;
+            Some(NonNull::slice_from_raw_parts(bottom, blocks.heap.size()))
         })
     }
 }

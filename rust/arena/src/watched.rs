@@ -119,7 +119,7 @@ unsafe impl<A: Arena, const EVENTS: usize> Arena for Watched<A, EVENTS> {
         self.arena.corrupt()
     }
 
-    fn bounds(&self) -> Option<core::ops::Range<usize>> {
-        self.arena.bounds()
+    fn region(&self) -> Option<NonNull<[u8]>> {
+        self.arena.region()
     }
 }

@@ -150,7 +150,7 @@ fn served(thread: &Thread, layout: Layout) -> Option<NonNull<u8>> {
 /// # Safety
 /// 1. `block` is a live block of the space's arena, of that layout.
 unsafe fn give_back(space: &Space, block: *mut u8, layout: Layout) {
-    let Some(block) = NonNull::new(block) else { return };
+    let Some(block) = space.block(block) else { return };
     let small = layout.align() <= ALIGNED;
     thread::this(|thread| {
         if thread.visit.get().in_call && small && thread.keep(block, layout.size()) {

@@ -70,7 +70,9 @@ pub fn calloc(count: usize, size: usize) -> *mut c_void {
 /// # Safety
 /// 1. `block` is null, or live and from this module.
 pub unsafe fn realloc(block: *mut c_void, bytes: usize) -> *mut c_void {
-    let Some(old) = NonNull::new(block.cast::<u8>()) else { return calloc(1, bytes) };
+    if block.is_null() {
+        return calloc(1, bytes);
+    }
     let Some(space) = space::of(block.cast()) else {
         if !granted(bytes) {
             return ptr::null_mut();
@@ -80,7 +82,9 @@ pub unsafe fn realloc(block: *mut c_void, bytes: usize) -> *mut c_void {
         space::given_by_the_system(new.cast(), bytes);
         return new;
     };
-    let Ok(wanted) = u32::try_from(bytes) else { return ptr::null_mut() };
+    let (Ok(wanted), Some(old)) = (u32::try_from(bytes), space.block(block.cast())) else {
+        return ptr::null_mut();
+    };
     // SAFETY: by 1 it is live, and it lies in the open space, so it is its arena's.
     let new = unsafe { space.arena().reallocate(old, wanted) };
     thread::this(|thread| match new {
@@ -108,11 +112,10 @@ pub unsafe fn realloc(block: *mut c_void, bytes: usize) -> *mut c_void {
 /// # Safety
 /// 1. `block` is null, or live and from this module.
 pub unsafe fn free(block: *mut c_void) {
-    let Some(at) = NonNull::new(block.cast::<u8>()) else { return };
-    match space::of(block.cast()) {
+    match space::of(block.cast()).and_then(|space| Some((space, space.block(block.cast())?))) {
         // SAFETY: by 1 it is live, and it lies in the open space, so it is its arena's.
-        Some(space) => thread::this(|thread| unsafe { free_block(thread, space, at) }),
-        // SAFETY: it lies in no open space, so by 1 it is the system's.
+        Some((space, at)) => thread::this(|thread| unsafe { free_block(thread, space, at) }),
+        // SAFETY: it is null, or it lies in no open space, so by 1 it is the system's.
         None => unsafe { system_free(block) },
     }
 }

@@ -61,8 +61,8 @@ impl<'a> Session<'a> {
     /// if the program's allocator is not [`EngineAllocator`](crate::EngineAllocator).
     pub fn open(arena: &'a dyn Arena) -> Result<Self, Error> {
         let engine = |text| Error::new(ErrorKind::Engine, text);
-        let bounds =
-            arena.bounds().ok_or_else(|| engine("this arena does not say where its region is"))?;
+        let region =
+            arena.region().ok_or_else(|| engine("this arena does not say where its region is"))?;
         if !space::claim() {
             return Err(engine("an engine is in use: one at a time"));
         }
@@ -71,7 +71,7 @@ impl<'a> Session<'a> {
         // arena is gone. 3: this session borrows the arena, and its blocks go before it does, by
         // the duty of `run` and `call`. A session that is forgotten keeps the claim and lets
         // nobody inside any more.
-        let space = unsafe { space::open(arena, bounds) };
+        let space = unsafe { space::open(arena, region) };
         let number = SESSIONS.fetch_add(1, Relaxed) + 1;
         let session = Self { space, number, overdraft: AtomicU32::new(0), arena: PhantomData };
         session.is_installed()?;

@@ -1,6 +1,6 @@
 //! The arena of the session that is open, for every thread of the program.
 
-use std::ops::Range;
+use std::num::NonZero;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::AcqRel, Ordering::Acquire};
 
@@ -11,6 +11,8 @@ use wramp_arena::Arena;
 /// A thread may look at a space that was closed a moment ago. So a space is never freed: a
 /// closed one stays in a list. A session takes 40 bytes of it.
 pub(crate) struct Space {
+    /// It may reach all of the region.
+    region: NonNull<u8>,
     from: usize,
     to: usize,
     /// Valid while the space is open, by the duties of [`open`].
@@ -18,6 +20,10 @@ pub(crate) struct Space {
     /// Keeps the list reachable.
     _older: Option<&'static Space>,
 }
+
+// SAFETY: the pointer to the region only lends its reach to pointers of blocks. The arena is
+// `Sync`.
+unsafe impl Sync for Space {}
 
 /// The open space, or null.
 static OPEN: AtomicPtr<Space> = AtomicPtr::new(ptr::null_mut());
@@ -32,6 +38,14 @@ impl Space {
     /// 1. The session that opened the space is not over.
     pub(crate) unsafe fn arena(&self) -> &'static dyn Arena {
         self.arena
+    }
+
+    /// A block of this space, as the arena gave it. The engine's own pointer may reach the block's
+    /// bytes alone, and the arena looks in front of them.
+    ///
+    /// `None` for null.
+    pub(crate) fn block(&self, block: *mut u8) -> Option<NonNull<u8>> {
+        NonZero::new(block.addr()).map(|address| self.region.with_addr(address))
     }
 
     /// Whether a block that begins there is the arena's. No block begins at the region's first
@@ -83,15 +97,17 @@ pub(crate) fn release() {
 ///
 /// # Safety
 /// 1. The caller has the claim.
-/// 2. `bounds` is the arena's region. No live block of the system lies in it.
+/// 2. `region` is the arena's. No live block of the system lies in it.
 /// 3. The arena outlives every use of a block that it serves, up to [`close`].
-pub(crate) unsafe fn open(arena: &dyn Arena, bounds: Range<usize>) -> NonNull<Space> {
+pub(crate) unsafe fn open(arena: &dyn Arena, region: NonNull<[u8]>) -> NonNull<Space> {
     // SAFETY: this only changes the lifetime. By 3 nobody relies on it for longer.
     let arena: &'static dyn Arena = unsafe { std::mem::transmute(arena) };
     // SAFETY: null, or a space that was leaked by this function and that nobody writes to.
     let _older = unsafe { LATEST.load(Acquire).as_ref() };
-    let space =
-        Box::into_raw(Box::new(Space { from: bounds.start, to: bounds.end, arena, _older }));
+    let (region, bytes) = (region.cast::<u8>(), region.len());
+    let from = region.addr().get();
+    let space = Box::new(Space { region, from, to: from + bytes, arena, _older });
+    let space = Box::into_raw(space);
     LATEST.store(space, std::sync::atomic::Ordering::Release);
     OPEN.store(space, std::sync::atomic::Ordering::Release);
     // SAFETY: a box is not null.

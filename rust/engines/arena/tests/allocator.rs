@@ -46,12 +46,22 @@ fn with_session(bytes: usize, check: impl FnOnce(&Session<'_>, &TestArena<'_>)) 
     assert_eq!(arena.corrupt(), 0);
 }
 
-/// Whether a value of the heap lies in the arena.
-fn lies_in<T>(arena: &TestArena<'_>, value: &T) -> bool {
-    arena.bounds().unwrap().contains(&std::ptr::from_ref(value).addr())
+/// The addresses of the arena's region.
+fn addresses(arena: &TestArena<'_>) -> std::ops::Range<usize> {
+    let region = arena.region().unwrap();
+    let from = region.cast::<u8>().addr().get();
+    from..from + region.len()
 }
 
+/// Whether a value of the heap lies in the arena.
+fn lies_in<T>(arena: &TestArena<'_>, value: &T) -> bool {
+    addresses(arena).contains(&std::ptr::from_ref(value).addr())
+}
+
+// The standard library boxes a thread's work, and frees the box in a function that it went into:
+// see `a_replay_counts_starts_as_they_come`.
 #[test]
+#[cfg_attr(miri, ignore)]
 fn a_thread_inside_allocates_from_the_arena_and_another_does_not() {
     with_session(16 << 10, |session, arena| {
         let outside = Box::new(1_u64);
@@ -225,7 +235,7 @@ fn a_session_that_was_forgotten_does_not_claim_memory_that_went_back() {
         let mut region = vec![MaybeUninit::<u8>::uninit(); bytes];
         let arena: TestArena<'_> = FirstFit::over(&mut region);
         std::mem::forget(Session::open(&arena).unwrap());
-        arena.bounds().unwrap()
+        addresses(&arena)
     };
     // The system gives the same addresses again, and takes them back.
     let mut again = Vec::new();
@@ -247,13 +257,15 @@ fn a_session_that_was_forgotten_does_not_claim_memory_that_went_back() {
 
 #[test]
 fn a_replay_counts_starts_as_they_come() {
+    // No `Box` goes into a function that frees it: Miri lets no allocator in Rust write to such
+    // a box's memory before that function is over.
     with_session(16 << 10, |session, _| {
         let start = || {
             // SAFETY: as above.
             let made = unsafe {
                 session.run(|| {
                     let passing = vec![0_u8; 700];
-                    (Box::new([passing[0]; 500]), vec![1_u8; 300])
+                    (vec![passing[0]; 500], vec![1_u8; 300])
                 })
             };
             made.unwrap()
@@ -267,7 +279,7 @@ fn a_replay_counts_starts_as_they_come() {
         let one_more = unsafe {
             session.run(|| {
                 let passing = vec![0_u8; 700];
-                (Box::new([passing[0]; 500]), vec![1_u8; 300])
+                (vec![passing[0]; 500], vec![1_u8; 300])
             })
         };
         assert!(one_more.is_err(), "{more} more were predicted");
