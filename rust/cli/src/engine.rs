@@ -90,18 +90,35 @@ impl EngineName {
             Self::Wamr => Ok(what.with::<Wamr>()),
             Self::WamrClassic if INTERPRETER == "classic" => Ok(what.with::<Wamr>()),
             Self::WamrFast if INTERPRETER == "fast" => Ok(what.with::<Wamr>()),
+            // The interpreter that the first build does not have.
+            #[cfg(feature = "engines")]
+            Self::WamrClassic | Self::WamrFast => Ok(what.with::<OtherWamr>()),
             #[cfg(feature = "engines")]
             Self::Wasm3 => Ok(what.with::<wramp_engine_wasm3::Wasm3>()),
             #[cfg(feature = "engines")]
             Self::Wasmi => Ok(what.with::<wramp_engine_wasmi::Wasmi>()),
             #[cfg(feature = "engines")]
             Self::Tinywasm => Ok(what.with::<wramp_engine_tinywasm::Tinywasm>()),
+            #[cfg(not(feature = "engines"))]
             _ => Err(Problem::new(format!(
                 "--engine {}: this wramp was built without it: {}",
                 self.as_str(),
                 self.build()
             ))),
         }
+    }
+}
+
+/// WAMR with the other interpreter.
+#[cfg(feature = "engines")]
+struct OtherWamr;
+
+#[cfg(feature = "engines")]
+impl EngineKind for OtherWamr {
+    type Engine<'a> = wramp_engine_wamr_other::Engine<'a>;
+
+    fn start<'a>(arena: &'a dyn Arena) -> Result<Self::Engine<'a>, Error> {
+        wramp_engine_wamr_other::Engine::new(arena)
     }
 }
 

@@ -65,6 +65,7 @@ fn an_engine_that_was_not_built_in_is_named_with_its_build() {
 
 /// An interpreter that this build lacks is refused with the variable that builds it.
 #[test]
+#[cfg(not(feature = "engines"))]
 fn a_wamr_that_was_not_built_in_is_named_with_its_build() {
     let other = if wramp_wamr::INTERPRETER == "fast" { "classic" } else { "fast" };
     let words = [&format!("WRAMP_INTERPRETER={other}")[..], "scripts/wramp"];

@@ -20,12 +20,15 @@ fn records(lines: &[String]) -> impl Iterator<Item = Record<'_>> {
 
 #[test]
 fn each_engine_runs_the_workloads_and_names_itself() {
-    for engine in ["wamr", "wasm3", "wasmi", "tinywasm"] {
+    for engine in ["wamr-classic", "wamr-fast", "wasm3", "wasmi", "tinywasm"] {
         let workloads = ["cpu", "state", "mem", "msg"];
         let chosen: Vec<_> = workloads.iter().flat_map(|name| ["--workload", name]).collect();
         let lines = run(engine, &chosen);
         let Some(Record::Run(header)) = records(&lines).next() else { panic!("{engine}") };
-        assert_eq!(header.runtime.0, engine);
+        match engine.strip_prefix("wamr-") {
+            Some(interpreter) => assert_eq!(header.interpreter.0, interpreter),
+            None => assert_eq!(header.runtime.0, engine),
+        }
         let ends: Vec<_> = records(&lines)
             .filter_map(|record| match record {
                 Record::End(end) => Some(end),

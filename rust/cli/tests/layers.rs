@@ -118,10 +118,13 @@ fn few_files_use_the_host() {
     let uses = |text: &str, names: &[&str]| names.iter().any(|name| text.contains(name));
     for (module, text) in files() {
         if uses(&text, &["wramp_host", "wramp_wamr", "wramp_core::machine"]) {
-            assert!(["cmd::run", "cmd::fit", "cmd::engines", "engine"].contains(&&*module), "{module}");
+            assert!(
+                ["cmd::run", "cmd::fit", "cmd::engines", "engine"].contains(&&*module),
+                "{module}"
+            );
         }
         if uses(&text, &["wramp_bench"]) {
-            let known = 
+            let known =
                 ["cmd::run", "cmd::fit", "cmd::engines", "engine", "model::mix", "model::own"];
             assert!(known.contains(&&*module), "{module}");
         }

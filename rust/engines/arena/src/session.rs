@@ -124,6 +124,31 @@ impl<'a> Session<'a> {
         Err(out_of_memory(visit.overdraft.saturating_add(visit.refused)))
     }
 
+    /// Starts an instance on this thread. It is as [`run`](Self::run), but a block of 64 KiB or
+    /// more that the arena cannot serve is refused: that is a guest's memory or table, and
+    /// engines report such a refusal. If `start` failed without one, its own error stands.
+    ///
+    /// # Errors
+    /// `OutOfMemory` if the arena could not serve all of it.
+    ///
+    /// # Safety
+    /// 1. As for [`run`](Self::run).
+    pub unsafe fn start<T, E>(
+        &self,
+        start: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Result<T, E>, Error> {
+        let inside = Inside::enter(Visit { in_call: false, ..IN_CALL });
+        let made = start();
+        let visit = inside.leave();
+        self.count(visit);
+        // A start function that asked for more memory in vain may have gone on without it.
+        if visit.overdraft == 0 && (visit.refused == 0 || made.is_ok()) {
+            return Ok(made);
+        }
+        drop(made);
+        Err(out_of_memory(visit.overdraft.saturating_add(visit.refused)))
+    }
+
     /// Calls a guest on this thread. The thread keeps the blocks that the call gives back for
     /// the next call, until its last lane goes.
     ///

@@ -205,7 +205,7 @@ impl Runtime for Engine<'_> {
             Ok((store, function))
         };
         // SAFETY: the instance borrows this engine, and so its session.
-        let started = unsafe { self.session.run(start) }?;
+        let started = unsafe { self.session.start(start) }?;
         let (store, function) = started.map_err(|cause| explain(&cause))?;
         Ok(Instance { store, function, parameters, module: module.number, _module: PhantomData })
     }

@@ -262,7 +262,7 @@ impl Runtime for Engine<'_> {
             Ok((running, function))
         };
         // SAFETY: the instance borrows this engine, and so its session.
-        let started = unsafe { self.session.run(start) }?;
+        let started = unsafe { self.session.start(start) }?;
         let (running, function) = started.map_err(|why| explain(why, ErrorKind::Trap))?;
         let function = function.map_err(|why| match why {
             NO_FUNCTION => no_export(export),

@@ -186,7 +186,7 @@ impl Runtime for Engine<'_> {
             Ok::<_, wasmi::Error>((store, instance))
         };
         // SAFETY: the instance borrows this engine, and so its session.
-        let started = unsafe { self.session.run(start) }?;
+        let started = unsafe { self.session.start(start) }?;
         let (store, instance) = started.map_err(|cause| explain(&cause, ErrorKind::Trap))?;
         let function = instance.get_func(&*store, export).ok_or_else(|| no_export(export))?;
         let export = match parameters {
