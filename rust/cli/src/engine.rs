@@ -55,6 +55,7 @@ impl EngineName {
     }
 
     /// The command that builds a wramp which has this engine.
+    #[cfg(not(feature = "engines"))]
     fn build(self) -> &'static str {
         match self {
             Self::Wamr => "scripts/wramp",

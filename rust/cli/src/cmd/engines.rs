@@ -17,8 +17,8 @@ Examples:
   wramp engines my.wasm --export tick            a module of your own as well
   wramp engines --format csv > engines.csv
 
-Bytes and peaks are exact. Times are those of this machine, the median of many calls that had a
-thread to themselves: run nothing else meanwhile. `x native` says how many times as long a guest
+Bytes and peaks are exact. Times are those of this machine, the fastest of many calls on one
+thread: run nothing else meanwhile. `x native` says how many times as long a guest
 takes as the same C on this machine. classic and fast are WAMR's interpreters.
 
 Exit status: 0 right; 1 wrong results, failed calls or leaked bytes; 2 wrong input.")]
@@ -90,7 +90,7 @@ mod with_engines {
     const SLOTS: u32 = 1500;
     /// How long a figure is measured, and how often at least.
     const MEASURE: Duration = Duration::from_millis(60);
-    const LEAST: usize = 5;
+    const LEAST: i32 = 5;
 
     /// A row's figures for one engine: label and value. Every engine has the same rows.
     #[derive(Default)]
@@ -183,26 +183,22 @@ mod with_engines {
         Ok(Own { name: name.into_owned(), wasm, parameters })
     }
 
-    /// The median time of a call in microseconds. The first calls, which warm caches, count too:
-    /// there are many.
-    fn median(mut call: impl FnMut(i32)) -> f64 {
-        let mut times = Vec::new();
-        let began = Instant::now();
-        while times.len() < LEAST || began.elapsed() < MEASURE {
-            let seed = i32::try_from(times.len()).unwrap_or(i32::MAX);
+    /// The time of the fastest of many calls in microseconds: nothing interrupted that one.
+    fn fastest(mut call: impl FnMut(i32)) -> f64 {
+        let (began, mut times, mut fastest) = (Instant::now(), 0, Duration::MAX);
+        while times < LEAST || began.elapsed() < MEASURE {
             let start = Instant::now();
-            call(seed);
-            times.push(start.elapsed());
+            call(times);
+            fastest = fastest.min(start.elapsed());
+            times += 1;
         }
-        let middle = times.len() / 2;
-        let (_, middle, _) = times.select_nth_unstable(middle);
-        middle.as_secs_f64() * 1e6
+        fastest.as_secs_f64() * 1e6
     }
 
-    /// The median time of each kernel on this machine itself.
+    /// The fastest time of each kernel on this machine itself.
     fn natives() -> Vec<f64> {
         let time = |kernel: &kernels::Kernel| {
-            median(|seed| {
+            fastest(|seed| {
                 std::hint::black_box((kernel.native)(std::hint::black_box(seed)));
             })
         };
@@ -311,8 +307,8 @@ mod with_engines {
             let mut second = instantiate()?;
             engine.call(&mut stack, &mut second, 1, None)?;
             let resident = free();
-            let load = median(|_| drop(engine.load(bytes)));
-            let instance = median(|_| drop(instantiate()));
+            let load = fastest(|_| drop(engine.load(bytes)));
+            let instance = fastest(|_| drop(instantiate()));
             Ok(([start - loaded, loaded - own, own - resident], load, instance))
         });
         let name = one.name;
@@ -328,7 +324,7 @@ mod with_engines {
         figures.add_time(format!("us to start {name}"), measured.as_ref().map(|m| m.2));
     }
 
-    /// The median time of a call, and the result of the first one.
+    /// The fastest time of a call, and the result of the first one.
     fn call_time<E: EngineKind>(one: &One<'_>) -> Result<(f64, i32), Error> {
         with_engine::<E, _>(|engine, _| {
             let module = engine.load(ModuleBytes::Borrowed(one.wasm))?;
@@ -336,7 +332,7 @@ mod with_engines {
             let mut stack = engine.stack(&module, &instance, STACK)?;
             let first = engine.call(&mut stack, &mut instance, 1, None)?;
             let mut failed = None;
-            let time = median(|seed| {
+            let time = fastest(|seed| {
                 if let Err(error) = engine.call(&mut stack, &mut instance, seed, None) {
                     failed.get_or_insert(error);
                 }
@@ -363,7 +359,7 @@ mod with_engines {
                         return Ok(Err(format!("{}: {result} and not {right}", kernel.name)));
                     }
                 }
-                Ok(Ok(median(|seed| {
+                Ok(Ok(fastest(|seed| {
                     let _ = std::hint::black_box(call(seed));
                 })))
             });

@@ -75,24 +75,28 @@ fn each_touches_its_own_arena_alone() {
     let other = wramp_engine_wamr_other::Engine::new(&two).unwrap();
     assert!(free().0 == began.0 && free().1 < begin.1);
 
-    let modules = (
-        first.load(ModuleBytes::Borrowed(&wasm)).unwrap(),
-        other.load(ModuleBytes::Borrowed(&wasm)).unwrap(),
-    );
+    let first_module = first.load(ModuleBytes::Borrowed(&wasm)).unwrap();
+    let other_module = other.load(ModuleBytes::Borrowed(&wasm)).unwrap();
     let loaded = free();
-    let mut a = first.instantiate(&modules.0, "run", Parameters::I32, size).unwrap();
+    let mut a = first.instantiate(&first_module, "run", Parameters::I32, size).unwrap();
     assert_eq!(free().1, loaded.1);
-    let mut b = other.instantiate(&modules.1, "run", Parameters::I32, size).unwrap();
-    let mut stacks =
-        (first.stack(&modules.0, &a, size).unwrap(), other.stack(&modules.1, &b, size).unwrap());
+    let mut b = other.instantiate(&other_module, "run", Parameters::I32, size).unwrap();
+    let mut first_stack = first.stack(&first_module, &a, size).unwrap();
+    let mut other_stack = other.stack(&other_module, &b, size).unwrap();
     for turn in 1..=3 {
-        assert_eq!(first.call(&mut stacks.0, &mut a, 1, None), Ok(turn));
-        assert_eq!(other.call(&mut stacks.1, &mut b, 100, None), Ok(turn * 100));
+        assert_eq!(first.call(&mut first_stack, &mut a, 1, None), Ok(turn));
+        assert_eq!(other.call(&mut other_stack, &mut b, 100, None), Ok(turn * 100));
     }
     let full = free();
-    drop((stacks.0, a, modules.0, first));
-    assert_eq!((free().0, free().1), (begin.0, full.1));
-    assert_eq!(other.call(&mut stacks.1, &mut b, 1, None), Ok(301));
-    drop((stacks.1, b, modules.1, other));
+    drop(first_stack);
+    drop(a);
+    drop(first_module);
+    drop(first);
+    assert_eq!(free(), (begin.0, full.1));
+    assert_eq!(other.call(&mut other_stack, &mut b, 1, None), Ok(301));
+    drop(other_stack);
+    drop(b);
+    drop(other_module);
+    drop(other);
     assert_eq!(free(), begin);
 }
