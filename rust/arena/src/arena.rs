@@ -57,8 +57,10 @@ pub unsafe trait Arena: Sync {
         0
     }
 
+    // A feature, because a firmware has a table of these methods and no use for this one.
     /// The region, `None` where the arena does not say. Every block lies in it and begins behind
     /// its first byte, and nothing else that lives lies in it. The pointer may reach all of it.
+    #[cfg(feature = "region")]
     fn region(&self) -> Option<NonNull<[u8]>> {
         None
     }
@@ -96,6 +98,7 @@ unsafe impl<A: Arena + ?Sized> Arena for &A {
         (**self).corrupt()
     }
 
+    #[cfg(feature = "region")]
     fn region(&self) -> Option<NonNull<[u8]>> {
         (**self).region()
     }

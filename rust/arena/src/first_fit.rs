@@ -311,6 +311,7 @@ unsafe impl<'m, L: Lock<Blocks<'m>>> Arena for FirstFit<'m, L> {
         self.blocks.with(|blocks| blocks.corrupt)
     }
 
+    #[cfg(feature = "region")]
     fn region(&self) -> Option<NonNull<[u8]>> {
         self.blocks.with(|blocks| {
             let bottom = NonNull::new(blocks.heap.bottom())?;

@@ -119,6 +119,7 @@ unsafe impl<A: Arena, const EVENTS: usize> Arena for Watched<A, EVENTS> {
         self.arena.corrupt()
     }
 
+    #[cfg(feature = "region")]
     fn region(&self) -> Option<NonNull<[u8]>> {
         self.arena.region()
     }

@@ -89,8 +89,8 @@ mod with_engines {
     /// The most instances of a ramp here.
     const SLOTS: u32 = 1500;
     /// How long a figure is measured, and how often at least.
-    const MEASURE: Duration = Duration::from_millis(60);
-    const LEAST: i32 = 5;
+    const MEASURE: Duration = Duration::from_millis(250);
+    const LEAST: i32 = 9;
 
     /// A row's figures for one engine: label and value. Every engine has the same rows.
     #[derive(Default)]
