@@ -202,7 +202,7 @@ fn a_panic_takes_the_thread_out() {
             // SAFETY: as above.
             let _ = unsafe {
                 session.run(|| {
-                    let held = vec![1_u8; 100];
+                    let held = std::hint::black_box(vec![1_u8; 100]);
                     assert!(held.is_empty(), "of course it is not: {}", held.len());
                 })
             };
