@@ -7,8 +7,8 @@ use wramp_core::report::Record;
 
 /// Runs the ramp's workloads on an engine, in small arenas, and returns the lines.
 fn run(engine: &str, more: &[&str]) -> Vec<String> {
-    let fixed = ["run", "--format", "records", "--arena-bytes", "96K", "--slots", "12"];
-    let quick = ["--settle-ms", "1", "--dwell-ms", "10", "--pause-ms", "1", "--step", "4"];
+    let fixed = ["run", "--format", "records"];
+    let quick = ["--settle-ms", "1", "--dwell-ms", "10", "--pause-ms", "1"];
     let output = wramp(&[&fixed[..], &quick, &["--engine", engine], more].concat());
     assert_eq!(output.status.code(), Some(0), "{engine}: {}", stderr(&output));
     stdout(&output).lines().map(str::to_owned).collect()
@@ -23,7 +23,8 @@ fn each_engine_runs_the_workloads_and_names_itself() {
     for engine in ["wamr-classic", "wamr-fast", "wasm3", "wasmi", "tinywasm"] {
         let workloads = ["cpu", "state", "mem", "msg"];
         let chosen: Vec<_> = workloads.iter().flat_map(|name| ["--workload", name]).collect();
-        let lines = run(engine, &chosen);
+        let geometry = ["--arena-bytes", "96K", "--slots", "12", "--step", "4"];
+        let lines = run(engine, &[&geometry[..], &chosen].concat());
         let Some(Record::Run(header)) = records(&lines).next() else { panic!("{engine}") };
         match engine.strip_prefix("wamr-") {
             Some(interpreter) => assert_eq!(header.interpreter.0, interpreter),
@@ -48,7 +49,10 @@ fn each_engine_runs_the_workloads_and_names_itself() {
 /// took beyond the arena.
 #[test]
 fn an_overdraft_is_in_the_end_record() {
-    let lines = run("wasmi", &["--workload", "cpu", "--arena-bytes", "32K", "--slots", "64"]);
+    let lines = run(
+        "wasmi",
+        &["--workload", "cpu", "--arena-bytes", "32K", "--slots", "64", "--step", "4"],
+    );
     let end = records(&lines).find_map(|record| match record {
         Record::End(end) => Some(end),
         _ => None,
