@@ -402,7 +402,7 @@ proptest! {
         let written: Vec<&str> = words.map(|word| word.split_once('=').unwrap().0).collect();
         let (crc, written) = written.split_last().unwrap();
         prop_assert_eq!(*crc, "crc");
-        let keys = KINDS[kind].keys.iter().copied();
+        let keys = KINDS[kind].keys();
         let expected: Vec<&str> = keys
             .filter(|key| written.contains(key) || !KINDS[kind].optional.contains(key))
             .collect();
