@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 use core::mem::MaybeUninit;
 
 use wramp_arena::Places;
-use wramp_core::config::{Config, Knob, Pin, Scenario};
+use wramp_core::config::{Config, Knob, Mode, Pin, Scenario};
 use wramp_core::machine::{Lock as _, Machine};
 use wramp_core::measure::{Bytes, Ticks};
 use wramp_core::ramp::Limit;
@@ -63,6 +63,12 @@ fn line(arguments: core::fmt::Arguments<'_>) -> Line {
     // A message cut short is still a message.
     let _ = line.write_fmt(arguments);
     line
+}
+
+/// An error in formatted words.
+#[cold]
+pub(crate) fn error(kind: ErrorKind, text: core::fmt::Arguments<'_>) -> Error {
+    Error::new(kind, &line(text))
 }
 
 /// A short word of a record.
@@ -273,6 +279,10 @@ fn may_begin<M: Machine, R: Runtime>(
         let (name, version) = (engine.name, engine.version);
         let message = format_args!("{name} {version} shares no stack among instances");
         return no(Knob::Mode, message);
+    }
+    if matches!(config.mode, Mode::Park(_)) && !(M::PARKS && R::PARKS) {
+        let (name, version) = (engine.name, engine.version);
+        return no(Knob::Mode, format_args!("this build of {name} {version} parks nothing"));
     }
     if workers as usize > slots {
         let message = format_args!("{workers} workers need as many slots, there are {slots}");
@@ -501,6 +511,13 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
                 }
             }
         }
+        // A constant too, see below.
+        if M::PARKS
+            && R::PARKS
+            && let (Mode::Park(knobs), [guest], Some(module)) = (config.mode, guests, &modules[0])
+        {
+            return self.climb_park(scene, guest, module, knobs);
+        }
         // `POOLS` is a constant, so a build without residents carries none of this code.
         if M::POOLS
             && let (Some(workers), [guest], Some(module)) =
@@ -523,6 +540,18 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             left,
         };
         Ok(ramp.climb(self.slots))
+    }
+
+    #[inline(never)]
+    fn climb_park(
+        &mut self,
+        scene: Scene<'_, M>,
+        guest: &Guest<'_>,
+        module: &R::Module<'_>,
+        knobs: wramp_core::config::Park,
+    ) -> Result<Climbed, Error> {
+        let lent = (self.memory.seats, &mut *self.memory.table);
+        crate::park::climb(scene, self.runtime, guest, module, lent, knobs, self.slots)
     }
 
     #[inline(never)]
@@ -587,6 +616,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             ErrorKind::WasmStack => Knob::WasmStack,
             ErrorKind::NativeStack => Knob::SlotStack,
             ErrorKind::NoExport | ErrorKind::Signature => Knob::Export,
+            ErrorKind::ParkBudget => Knob::ParkBudget,
             _ => Knob::Module,
         };
         fault(machine, Some(name), error.kind, Some(knob), format_args!("{message}"));

@@ -1,7 +1,7 @@
 //! The parts that every wramp shares, on a laptop and on a microcontroller.
 //!
 //! This crate holds the seams to a machine ([`machine`], [`slots`]) and to an engine
-//! ([`runtime`]), the ramp as a pure state machine ([`ramp`]), units and statistics
+//! ([`runtime`], [`state`]), the ramp as a pure state machine ([`ramp`]), units and statistics
 //! ([`measure`]), and the record format ([`report`]).
 //!
 //! It uses no std, no allocation, no unsafe code, no dependency, no clock and no thread. All of
@@ -16,3 +16,4 @@ pub mod ramp;
 pub mod report;
 pub mod runtime;
 pub mod slots;
+pub mod state;

@@ -404,10 +404,25 @@ impl fmt::Display for ParseError<'_> {
 
 impl core::error::Error for ParseError<'_> {}
 
+/// What a variant of [`Record`] holds.
+macro_rules! payload {
+    ($record:ty) => { $record };
+    ($record:ty, deferred) => { Deferred<'a> };
+}
+
+macro_rules! held {
+    ($record:expr) => {
+        $record
+    };
+    ($record:expr, deferred) => {
+        Deferred { record: $record, write: |record, out| record.write(out) }
+    };
+}
+
 macro_rules! records {
     ($(
         $(#[$doc:meta])*
-        $name:ident $(<$life:lifetime>)? = $kind:literal {
+        $name:ident $(<$life:lifetime>)? = $kind:literal $($deferred:ident)? {
             $( $(#[$field_doc:meta])* $field:ident : $type:ty ),* $(,)?
         }
     )*) => {
@@ -442,7 +457,7 @@ macro_rules! records {
 
             impl<'a> From<$name $(<$life>)?> for Record<'a> {
                 fn from(record: $name $(<$life>)?) -> Self {
-                    Self::$name(record)
+                    Self::$name(held!(record $(, $deferred)?))
                 }
             }
         )*
@@ -451,7 +466,7 @@ macro_rules! records {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[allow(clippy::large_enum_variant)] // Lives on a stack for one line; never stored by a device.
         pub enum Record<'a> {
-            $( $(#[$doc])* $name($name $(<$life>)?), )*
+            $( $(#[$doc])* $name(payload!($name $(<$life>)? $(, $deferred)?)), )*
         }
 
         /// The kind of a record.
@@ -478,7 +493,7 @@ macro_rules! records {
             fn read(kind: &'a str, words: Words<'a>) -> Result<Self, ParseError<'a>> {
                 match kind {
                     $( $kind => $name::read(words)
-                        .map(Self::$name)
+                        .map(Self::from)
                         .map_err(|key| ParseError::BadField { kind: $kind, key }), )*
                     _ => Err(ParseError::UnknownKind(kind)),
                 }
@@ -486,6 +501,34 @@ macro_rules! records {
         }
     };
 }
+
+/// A [`Park`] record that brings its own encoder. An image that never makes one then carries no
+/// code for it, where a plain variant would keep the code of every record that there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Deferred<'a> {
+    record: Park<'a>,
+    write: fn(&Park<'_>, &mut dyn fmt::Write) -> fmt::Result,
+}
+
+impl<'a> Deferred<'a> {
+    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        (self.write)(&self.record, out)
+    }
+
+    /// The record.
+    #[must_use]
+    pub const fn get(&self) -> &Park<'a> {
+        &self.record
+    }
+}
+
+impl PartialEq for Deferred<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.record == other.record
+    }
+}
+
+impl Eq for Deferred<'_> {}
 
 records! {
     /// The first record: format, machine, versions and every knob.
@@ -534,11 +577,12 @@ records! {
         cc: Option<Word<'a>>,
         /// `all`, `mixed`, `private` or `pinned`.
         scenario: Word<'a>,
-        /// `threads` (one an instance), `pool`, or `cooperative` (the controller calls all).
+        /// `threads` (one an instance), `pool`, `cooperative` (the controller calls all), or
+        /// `park` (a few live instances serve parked ones).
         mode: Word<'a>,
-        /// Worker threads of a pool.
+        /// Worker threads of a pool or a park.
         workers: Option<u32>,
-        /// The most residents that a pool can have.
+        /// The most residents that a pool can have, or live instances of a park.
         residents: Option<u32>,
         /// Size of the region that the engine allocates from.
         arena_bytes: Bytes,
@@ -676,7 +720,53 @@ records! {
         /// The longest of these times.
         turnaround_max_us: Option<Nanos>,
     }
-    /// One instance's life, after it ended.
+    /// What parking did in a step: comes after the step's own record, in a park only.
+    Park<'a> = "park" deferred {
+        /// The workload.
+        workload: Word<'a>,
+        /// Instances that exist.
+        instances: u32,
+        /// Those of them that are parked now.
+        parked: u32,
+        /// Live instances, which serve all.
+        live: u32,
+        /// Instances that ended with an error.
+        ended: u32,
+        /// Arena bytes that one more instance takes: its share of the store, and what its judge
+        /// keeps.
+        instance_bytes: Bytes,
+        /// Bytes of these that its judge keeps.
+        judge_bytes: Bytes,
+        /// The most bytes that an instance may park.
+        budget_bytes: Bytes,
+        /// Half of the parked states are at most this long.
+        parked_p50_bytes: Bytes,
+        /// 99 of a hundred of them are at most this long.
+        parked_p99_bytes: Bytes,
+        /// The longest of them.
+        parked_max_bytes: Bytes,
+        /// Bytes of memory that a call made dirty, in whole blocks of 32: the mean over calls of
+        /// a sample of instances since the workload's load.
+        dirty_mean_bytes: Option<Bytes>,
+        /// The most that one of these calls made dirty.
+        dirty_max_bytes: Option<Bytes>,
+        /// Instances that were revived in the dwell.
+        revivals: u64,
+        /// The mean time to park an instance in the dwell.
+        park_mean_us: Option<Nanos>,
+        /// Half of these times were at most this long.
+        park_p50_us: Option<Nanos>,
+        /// 99 of a hundred of them were at most this long.
+        park_p99_us: Option<Nanos>,
+        /// The mean time to revive an instance in the dwell.
+        revive_mean_us: Option<Nanos>,
+        /// Half of these times were at most this long.
+        revive_p50_us: Option<Nanos>,
+        /// 99 of a hundred of them were at most this long.
+        revive_p99_us: Option<Nanos>,
+    }
+    /// One instance's life, after it ended. A park reports a sample of its instances, and the first
+    /// of those that had an error: of one that is not in the sample only the call that failed.
     Instance<'a> = "instance" {
         /// The workload. In a mixed ramp, that of this instance.
         workload: Word<'a>,

@@ -5,21 +5,22 @@
 
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Part, Plan, Predict, Record, Run, Step,
-    Worker, crc16,
+    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Park, Part, Plan, Predict, Record, Run,
+    Step, Worker, crc16,
 };
 use wramp_core::runtime::ErrorKind;
 
 const RECORDS: &str = include_str!("../../../docs/records.md");
 const METHOD: &str = include_str!("../../../docs/method.md");
 
-const KINDS: [(&str, &[&str]); 12] = [
+const KINDS: [(&str, &[&str]); 13] = [
     ("run", Run::KEYS),
     ("load", Load::KEYS),
     ("fit", Fit::KEYS),
     ("predict", Predict::KEYS),
     ("part", Part::KEYS),
     ("step", Step::KEYS),
+    ("park", Park::KEYS),
     ("instance", Instance::KEYS),
     ("worker", Worker::KEYS),
     ("end", End::KEYS),

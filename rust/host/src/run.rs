@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
 use wramp_bench::{EngineKind, Guest, Memory, Seat, Summary, table_words};
-use wramp_core::config::{Config, Knob};
+use wramp_core::config::{Config, Knob, Mode};
 
 use crate::arena::Region;
 use crate::machine::{Machine, Sink};
@@ -56,6 +56,14 @@ pub struct Setup<'a> {
     pub gave_up: &'a dyn Fn(u32) -> Infallible,
 }
 
+/// Seats of each slot.
+fn seats_a_slot(config: &Config) -> usize {
+    match config.mode {
+        Mode::Park(_) => wramp_bench::SEATS_A_WORKER,
+        _ => 2,
+    }
+}
+
 enum News {
     Done(Summary),
     GaveUp(u32),
@@ -81,7 +89,8 @@ pub fn run<E: EngineKind>(setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summ
     };
     let machine = Machine::new(&arena, setup.sink, setup.interrupted, Box::new(gave_up));
     let engine = E::start(&arena);
-    let seats: Vec<Seat<_>> = (0..2 * slots.len().max(1)).map(|_| Seat::new()).collect();
+    let seats: Vec<Seat<_>> =
+        (0..seats_a_slot(&config) * slots.len().max(1)).map(|_| Seat::new()).collect();
     let mut table = match config.mode.workers() {
         Some(_) => vec![MaybeUninit::uninit(); table_words::<E::Engine<'static>>(MAX_RESIDENTS)],
         None => Vec::new(),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use clap::{Args, ValueEnum};
 use wramp_arena::Arena;
 use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup};
-use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Scenario};
+use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Park, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::Record;
 use wramp_core::runtime::{Error, ErrorKind, Runtime as _};
@@ -390,7 +390,9 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
     };
     // A pool needs no more slots than it has workers.
     Ok(match config.mode {
-        Mode::Pool { workers } if geometry.slots.is_none() => Config { slots: workers, ..config },
+        Mode::Pool { workers } | Mode::Park(Park { workers, .. }) if geometry.slots.is_none() => {
+            Config { slots: workers, ..config }
+        }
         Mode::Cooperative => Config { slots: 0, ..config },
         _ => config,
     })
