@@ -196,14 +196,17 @@ impl<'p, I> Yard<'p, I> {
         }
     }
 
+    fn is_in_call(&self, id: u32) -> bool {
+        self.live.iter().any(|live| live.instance.is_none() && live.has(id))
+    }
+
     /// Whether an instance is neither in a call nor at its end.
     fn can_be_called(&self, id: u32) -> bool {
-        let busy = self.live.iter().any(|live| live.instance.is_none() && live.has(id));
         let known = || match self.ground.as_ref().map(|ground| &ground.store) {
             Some(Store::Cells(cells)) => cells.record(id).is_ok(),
             _ => true,
         };
-        !busy && known()
+        !self.is_in_call(id) && known()
     }
 
     /// Chooses who is called next. `None` if nobody can be now.
@@ -214,13 +217,18 @@ impl<'p, I> Yard<'p, I> {
         }
         self.turns = self.turns.wrapping_add(1);
         if knobs.hot && !self.turns.is_multiple_of(100) {
-            let hot = self.called.div_ceil(100).max(1);
+            let hot = self.called.div_ceil(100);
             for _ in 0..hot {
                 let id = self.next_hot % hot;
                 self.next_hot = id + 1;
-                if id < self.called && self.can_be_called(id) {
+                if self.can_be_called(id) {
                     return Some((id, false));
                 }
+            }
+            if (0..hot).any(|id| self.is_in_call(id)) {
+                // There are fewer hot ones than workers. The turn is theirs all the same.
+                self.turns = self.turns.wrapping_sub(1);
+                return None;
             }
         }
         for _ in 0..self.called {
@@ -401,20 +409,25 @@ where
     let shape = runtime.shape(module)?;
     let workers = knobs.workers as usize;
     let mut live = Places::over(table);
-    let mut account = Account::open(machine, 1, knobs.live);
+    let mut account = Account::open(machine, 1, u32::MAX);
     let [stack, ..] = scene.stacks;
-    for _ in 0..knobs.live {
+    let most = if knobs.live == 0 { knobs.workers } else { knobs.live };
+    for number in 1..=most {
         account.before(machine);
         let instance = runtime.instantiate(module, guest.export, guest.parameters, stack)?;
-        account.after(machine);
+        let cost = account.after(machine).cost;
         let one = Live { instance: Some(instance), tenant: None, leaving: None, used: 0, calls: 0 };
         if live.push(one).is_err() {
-            let most = live.capacity();
+            let places = live.capacity();
             let name = machine.knob(Knob::Live).unwrap_or("live instances");
             return Err(crate::run::error(
                 ErrorKind::Engine,
-                format_args!("{name} is above {most}, for which this build has places"),
+                format_args!("{name} is above {places}, for which this build has places"),
             ));
+        }
+        let one_more = cost.0.saturating_mul(number + 1);
+        if knobs.live == 0 && one_more > machine.arena().size.0 / 4 {
+            break;
         }
     }
     let block = block_for(&scene, runtime, module, &live, workers)?;

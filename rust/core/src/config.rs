@@ -194,7 +194,8 @@ pub enum Mode {
 pub struct Park {
     /// Worker threads. Each has one interpreter stack.
     pub workers: u32,
-    /// Live instances. At least as many as workers.
+    /// Live instances. A worker waits where all are in calls. 0 takes as many as workers, or
+    /// fewer where these would take more than a quarter of the arena.
     pub live: u32,
     /// The most bytes that one instance may park. `None` fits it to what one instance parks in a
     /// trial, with a margin.
@@ -325,7 +326,6 @@ impl Config {
             Mode::Pool { workers: 0 } | Mode::Park(Park { workers: 0, .. }) => {
                 Err((Knob::Workers, 1))
             }
-            Mode::Park(park) if park.live < park.workers => Err((Knob::Live, park.workers)),
             _ if matches!(self.stuck_ms, Some(0)) => Err((Knob::Stuck, 1)),
             _ => Ok(()),
         }

@@ -10,7 +10,7 @@ use wramp_core::ramp::Limit;
 use wramp_core::report::{End, Record};
 use wramp_core::runtime::Parameters;
 
-const KNOBS: Park = Park { workers: 4, live: 4, budget: None, hot: false };
+const KNOBS: Park = Park { workers: 4, live: 0, budget: None, hot: false };
 
 /// The dense preset's bytes, at a pace for tests.
 const PARK: Config =

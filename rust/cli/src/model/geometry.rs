@@ -64,7 +64,8 @@ pub struct Geometry {
     /// Worker threads of a pool or a park (of 4)
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
-    /// Live instances of a park, at least as many as workers (as many)
+    /// Live instances of a park (as many as workers, fewer where they would take more than a
+    /// quarter of the arena)
     #[arg(long, value_name = "N")]
     pub live: Option<u32>,
     /// Most bytes that an instance may park; `fit`: what one parks in a trial, and an eighth (fit)
@@ -144,8 +145,8 @@ impl Geometry {
         let park = Park {
             workers,
             live: self.live.unwrap_or(match base.mode {
-                Mode::Park(park) => park.live.max(workers),
-                _ => workers,
+                Mode::Park(park) => park.live,
+                _ => 0,
             }),
             budget: match (self.park_bytes, base.mode) {
                 (Some(WasmStack::Bytes(bytes)), _) => Some(Bytes(bytes)),

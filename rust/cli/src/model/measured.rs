@@ -473,7 +473,7 @@ pub fn config_of(run: &Run<'_>) -> Option<Config> {
         "cooperative" => Mode::Cooperative,
         "park" => {
             let workers = run.workers?;
-            Mode::Park(Park { workers, live: workers, budget: None, hot: false })
+            Mode::Park(Park { workers, live: 0, budget: None, hot: false })
         }
         _ => Mode::Threads,
     };
