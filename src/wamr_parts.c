@@ -1,6 +1,5 @@
 /*
- * Reports what the bytes of one instance are for.
- * Says what the bytes of one instance are for, and where its state lies.
+ * Reports what the bytes of one instance are for, and where its state lies.
  *
  * Only WAMR's internal headers say this, so both builds compile this file with WAMR's flags.
  * The bytes are those that WAMR asks for, without what an allocator adds.

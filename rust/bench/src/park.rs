@@ -409,7 +409,7 @@ where
     let shape = runtime.shape(module)?;
     let workers = knobs.workers as usize;
     let mut live = Places::over(table);
-    let mut account = Account::open(machine, 1, u32::MAX);
+    let mut account = Account::open(machine, 0, 1, u32::MAX);
     let [stack, ..] = scene.stacks;
     let most = if knobs.live == 0 { knobs.workers } else { knobs.live };
     for number in 1..=most {

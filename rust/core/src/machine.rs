@@ -83,6 +83,7 @@ pub trait Machine: Sync {
     /// Whether a run may mix modules in numbers of their own. A build that never does carries
     /// none of the code.
     const MIXES: bool;
+
     /// Whether this build can park instances. A build that cannot carries no code for it.
     const PARKS: bool = false;
 

@@ -5,15 +5,15 @@
 
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Park, Part, Plan, Predict, Record, Run,
-    Step, Worker, crc16,
+    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Member, Park, Part, Plan, Predict,
+    Record, Run, Step, Worker, crc16,
 };
 use wramp_core::runtime::ErrorKind;
 
 const RECORDS: &str = include_str!("../../../docs/records.md");
 const METHOD: &str = include_str!("../../../docs/method.md");
 
-const KINDS: [(&str, &[&str]); 13] = [
+const KINDS: [(&str, &[&str]); 14] = [
     ("run", Run::KEYS),
     ("load", Load::KEYS),
     ("fit", Fit::KEYS),
@@ -22,6 +22,7 @@ const KINDS: [(&str, &[&str]); 13] = [
     ("step", Step::KEYS),
     ("park", Park::KEYS),
     ("instance", Instance::KEYS),
+    ("member", Member::KEYS),
     ("worker", Worker::KEYS),
     ("end", End::KEYS),
     ("fault", Fault::KEYS),
