@@ -162,7 +162,7 @@ void wramp_wamr_shape(const WASMModule *module, struct wramp_wamr_shape *shape)
 /* In the order of Pieces in rust/wamr-sys. */
 struct wramp_wamr_pieces {
 	uint8_t *memory; /* of the one memory, where `memories` is 1 */
-	uint64_t memory_bytes;
+	size_t memory_bytes; /* not 64 bits: how these are aligned differs among compilers */
 	uint32_t memories;
 	uint32_t tables;
 	uint32_t functions; /* that an element or a global can name */
@@ -183,7 +183,7 @@ void wramp_wamr_pieces(const WASMModuleInstance *instance, struct wramp_wamr_pie
 	};
 	if (instance->memory_count > 0) {
 		pieces->memory = instance->memories[0]->memory_data;
-		pieces->memory_bytes = instance->memories[0]->memory_data_size;
+		pieces->memory_bytes = (size_t)instance->memories[0]->memory_data_size;
 	}
 }
 

@@ -1126,6 +1126,8 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
                     .map(|mean| Bytes(u32::try_from(mean).unwrap_or(u32::MAX))),
                 dirty_max_bytes: (count > 0).then_some(Bytes(most)),
                 revivals,
+                revivals_per_s: revivals.saturating_mul(1_000_000_000)
+                    / scene.nanos(dwell.0).0.max(1),
                 park_mean_us: parking.mean,
                 park_p50_us: parking.p50,
                 park_p99_us: parking.p99,

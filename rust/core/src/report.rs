@@ -752,6 +752,8 @@ records! {
         dirty_max_bytes: Option<Bytes>,
         /// Instances that were revived in the dwell.
         revivals: u64,
+        /// The same for each second, rounded down.
+        revivals_per_s: u64,
         /// The mean time to park an instance in the dwell.
         park_mean_us: Option<Nanos>,
         /// Half of these times were at most this long.

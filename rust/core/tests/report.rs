@@ -287,7 +287,7 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
             wasm_stack_bytes cost_bytes need_bytes),
         "park" => record!(Park: workload instances parked live ended instance_bytes judge_bytes
             budget_bytes parked_p50_bytes parked_p99_bytes parked_max_bytes dirty_mean_bytes
-            dirty_max_bytes revivals park_mean_us park_p50_us park_p99_us revive_mean_us
+            dirty_max_bytes revivals revivals_per_s park_mean_us park_p50_us park_p99_us revive_mean_us
             revive_p50_us revive_p99_us),
         kind => unreachable!("{kind}"),
     }
@@ -865,6 +865,7 @@ fn golden_records() -> [Record<'static>; 13] {
             dirty_mean_bytes: Some(Bytes(258)),
             dirty_max_bytes: Some(Bytes(288)),
             revivals: u64::MAX,
+            revivals_per_s: 12_345,
             park_mean_us: Some(Nanos(8_040)),
             park_p50_us: Some(Nanos(1)),
             park_p99_us: Some(Nanos(4_294_967_295)),

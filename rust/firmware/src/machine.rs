@@ -78,6 +78,7 @@ impl Kinds for Made {
     fn has(kind: RecordKind) -> bool {
         match kind {
             RecordKind::Plan => false,
+            RecordKind::Park => cfg!(CONFIG_WRAMP_MODE_PARK),
             RecordKind::Member => cfg!(CONFIG_WRAMP_OWN_MODULES),
             RecordKind::Worker => !cfg!(CONFIG_WRAMP_MODE_THREADS),
             RecordKind::Fit => cfg!(CONFIG_WRAMP_FIT_WASM_STACK),

@@ -181,3 +181,24 @@ fn a_hot_set_is_served_and_verified() {
     // The hot ones stay where they are.
     assert!(park.revivals * 4 < end.calls, "{log}");
 }
+
+/// The promise is for the fast interpreter: stacks of the classic one hold a cache of 1,536 bytes.
+#[test]
+fn the_published_bytes_hold_what_was_promised() {
+    let sparse = Guest::from(&wramp_workloads::SPARSE);
+    for (guest, promised) in [
+        (built_in(&["cpu"])[0], 32_768),
+        (built_in(&["state"])[0], 220),
+        (sparse, 1_200),
+        (built_in(&["mem"])[0], 150),
+        (built_in(&["msg"])[0], 80),
+    ] {
+        let log = run(PARK, &[guest]);
+        log.right();
+        let end = end(&log);
+        let promised = if wramp_wamr::INTERPRETER == "fast" { promised } else { promised * 9 / 10 };
+        assert!(end.peak >= promised, "{}: {} of {promised}: {log}", guest.name, end.peak);
+        assert!(end.calls >= u64::from(end.peak), "{log}");
+        eprintln!("{}: {} in {:?}", guest.name, end.peak, end.cost_bytes);
+    }
+}

@@ -198,7 +198,7 @@ pub struct Pieces {
     /// The bytes of its memory. Meaningless without one; may be null if there are no bytes.
     pub memory: *mut u8,
     /// How many there are now.
-    pub memory_bytes: u64,
+    pub memory_bytes: usize,
     /// Its memories.
     pub memories: u32,
     /// Its tables.

@@ -167,7 +167,7 @@ pub(crate) fn revive(instance: &mut Instance<'_>, from: &mut dyn Source) -> Resu
         // it, because it is borrowed mutably.
         if !unsafe { sys::wramp_wamr_grow_to(instance.handle.0.as_ptr(), bytes) } {
             let page = 65_536;
-            if bytes < old.memory_bytes || bytes % page != 0 {
+            if bytes < old.memory_bytes as u64 || bytes % page != 0 {
                 return Err(Malformed.into());
             }
             return Err(failure::error(
@@ -209,8 +209,7 @@ fn memory<'i>(_: &'i mut Instance<'_>, pieces: &sys::Pieces) -> &'i mut [u8] {
     if pieces.memory.is_null() {
         return &mut [];
     }
-    // A memory lies in the arena, so its length is a usize.
-    let bytes = usize::try_from(pieces.memory_bytes).unwrap_or(0);
+    let bytes = pieces.memory_bytes;
     // SAFETY: WAMR has a block of at least that many bytes there, all initialised, which it moves
     // or frees only in a call, in `grow_to` or in `shrink`. All of these take the instance
     // mutably, so not as long as the slice lives. A data segment lies in the module's own memory,
