@@ -393,7 +393,7 @@ const REVIVING: usize = 3;
 ///
 /// # Errors
 /// Why no instance could be parked.
-pub(crate) fn climb<'s, 'm, M: Machine, R: Runtime, S: Slots>(
+pub(crate) fn climb<'s, 'm, M: Machine, R: Runtime + 'm, S: Slots>(
     scene: Scene<'s, M>,
     runtime: &'s R,
     guest: &'s Guest<'s>,
@@ -401,10 +401,7 @@ pub(crate) fn climb<'s, 'm, M: Machine, R: Runtime, S: Slots>(
     (seats, table): (&'s [Seat<M::Tally>], &'s mut [core::mem::MaybeUninit<u64>]),
     knobs: Knobs,
     slots: &mut S,
-) -> Result<Climbed, Error>
-where
-    R: 'm,
-{
+) -> Result<Climbed, Error> {
     let machine = scene.machine;
     let shape = runtime.shape(module)?;
     let workers = knobs.workers as usize;

@@ -20,20 +20,20 @@ const PARK: Config =
 const SMALL: Config = Config { arena: Bytes(48 << 10), ..PARK };
 
 fn end(log: &Log) -> End<'_> {
-    let ends = log.records().into_iter().filter_map(|record| match record {
+    let mut ends = log.records().into_iter().filter_map(|record| match record {
         Record::End(end) => Some(end),
         _ => None,
     });
-    ends.last().unwrap_or_else(|| panic!("{log}"))
+    ends.next_back().unwrap_or_else(|| panic!("{log}"))
 }
 
 /// The last record of parking.
 fn park(log: &Log) -> wramp_core::report::Park<'_> {
-    let parks = log.records().into_iter().filter_map(|record| match record {
+    let mut parks = log.records().into_iter().filter_map(|record| match record {
         Record::Park(park) => Some(*park.get()),
         _ => None,
     });
-    parks.last().unwrap_or_else(|| panic!("{log}"))
+    parks.next_back().unwrap_or_else(|| panic!("{log}"))
 }
 
 #[test]
