@@ -54,7 +54,6 @@ const EVERYTHING: &str = r#"(module
   (table $u 3 3 funcref)
   (elem (table $t) (i32.const 1) func $one $two)
   (elem (table $t) (i32.const 2) func $three)
-  (elem (table $t) (i32.const 4) funcref (ref.null func) (ref.func $one))
   (elem $late funcref (ref.func $two) (ref.null func) (ref.func $one))
   (elem declare func $one $two $three)
   (start $begin)
