@@ -10,8 +10,8 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Only, PREFIX, Park, ParseError, Part,
-    Plan, Predict, Record, RecordKind, Run, Step, Text, Word, Worker, crc16,
+    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Only, PREFIX, Park, ParseError,
+    Part, Plan, Predict, Record, RecordKind, Run, Step, Text, Word, Worker, crc16,
 };
 
 const GOLDEN: &str = include_str!("golden/format-2.log");
