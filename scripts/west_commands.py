@@ -1,4 +1,4 @@
-"""`west wramp`: builds, runs, flashes and records the firmware.
+"""`west wramp`: builds, runs, flashes, records and sizes the firmware.
 
 West loads this file in a workspace of wramp (scripts/bootstrap makes one). Each
 command prints the calls it makes, so that a reader can repeat them by hand.
@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,10 @@ from pathlib import Path
 from west.commands import WestCommand
 
 ROOT = Path(__file__).resolve().parent.parent
+# West loads this file by its path, so what lies beside it is not found by itself.
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import catalogue  # noqa: E402  (it lies beside this file)
 
 # The preset without an overlay.
 PLAIN = "classic"
@@ -316,6 +321,9 @@ class Firmware:
 
     def emulator(self):
         """The call that runs the image here, or None for a real board."""
+        if self.board in QEMU_MACHINES:
+            call = ["qemu-system-arm", "-M", QEMU_MACHINES[self.board], *QEMU_OPTIONS]
+            return [*call, "-kernel", str(self.directory / "zephyr/zephyr.elf")]
         simulator = self.directory / "zephyr/zephyr.exe"
         if simulator.is_file():
             # Faster than real time.
@@ -325,7 +333,17 @@ class Firmware:
         return None
 
 
-# The west that runs this file, wherever it is installed.
+# Boards that QEMU has and for which Zephyr calls no emulator.
+QEMU_MACHINES = {"mps2/an386": "mps2-an386", "mps2/an500": "mps2-an500"}
+
+# As Zephyr calls it for their neighbours: an instruction takes 4 ns.
+QEMU_SHIFT = "2"
+QEMU_OPTIONS = (
+    ["-nographic", "-vga", "none", "-net", "none", "-semihosting"]
+    + ["-icount", f"shift={QEMU_SHIFT},align=off,sleep=off", "-rtc", "clock=vm"]
+)
+
+# The west that runs this, wherever it is installed.
 WEST = [sys.executable, "-m", "west"]
 
 
@@ -347,9 +365,12 @@ def describe(firmware, command, identical, opt=None):
         ("core_opt", opt or core_opt(sysroot, rust_target(firmware.directory), os.environ)),
         ("cc", compiler(cache)),
     ]
-    if symbols.get("QEMU_TARGET") == "y" and cache.get("QEMU"):
-        rows.append(("qemu", answer(cache["QEMU"], "--version")))
-    rows.append(("icount_shift", symbols.get("QEMU_ICOUNT_SHIFT")))
+    qemu, shift = cache.get("QEMU"), symbols.get("QEMU_ICOUNT_SHIFT")
+    if firmware.board in QEMU_MACHINES:
+        qemu, shift = "qemu-system-arm", QEMU_SHIFT
+    if qemu and (symbols.get("QEMU_TARGET") == "y" or firmware.board in QEMU_MACHINES):
+        rows.append(("qemu", answer(qemu, "--version")))
+    rows.append(("icount_shift", shift))
     rows.append(("two_runs_identical", "yes" if identical else "no"))
     lines = [f"{key}: {value}" for key, value in rows if value not in (None, "")]
     return lines + image_sizes(firmware.directory / "zephyr")
@@ -413,6 +434,163 @@ def record(board, preset, out, command, opt=None):
         )
 
 
+# ---- The catalogue of boards ------------------------------------------------------------
+
+# The variants of a file of the catalogue: its table, the preset, and more options.
+VARIANTS = {
+    "image": (PLAIN, ()),
+    "image.fast": ("fast", ()),
+    "image.pool": (PLAIN, ("-DCONFIG_WRAMP_MODE_POOL=y", "-DCONFIG_WRAMP_SLOTS=4")),
+}
+
+
+def other_geometries(image):
+    """Two geometries of which the figures of `image` have to predict the image's end."""
+    if image.pool:
+        return [
+            ("-DCONFIG_WRAMP_WORKERS=3", f"-DCONFIG_WRAMP_RESIDENTS={image.residents}"),
+            ("-DCONFIG_WRAMP_WORKERS=2", f"-DCONFIG_WRAMP_RESIDENTS={image.residents - 5}"),
+        ]
+    fewer = image.slots - 1 if image.slots > 1 else 3
+    return [(f"-DCONFIG_WRAMP_SLOTS={slots}",) for slots in (fewer, 2)]
+
+
+class BoardLinks:
+    """Links one board's images in one build directory."""
+
+    def __init__(self, board, directory):
+        self.board = board
+        self.directory = directory
+
+    def image(self, variant, more=()):
+        preset, options = VARIANTS[variant]
+        firmware = Firmware(self.board, preset, self.directory)
+        # The later of two options is the one that counts.
+        firmware.build([*options, *more], fresh=True)
+        return firmware, catalogue.read_image(self.directory / "zephyr", firmware.symbols)
+
+    def figures(self, variant, check):
+        """The table of a variant, what is said above it, its firmware and its image."""
+        firmware, image = self.image(variant)
+        row = {"flash_bytes": image.flash_bytes, "ram_bytes": image.fixed_bytes}
+        if variant == "image":
+            row |= {
+                "slot_bytes": image.slot_bytes,
+                "slot_stack_bytes": image.number("WRAMP_SLOT_STACK_SIZE"),
+                "slot_stack_least_bytes": image.number("WRAMP_SLOT_STACK_LEAST"),
+            }
+        elif variant == "image.pool":
+            row |= {"worker_bytes": image.worker_bytes, "resident_bytes": image.resident_bytes}
+        notes = []
+        if variant != "image.fast":
+            misses = []
+            for geometry in other_geometries(image) if check else ():
+                _, other = self.image(variant, geometry)
+                misses.append(other.image_end - image.predicted_end(other))
+            if not misses:
+                notes = ["One link, and no second one to compare with."]
+            elif any(misses):
+                told = " and ".join(f"{miss:+}" for miss in misses)
+                notes = [f"Links of two other geometries end {told} bytes from the prediction."]
+            else:
+                notes = ["Links of two other geometries end where these figures predict."]
+        return row, notes, firmware, image
+
+
+def board_entry(board, directory, variants, check):
+    """Links the variants of a board; returns the text of its file."""
+    links = BoardLinks(board, directory)
+    path = catalogue.BOARDS / catalogue.file_name(board)
+    entry = catalogue.read_file(path) if path.is_file() else {"": {}}
+    notes = catalogue.read_notes(path) if path.is_file() else {}
+    for variant in variants:
+        if variant == "image.fast" and no_fast(directory):
+            continue
+        row, notes[variant], firmware, image = links.figures(variant, check)
+        cache, symbols = firmware.cache, firmware.symbols
+        if variant == "image":
+            entry[""] = {
+                "board": board,
+                "name": board_name(cache, board),
+                "cpu": catalogue.cpu_of(symbols),
+                "pointer_bits": 64 if symbols.get("64BIT") == "y" else 32,
+                "clock_hz": catalogue.clock_of(symbols, devicetree_clock(directory)),
+                "ram_bytes": image.ram_region_bytes,
+                "flash_bytes": int(symbols.get("FLASH_SIZE", "0"), 0) * 1024,
+                "tier": "executed" if executed(board) else "linked",
+            }
+            row |= {
+                "date": str(now().date()),
+                "zephyr": kernel_version(directory),
+                "cc": f"gcc-{answer(cache['CMAKE_C_COMPILER'], '-dumpfullversion')}",
+                "rustc": (answer("rustc", "--version") or "rustc unknown").split()[1],
+                "command": f"west build -b {board}",
+            }
+        entry[variant] = row
+    order = ["", *VARIANTS]
+    return catalogue.text_of(
+        {name: entry[name] for name in order if name in entry}, notes
+    )
+
+
+# Where cargo compiles, in a build directory.
+RUST = Path("rust/firmware/rust/target")
+
+
+def forget_board(directory):
+    """Empties a build directory, but for what cargo compiled in it.
+
+    Boards share Rust's programs for the host and, where the CPU is the same, its libraries. What
+    depends on the board is compiled anew, because the files that it was made from are newer:
+    bindgen tells cargo the headers that it read, and the name of the configuration has a hash.
+    """
+    place = directory
+    for part in RUST.parts:
+        if place.is_dir():
+            for other in place.iterdir():
+                if other.name != part:
+                    shutil.rmtree(other) if other.is_dir() else other.unlink()
+        place = place / part
+
+
+def no_fast(directory):
+    """Whether Kconfig refuses the fast interpreter for the board that was built there."""
+    config = directory / "zephyr/.config"
+    return (
+        config.is_file()
+        and kconfig_symbols(config.read_text()).get("ARMV6_M_ARMV8_M_BASELINE") == "y"
+    )
+
+
+def executed(board):
+    """Whether a run of this board is in results/."""
+    return any((ROOT / "results" / board_directory(board)).glob("*/run.log"))
+
+
+def board_name(cache, board):
+    """The board's full name, from the file that describes it to Zephyr."""
+    name = board.split("/")[0].split("@")[0]
+    path = Path(cache.get("BOARD_DIR", ""), "board.yml")
+    if not path.is_file():
+        return name
+    text = path.read_text(encoding="utf-8")
+    found = re.search(rf"name: {re.escape(name)}\n\s+full_name: (.*)", text)
+    return found[1].strip("\"' ") if found else name
+
+
+def devicetree_clock(directory):
+    """The clock-frequency of the first CPU in the devicetree, or None."""
+    text = (directory / "zephyr/zephyr.dts").read_text(errors="replace")
+    cpus = re.search(r"\n\tcpus \{\n.*?\n\t\};", text, re.DOTALL)
+    found = re.search(r"clock-frequency = < (0x[0-9a-f]+|\d+) >", cpus[0]) if cpus else None
+    return int(found[1], 0) if found else None
+
+
+def kernel_version(directory):
+    text = (directory / "zephyr/include/generated/zephyr/version.h").read_text()
+    return re.search(r'KERNEL_VERSION_STRING\s+"(.*)"', text)[1]
+
+
 # ---- The command ----------------------------------------------------------------------
 
 RUN_HELP = """\
@@ -423,7 +601,7 @@ is flashed instead, and `west wramp capture PORT` reads its run.
 
   west wramp run -b native_sim/native/64
   west wramp run -b mps2/an385 dense
-  west wramp run -b rpi_pico fast --build-only
+  west wramp run -b nrf52840dk/nrf52840 fast --build-only
   west wramp run -b mps2/an385 -- -DCONFIG_WRAMP_SLOTS=12
   west wramp run -b mps2/an385 --module my.wasm --export tick
   west wramp run -b mps2/an385 --module a.wasm:tick=3 --module cpu=*
@@ -451,6 +629,17 @@ them. A row takes about a minute.
   west wramp switches -b mps2/an385 --row 0-published --row s6-O2
 """
 
+BOARDS_HELP = """\
+Links the images of each board and rewrites its file in boards/: what the image takes of
+flash and RAM, and what one more slot, worker or resident takes. Two more links, with other
+geometries, show whether these figures predict the end of the image; the file says so. Then
+it prints the table of all boards. A board takes eight links, and --quick three.
+
+  west wramp boards                              the table
+  west wramp boards -b nrf52840dk/nrf52840       links this board
+  west wramp boards --all                        links every board of the catalogue
+"""
+
 CAPTURE_HELP = """\
 Reads the UART of a board until the run is done. This is `wramp capture` with
 all its options, which `scripts/wramp capture --help` lists.
@@ -460,7 +649,7 @@ all its options, which `scripts/wramp capture --help` lists.
 
 
 class Wramp(WestCommand):
-    """`west wramp run`, `record`, `switches` and `capture`."""
+    """`west wramp run`, `record`, `switches`, `boards` and `capture`."""
 
     def __init__(self):
         super().__init__(
@@ -527,6 +716,18 @@ class Wramp(WestCommand):
                 choices=["3", "size"],
                 help="how Rust's core was compiled, if this command cannot find out",
             )
+
+        boards = command("boards", "link boards and say what their images take", BOARDS_HELP, board=False)
+        boards.add_argument("-b", "--board", action="append", default=[], metavar="BOARD")
+        boards.add_argument("--all", action="store_true", help="every board of the catalogue")
+        boards.add_argument("--quick", action="store_true", help="no links of other geometries")
+        boards.add_argument(
+            "--variant",
+            action="append",
+            choices=list(VARIANTS),
+            help="link this variant only, and keep what the file says of the others",
+        )
+        boards.set_defaults(act=self.boards)
 
         capture = command("capture", "read a board's UART", CAPTURE_HELP, board=False)
         capture.add_argument("arguments", nargs=argparse.REMAINDER, metavar="PORT [OPTION...]")
@@ -598,6 +799,29 @@ class Wramp(WestCommand):
             overlay.write_text(switch_overlay(row))
             command = f"west wramp switches -b {args.board} --row {row}"
             record(args.board, str(overlay), out / row, command, args.core_opt)
+        return 0
+
+    def boards(self, args, _unknown):
+        chosen = list(args.board)
+        if args.all:
+            entries = (entry[""] for entry in catalogue.catalogue())
+            chosen += [row["board"] for row in entries if row["tier"] != "computed"]
+        directory = ROOT / "build/boards"
+        failed = []
+        for board in chosen:
+            forget_board(directory)
+            try:
+                text = board_entry(board, directory, args.variant or list(VARIANTS), not args.quick)
+            except (Problem, catalogue.NoFigure) as problem:
+                print(f"west wramp: {board}: {problem}", file=sys.stderr)
+                failed.append(board)
+                continue
+            path = catalogue.BOARDS / catalogue.file_name(board)
+            path.write_text(text, encoding="utf-8")
+            print(f"wrote {path.relative_to(ROOT)}", file=sys.stderr)
+        catalogue.main()
+        if failed:
+            raise Problem(f"not linked: {', '.join(failed)}; the lines above say why")
         return 0
 
     def capture(self, args, unknown):

@@ -6,6 +6,7 @@
  * Rust and C disagree on Xtensa.
  */
 #include <zephyr/fatal.h>
+#include <zephyr/init.h>
 #include <zephyr/kernel.h>
 
 #ifdef CONFIG_ARCH_POSIX
@@ -30,20 +31,37 @@ BUILD_ASSERT(!IS_ENABLED(CONFIG_NEWLIB_LIBC), "newlib has a heap: set CONFIG_PIC
 BUILD_ASSERT(CONFIG_COMMON_LIBC_MALLOC_ARENA_SIZE == 0,
 	     "libc has a heap: set CONFIG_COMMON_LIBC_MALLOC_ARENA_SIZE to 0");
 #endif
+/* Said here, because the linker names no knob and speaks after minutes. src/arena.ld counts
+ * the image too.
+ */
+#if defined(CONFIG_WRAMP_ARENA_PSRAM) || defined(CONFIG_ARCH_POSIX)
+#define ARENA_IN_RAM 0
+#else
+#define ARENA_IN_RAM MAX(CONFIG_WRAMP_ARENA_SIZE, 0)
+#endif
+BUILD_ASSERT(IS_ENABLED(CONFIG_ARCH_POSIX) ||
+		     ARENA_IN_RAM + SLOTS * CONFIG_WRAMP_SLOT_STACK_SIZE < KB(CONFIG_SRAM_SIZE),
+	     "arena and slots take more RAM than this board has: lower CONFIG_WRAMP_SLOTS, and "
+	     "set CONFIG_WRAMP_ARENA_SIZE to -1, which takes what is left");
+/* A run on less ends with its first record. */
+BUILD_ASSERT(CONFIG_WRAMP_ARENA_SIZE == -1 || CONFIG_WRAMP_ARENA_SIZE >= 4096 ||
+		     IS_ENABLED(CONFIG_WRAMP_PROVOKE_GEOMETRY),
+	     "the arena is too small for the engine: set CONFIG_WRAMP_ARENA_SIZE to at least 4096, "
+	     "or to -1, which takes all RAM that is left");
 /* Otherwise a record would name a core and no thread would be pinned to it. */
 BUILD_ASSERT(IS_ENABLED(CONFIG_SCHED_CPU_MASK) || CONFIG_MP_MAX_NUM_CPUS == 1 ||
 		     (CONFIG_WRAMP_PIN < 0 && !IS_ENABLED(CONFIG_WRAMP_SCENARIO_PINNED)),
 	     "threads cannot be pinned to a core: set CONFIG_SCHED_CPU_MASK");
 
-/* The macro puts the stacks into .noinit. */
-static K_THREAD_STACK_ARRAY_DEFINE(stacks, SLOTS, CONFIG_WRAMP_SLOT_STACK_SIZE);
-static struct k_thread threads[SLOTS];
+/* The macro puts them into .noinit. scripts/catalogue.py looks for these two names. */
+static K_THREAD_STACK_ARRAY_DEFINE(slot_stacks, SLOTS, CONFIG_WRAMP_SLOT_STACK_SIZE);
+static struct k_thread slot_threads[SLOTS];
 
 /* `core` is the number of a core, or negative for any core. */
 int wramp_thread_start(size_t slot, k_thread_entry_t entry, void *work, int core)
 {
-	k_tid_t thread = k_thread_create(&threads[slot], stacks[slot],
-					 K_THREAD_STACK_SIZEOF(stacks[slot]), entry, work,
+	k_tid_t thread = k_thread_create(&slot_threads[slot], slot_stacks[slot],
+					 K_THREAD_STACK_SIZEOF(slot_stacks[slot]), entry, work,
 					 (void *)slot, NULL, INSTANCE_PRIORITY, 0, K_FOREVER);
 #ifdef CONFIG_SCHED_CPU_MASK
 	int error = core < 0 ? 0 : k_thread_cpu_pin(thread, core);
@@ -61,13 +79,13 @@ int wramp_thread_start(size_t slot, k_thread_entry_t entry, void *work, int core
 
 void wramp_thread_join(size_t slot)
 {
-	(void)k_thread_join(&threads[slot], K_FOREVER);
+	(void)k_thread_join(&slot_threads[slot], K_FOREVER);
 }
 
 /* Ends the slot's thread at any point of its code. Do not join it afterwards. */
 void wramp_thread_abort(size_t slot)
 {
-	k_thread_abort(&threads[slot]);
+	k_thread_abort(&slot_threads[slot]);
 }
 
 /* The most bytes of the slot's stack that were in use since its thread was created. */
@@ -75,13 +93,13 @@ size_t wramp_stack_used(size_t slot)
 {
 	size_t unused = 0;
 
-	(void)k_thread_stack_space_get(&threads[slot], &unused);
-	return threads[slot].stack_info.size - unused;
+	(void)k_thread_stack_space_get(&slot_threads[slot], &unused);
+	return slot_threads[slot].stack_info.size - unused;
 }
 
 size_t wramp_stack_size(void)
 {
-	return K_THREAD_STACK_SIZEOF(stacks[0]);
+	return K_THREAD_STACK_SIZEOF(slot_stacks[0]);
 }
 
 /* The arena's region. NULL and 0 bytes if there is no arena. */
@@ -109,14 +127,9 @@ void *wramp_arena_region(size_t *bytes)
 	BUILD_ASSERT(!IS_ENABLED(CONFIG_ARCH_POSIX),
 		     "only RAM that a linker script bounds can be taken whole: "
 		     "set CONFIG_WRAMP_ARENA_SIZE to a size");
-	extern char _end[];
-#ifdef CONFIG_HAS_ESPRESSIF_HAL
-	extern char _heap_sentry[];
-	uintptr_t end = (uintptr_t)_heap_sentry;
-#else
-	uintptr_t end = CONFIG_SRAM_BASE_ADDRESS + KB(CONFIG_SRAM_SIZE);
-#endif
-	*bytes = CONFIG_WRAMP_ARENA_SIZE > 0 ? CONFIG_WRAMP_ARENA_SIZE : end - (uintptr_t)_end;
+	extern char _end[], wramp_ram_end[];
+
+	*bytes = CONFIG_WRAMP_ARENA_SIZE > 0 ? CONFIG_WRAMP_ARENA_SIZE : wramp_ram_end - _end;
 	return _end;
 #endif
 }
@@ -141,17 +154,26 @@ enum { STACK_OVERFLOW, PANIC, OTHER };
 enum { MAIN_THREAD = -1, ELSEWHERE = -2 };
 extern FUNC_NORETURN void wramp_fatal(int what, int slot);
 
+/* The kernel calls functions of this level on its main thread, which it does not name. */
+static k_tid_t main_thread;
+
+static int note_main_thread(void)
+{
+	main_thread = k_current_get();
+	return 0;
+}
+SYS_INIT(note_main_thread, APPLICATION, CONFIG_APPLICATION_INIT_PRIORITY);
+
 /* Replaces the kernel's own handler, which halts without a record. */
 void k_sys_fatal_error_handler(unsigned int reason, const struct arch_esf *frame)
 {
-	extern struct k_thread z_main_thread;
 	struct k_thread *thread = k_current_get();
-	int slot = thread == &z_main_thread ? MAIN_THREAD : ELSEWHERE;
+	int slot = thread == main_thread ? MAIN_THREAD : ELSEWHERE;
 	int what = OTHER;
 
 	ARG_UNUSED(frame);
-	if (thread >= threads && thread < threads + SLOTS) {
-		slot = thread - threads;
+	if (thread >= slot_threads && thread < slot_threads + SLOTS) {
+		slot = thread - slot_threads;
 	}
 	if (reason == K_ERR_STACK_CHK_FAIL) {
 		what = STACK_OVERFLOW;

@@ -384,3 +384,22 @@ void wramp_wamr_forget_exception(WASMModuleInstance *instance)
 		memset(instance->cur_exception, 0, sizeof(instance->cur_exception));
 	}
 }
+
+/*
+ * WAMR runs a start function when it instantiates, without a limit of instructions and before
+ * the instance has a host. A build that meters or gives imports takes it out of the loaded
+ * module, and calls it itself. Returns its index, or UINT32_MAX.
+ */
+uint32_t wramp_wamr_take_start(WASMModule *module)
+{
+	uint32_t start = module->start_function;
+
+	module->start_function = UINT32_MAX;
+	return start;
+}
+
+/* The function of an instance with that index, or null. */
+WASMFunctionInstance *wramp_wamr_function(WASMModuleInstance *instance, uint32_t index)
+{
+	return index < instance->e->function_count ? &instance->e->functions[index] : NULL;
+}

@@ -29,6 +29,12 @@ function(wramp_switch variable symbol)
   endif()
 endfunction()
 
+if(CONFIG_WRAMP_INTERPRETER_FAST AND CONFIG_ARMV6_M_ARMV8_M_BASELINE)
+  message(FATAL_ERROR
+    "wramp: the fast interpreter cannot run on this CPU. WAMR's fast interpreter writes its code "
+    "without alignment, and ARMv6-M and ARMv8-M Baseline fault where a word is not aligned. Set "
+    "CONFIG_WRAMP_INTERPRETER_CLASSIC=y after fast.conf or dense.conf")
+endif()
 wramp_switch(WAMR_BUILD_FAST_INTERP CONFIG_WRAMP_INTERPRETER_FAST)
 wramp_switch(WAMR_BUILD_AOT CONFIG_WRAMP_AOT)
 wramp_switch(WAMR_BUILD_INSTRUCTION_METERING CONFIG_WRAMP_METERING)

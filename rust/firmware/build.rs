@@ -19,7 +19,8 @@ fn main() {
         println!("cargo::rustc-check-cfg=cfg(CONFIG_WRAMP_{symbol})");
     }
 
-    embed(&format!("{here}/../.."));
+    let application = Path::new(&here).join("../..").canonicalize().expect("the repository");
+    embed(&application);
 
     // For the `run` record; CMake knows these.
     for name in ["WRAMP_ZEPHYR_VERSION", "WRAMP_CC"] {
@@ -32,7 +33,7 @@ fn main() {
 
 /// Puts the modules of `CONFIG_WRAMP_MODULE` into the firmware. One that cannot run ends the
 /// build.
-fn embed(application: &str) {
+fn embed(application: &Path) {
     let config = fs::read_to_string(env::var("DOTCONFIG").expect("set by Zephyr's build"));
     let config = config.expect("the .config of Zephyr's build");
     let text = |symbol: &str| {
@@ -40,7 +41,7 @@ fn embed(application: &str) {
         line.and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
     };
     let (items, export) = (text("CONFIG_WRAMP_MODULE"), text("CONFIG_WRAMP_MODULE_EXPORT"));
-    let embedded = match wramp_modules::embed(items, export, Path::new(application)) {
+    let embedded = match wramp_modules::embed(items, export, application) {
         Ok(embedded) => embedded,
         Err(why) => {
             // cargo shows only the first line of a directive.

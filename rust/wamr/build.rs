@@ -18,6 +18,11 @@ fn main() {
 
     for (name, on) in [
         ("wamr_metering", fact("WAMR_METERING") == "1"),
+        // wramp calls start functions, and WAMR does not.
+        (
+            "wamr_own_start",
+            fact("WAMR_METERING") == "1" || env::var_os("CARGO_FEATURE_IMPORTS").is_some(),
+        ),
         // The fast interpreter makes code of its own from a module, never writes to
         // it, and can be told to keep nothing of it.
         ("wamr_in_place", fast && fact("MODULE_COPY") == "0"),

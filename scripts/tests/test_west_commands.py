@@ -6,6 +6,7 @@ directory holds the few files that the command reads.
 
 import argparse
 import contextlib
+import datetime
 import io
 import os
 import sys
@@ -15,10 +16,16 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+try:
+    import tomllib
+except ImportError:  # Python before 3.11
+    tomllib = None
+
 from west.configuration import Configuration
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import catalogue  # noqa: E402  (it lies in the parent directory)
 import west_commands as wramp  # noqa: E402  (it lies in the parent directory)
 
 DONE = "wramp done workloads=1 errors=0 exit={} crc=0000"
@@ -345,6 +352,128 @@ class Command(Scratch):
         self.assertEqual(
             run.call_args.args[0][1:], ["capture", "--baud", "9600", "/dev/ttyACM0", "--save"]
         )
+
+
+class Emulators(Scratch):
+    def test_qemu_runs_what_zephyr_has_no_emulator_for(self):
+        directory = self.place / "build"
+        (directory / "zephyr").mkdir(parents=True)
+        (directory / "zephyr/.config").write_text("CONFIG_X=y\n")
+        call = wramp.Firmware("mps2/an500", "classic", directory).emulator()
+        self.assertEqual(call[:3], ["qemu-system-arm", "-M", "mps2-an500"])
+        self.assertEqual(call[-2:], ["-kernel", str(directory / "zephyr/zephyr.elf")])
+        self.assertIsNone(wramp.Firmware("nrf52840dk/nrf52840", "classic", directory).emulator())
+
+
+class Boards(Scratch):
+    SYMBOLS = {"WRAMP_SLOTS": "12", "WRAMP_ARENA_SIZE": "-1", "WRAMP_SLOT_STACK_SIZE": "4096"}
+
+    def image(self, **changed):
+        return catalogue.Image(
+            self.SYMBOLS | changed.pop("symbols", {}),
+            **{
+                "ram_start": 0x20000000,
+                "ram_end": 0x20040000,
+                "image_end": 0x20000000 + 68096,
+                "flash_bytes": 139032,
+                "threads": 12 * 144,
+                "stacks": 12 * 4160,
+                "seats": 12 * 432,
+            }
+            | changed,
+        )
+
+    def test_a_figure_predicts_the_image_of_another_geometry(self):
+        image = self.image()
+        self.assertEqual((image.slot_bytes, image.fixed_bytes), (4736, 68096 - 12 * 4736))
+        other = self.image(symbols={"WRAMP_SLOTS": "7"})
+        self.assertEqual(image.predicted_end(other), image.image_end - 5 * 4736)
+        # A fixed arena lies inside the image, and is no part of what the image takes.
+        fixed = self.image(symbols={"WRAMP_ARENA_SIZE": "65536"}, image_end=0x20000000 + 133632)
+        self.assertEqual(fixed.fixed_bytes, image.fixed_bytes)
+        self.assertEqual(image.predicted_end(fixed), fixed.image_end)
+
+    def test_a_pool_has_workers_and_residents(self):
+        symbols = {"WRAMP_MODE_POOL": "y", "WRAMP_SLOTS": "4", "WRAMP_WORKERS": "4"}
+        symbols |= {"WRAMP_RESIDENTS": "512"}
+        sizes = {"threads": 4 * 144, "stacks": 4 * 4096, "seats": 8 * 1700, "table": 512 * 72}
+        image = self.image(symbols=symbols, **sizes)
+        self.assertEqual((image.worker_bytes, image.resident_bytes), (144 + 4096 + 3400, 72))
+        other = self.image(symbols=symbols | {"WRAMP_WORKERS": "3", "WRAMP_RESIDENTS": "507"})
+        less = 144 + 4096 + 3400 + 5 * 72
+        self.assertEqual(image.predicted_end(other), image.image_end - less)
+
+    def test_an_array_that_slots_do_not_share_evenly_is_no_figure(self):
+        with self.assertRaises(catalogue.NoFigure):
+            self.image(stacks=12 * 4160 + 1).slot_bytes
+
+    def test_a_file_is_read_as_it_was_written(self):
+        entry = {
+            "": {"board": "a/b", "name": "A B", "clock_hz": None, "ram_bytes": 1024},
+            "image": {"flash_bytes": 1, "date": "2026-11-21", "command": "west build -b a/b"},
+            "image.pool": {"worker_bytes": 2},
+        }
+        notes = {"image": ["One link.", "Two lines."]}
+        path = self.place / "a_b.toml"
+        path.write_text(catalogue.text_of(entry, notes))
+        del entry[""]["clock_hz"]
+        self.assertEqual(catalogue.read_file(path), entry)
+        self.assertEqual(catalogue.read_notes(path), notes)
+        path.write_text("ram_bytes = many\n")
+        with self.assertRaisesRegex(catalogue.NoFigure, "a_b.toml:1"):
+            catalogue.read_file(path)
+
+    def test_the_catalogue_is_whole(self):
+        entries = catalogue.catalogue()
+        self.assertGreaterEqual(len(entries), 1)
+        for entry in entries:
+            board, image = entry[""], entry["image"]
+            path = catalogue.BOARDS / catalogue.file_name(board["board"])
+            with self.subTest(path=path.name):
+                self.assertTrue(path.is_file())
+                self.assertIn(board["tier"], catalogue.TIERS)
+                self.assertIn(board["pointer_bits"], (32, 64))
+                for key in ("ram_bytes", "flash_bytes", "slot_bytes", "slot_stack_bytes"):
+                    self.assertIsInstance(image[key], int)
+                self.assertGreater(image["slot_bytes"], image["slot_stack_bytes"])
+                self.assertGreater(board["ram_bytes"], image["ram_bytes"])
+                if tomllib is not None:
+                    # What `wramp fit` reads.
+                    read = tomllib.loads(path.read_text())
+                    self.assertEqual(read["ram_bytes"], board["ram_bytes"])
+                    self.assertIsInstance(read["image"]["date"], datetime.date)
+                    self.assertGreater(read.get("clock_hz", 1), 0)
+                    self.assertEqual(read["image"]["slot_bytes"], image["slot_bytes"])
+                # A claim that this repository holds the run needs the run.
+                runs = wramp.ROOT / "results" / wramp.board_directory(board["board"])
+                self.assertEqual(board["tier"] == "executed", any(runs.glob("*/run.log")))
+                for name in ("image.fast", "image.pool"):
+                    self.assertGreater(entry.get(name, image)["flash_bytes"] + 1, 0)
+        lines = catalogue.table(entries).splitlines()
+        self.assertLessEqual(max(map(len, lines)), 80)
+
+    def test_an_estimate_says_how_far_it_missed(self):
+        def linked(cpu, flash, ram, slot):
+            image = {"flash_bytes": flash, "ram_bytes": ram, "slot_bytes": slot}
+            return {"": {"cpu": cpu}, "image": image}
+
+        # Three alike, and one of another family that only the others can stand for.
+        known = [linked("Cortex-M4F", 140 + n, 50, 4700) for n in range(3)]
+        known.append(linked("Cortex-M0+", 160, 52, 4600))
+        self.assertEqual(catalogue.estimate("Cortex-M4", known)["flash_bytes"], 141)
+        worst = catalogue.misses(known)
+        self.assertEqual(worst, {"flash_bytes": 19, "ram_bytes": 2, "slot_bytes": 100})
+
+    def test_another_board_keeps_what_cargo_compiled_and_nothing_else(self):
+        kept = self.place / wramp.RUST / "release/bindgen"
+        kept.parent.mkdir(parents=True)
+        kept.write_text("")
+        for name in ("CMakeCache.txt", "rust/firmware/config-1", "zephyr/.config"):
+            path = self.place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("")
+        wramp.forget_board(self.place)
+        self.assertEqual([p for p in self.place.rglob("*") if p.is_file()], [kept])
 
 
 if __name__ == "__main__":

@@ -43,6 +43,12 @@ impl<A: Arena, const EVENTS: usize> Watched<A, EVENTS> {
         Watch { before: failures.load(Relaxed), failures, last_bytes }
     }
 
+    /// How many allocations have failed so far, modulo 2^32. Of several at once some may not be
+    /// counted.
+    pub fn failures(&self) -> u32 {
+        self.failures.load(Relaxed)
+    }
+
     /// How many more instances fit, up to `most`, if they start as the trace recorded. `None`
     /// if the trace has no script.
     pub fn fits(&self, most: u32) -> Option<u32> {

@@ -17,7 +17,8 @@ use wramp_core::slots::{Slots, Work};
 
 use crate::guest::{Guest, Judge, seed_of};
 use crate::lead::{Climbed, Scene, stuck_error};
-use crate::run::give_up;
+use crate::office::Hall;
+use crate::run::{give_up, load_module};
 use crate::seat::{Phase, Seat};
 use crate::threads::start_error;
 
@@ -40,11 +41,15 @@ pub(crate) struct Trial<'t, 'm, M: Machine, R: Runtime + 'm> {
     /// The guest's module. `None` if each instance loads its own.
     module: Option<&'t R::Module<'m>>,
     guest: &'t Guest<'t>,
+    /// Whether the start of an instance is all that is tried.
+    start_only: bool,
     /// The slot that the search runs on.
     seat: &'t Seat<M::Tally>,
     /// Calls so far.
     calls: AtomicU32,
     found: M::Lock<Option<Result<Fitted, Error>>>,
+    /// Where the guest's calls go, if it has a host.
+    hall: Option<Hall<'t>>,
 }
 
 impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
@@ -54,9 +59,17 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
         module: Option<&'t R::Module<'m>>,
         guest: &'t Guest<'t>,
         seat: &'t Seat<M::Tally>,
+        hall: Option<Hall<'t>>,
     ) -> Self {
         let found = M::Lock::new(None);
-        Self { scene, runtime, module, guest, seat, calls: AtomicU32::new(0), found }
+        let calls = AtomicU32::new(0);
+        Self { scene, runtime, module, guest, start_only: false, seat, calls, found, hall }
+    }
+
+    /// A trial that starts an instance and calls nothing. It shows whether a start function
+    /// returns.
+    pub(crate) fn of_start(self) -> Self {
+        Self { start_only: true, ..self }
     }
 
     /// Searches on a slot's thread, so the controller notices a call that does not return. A
@@ -95,7 +108,7 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
     fn fit(&self) -> Result<Fitted, Error> {
         match self.module {
             Some(module) => self.fit_of(module),
-            None => self.fit_of(&self.runtime.load(self.guest.module)?),
+            None => self.fit_of(&load_module::<M, R>(self.runtime, self.guest, self.hall)?),
         }
     }
 
@@ -103,7 +116,18 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
     fn fit_of(&self, module: &R::Module<'_>) -> Result<Fitted, Error> {
         let Self { scene, runtime, guest, .. } = self;
         let (most, budget) = (scene.config.wasm_stack, scene.config.budget);
-        let mut instance = runtime.instantiate(module, guest.export, guest.parameters, most)?;
+        let (export, parameters) = (guest.export, guest.parameters);
+        let mut instance = match self.hall.filter(|_| M::HOSTS) {
+            Some(hall) => {
+                let desk = hall.desk(0)?;
+                hall.rooms.open(0);
+                runtime.instantiate_linked(module, export, parameters, most, budget, desk)?
+            }
+            None => runtime.instantiate_within(module, export, parameters, most, budget)?,
+        };
+        if self.start_only {
+            return Ok(Fitted { needed: Bytes(0), stack: most });
+        }
         let argument = guest.argument(&Judge::new(seed_of(0)), 0);
         let mut runs_in = |size: Bytes| -> Result<bool, Error> {
             let mut stack = runtime.stack(module, &instance, size)?;

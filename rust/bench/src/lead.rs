@@ -97,6 +97,8 @@ pub(crate) struct Scene<'s, M> {
     pub(crate) name: &'s str,
     /// When the run began.
     pub(crate) began: Ticks,
+    /// Whether the clock advances. If not, no record has a time.
+    pub(crate) clock_runs: bool,
     /// Ticks per second.
     pub(crate) clock_hz: u64,
     /// The interpreter stack of each module's instances.
@@ -114,7 +116,7 @@ impl<M: Machine> Scene<'_, M> {
     }
 
     /// Converts another time in the same way.
-    #[inline(never)] // The division has 128 bits.
+    #[inline(never)]
     pub(crate) fn millis_at(&self, time: Ticks) -> u32 {
         u32::try_from(self.micros(self.began, time).0 / 1000).unwrap_or(u32::MAX)
     }
@@ -123,8 +125,18 @@ impl<M: Machine> Scene<'_, M> {
         to.saturating_sub(from).to_micros(self.clock_hz)
     }
 
-    pub(crate) fn nanos(&self, ticks: Ticks) -> Nanos {
+    /// A time as a record shows it.
+    pub(crate) fn nanos(&self, ticks: Ticks) -> Option<Nanos> {
+        self.clock_runs.then(|| self.exact(ticks))
+    }
+
+    fn exact(&self, ticks: Ticks) -> Nanos {
         ticks.to_nanos(self.clock_hz)
+    }
+
+    /// Milliseconds as a record shows them.
+    pub(crate) fn shown(&self, millis: u32) -> Option<u64> {
+        self.clock_runs.then_some(u64::from(millis))
     }
 
     pub(crate) fn emit<'r>(&self, record: impl Into<Record<'r>>) {
@@ -175,18 +187,19 @@ impl<M: Machine> Scene<'_, M> {
         let most =
             self.config.stuck_ms.map(|each| Micros(u64::from(each) * 1000 * u64::from(a_core)));
         let (mut pause, mut said, mut asked_at) = (GLANCE, false, None);
+        let mut slept = Micros(0);
         loop {
             if let Some(answer) = answer() {
                 return Some(answer);
             }
             let now = machine.now();
-            let waited = self.micros(began, now);
+            let waited = if self.clock_runs { self.micros(began, now) } else { slept };
             if most.is_some_and(|most| waited >= most) {
                 return None;
             }
             if machine.interrupted() {
-                let asked_at = *asked_at.get_or_insert(now);
-                if self.micros(asked_at, now) >= PATIENCE {
+                let asked_at = *asked_at.get_or_insert(waited);
+                if waited.saturating_sub(asked_at) >= PATIENCE {
                     return None;
                 }
             }
@@ -198,6 +211,7 @@ impl<M: Machine> Scene<'_, M> {
             let left = most.map_or(pause, |most| most.saturating_sub(waited).max(GLANCE));
             let left = if machine.interrupted() { GLANCE } else { left };
             machine.sleep(pause.min(left));
+            slept = Micros(slept.0.saturating_add(pause.min(left).0));
             pause = Micros(pause.0.saturating_mul(2));
         }
     }
@@ -486,6 +500,8 @@ pub(crate) struct Figures {
     pub(crate) errors: u64,
     pub(crate) latency: Option<Latency>,
     pub(crate) turnaround: Option<Latency>,
+    /// From what a guest waited for to its step.
+    pub(crate) wake: Option<Latency>,
 }
 
 impl Dwell {
@@ -516,13 +532,14 @@ pub(crate) struct Times {
 
 impl<M: Machine> Scene<'_, M> {
     pub(crate) fn times(&self, latency: Option<&Latency>) -> Times {
+        let latency = latency.filter(|_| self.clock_runs);
         let percentiles = latency.and_then(|latency| latency.percentiles);
         Times {
             mean: latency.map(|latency| latency.mean(self.clock_hz)),
-            min: latency.and_then(|latency| latency.min).map(|min| self.nanos(min)),
-            p50: percentiles.map(|of| self.nanos(of.p50)),
-            p99: percentiles.map(|of| self.nanos(of.p99)),
-            max: latency.and_then(|latency| latency.max).map(|max| self.nanos(max)),
+            min: latency.and_then(|latency| latency.min).map(|min| self.exact(min)),
+            p50: percentiles.map(|of| self.exact(of.p50)),
+            p99: percentiles.map(|of| self.exact(of.p99)),
+            max: latency.and_then(|latency| latency.max).map(|max| self.exact(max)),
         }
     }
 }
@@ -537,6 +554,7 @@ pub(crate) fn report<M: Machine>(
     let arena = scene.machine.arena();
     let latency = scene.times(figures.latency.as_ref());
     let turnaround = scene.times(figures.turnaround.as_ref());
+    let wake = scene.times(figures.wake.as_ref());
     scene.emit(Step {
         workload: Word(scene.name),
         instances: figures.instances,
@@ -547,7 +565,7 @@ pub(crate) fn report<M: Machine>(
         arena_blocks: arena.blocks,
         cost_bytes: account.cost.unwrap_or_default(),
         cpu_permille,
-        uptime_ms: u64::from(scene.millis()),
+        uptime_ms: scene.shown(scene.millis()),
         dwell_us: scene.nanos(time),
         dwell_calls: figures.dwell_calls,
         calls: figures.calls,
@@ -560,6 +578,9 @@ pub(crate) fn report<M: Machine>(
         turnaround_p50_us: turnaround.p50,
         turnaround_p99_us: turnaround.p99,
         turnaround_max_us: turnaround.max,
+        wake_p50_us: wake.p50,
+        wake_p99_us: wake.p99,
+        wake_max_us: wake.max,
     });
 }
 

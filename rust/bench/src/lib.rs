@@ -10,11 +10,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod agenda;
 mod engine;
 mod fit;
 mod guest;
+mod hosted;
 mod lead;
 mod lineup;
+mod office;
 mod park;
 mod pool;
 mod run;
@@ -26,8 +29,9 @@ pub use engine::EngineKind;
 pub use guest::{Agreement, Check, Guest};
 pub use lead::MAX_MODULES;
 pub use lineup::{Count, Item, Lineup, has_workload};
+pub use office::{Hosting, office_words};
 pub use park::SEATS_A_WORKER;
 pub use pool::table_words;
-pub use run::{Memory, Summary, run};
+pub use run::{Memory, Summary, run, run_hosted};
 pub use seat::Seat;
 pub use sweep::sweep;

@@ -21,11 +21,13 @@ use wramp_core::report::{Instance, Text, Word, Worker};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 use wramp_core::slots::{Crew, Slots, Work};
 
-use crate::guest::{Guest, Judge, seed_of};
+use crate::agenda::Agenda;
+use crate::guest::{Check, Guest, Judge, seed_of};
 use crate::lead::{
     Account, Climbed, Dwell, Figures, GLANCE, Herd, Scale, Scene, Window, drive, report,
     report_parts, stuck_error,
 };
+use crate::office::{Hall, is_task};
 use crate::run::give_up;
 use crate::seat::{Phase, Seat};
 use crate::threads::{failed, start_error, wrong_result};
@@ -33,23 +35,24 @@ use crate::threads::{failed, start_error, wrong_result};
 /// An instance without a thread. Its memory lies in the arena. Everything else lies beside the
 /// arena, in the table that the machine lends.
 pub(crate) struct Resident<I> {
-    instance: I,
-    judge: Judge,
-    calls: u32,
+    /// Missing only where it could not be started again.
+    pub(crate) instance: Option<I>,
+    pub(crate) judge: Judge,
+    pub(crate) calls: u32,
     /// The dwell that it was last taken in, and its calls until then.
     dwell: u32,
     calls_before: u32,
     errors: u32,
     over_budget: u32,
-    from_ms: u32,
+    pub(crate) from_ms: u32,
     /// When its latest call ended. Meaningless before the first call.
-    ended: Ticks,
+    pub(crate) ended: Ticks,
 }
 
 impl<I> Resident<I> {
     fn new(instance: I, id: u32) -> Self {
         Self {
-            instance,
+            instance: Some(instance),
             judge: Judge::new(seed_of(id)),
             calls: 0,
             dwell: 0,
@@ -82,7 +85,7 @@ pub const fn table_words<R: Runtime + 'static>(residents: usize) -> usize {
 }
 
 /// All residents, in the order in which they started.
-struct Queue<'p, I> {
+pub(crate) struct Queue<'p, I> {
     places: Places<'p, Place<I>>,
     /// The place where the rotation continues.
     next: usize,
@@ -95,11 +98,13 @@ struct Queue<'p, I> {
     called: usize,
     /// The first error of all, and the resident that had it.
     error: Option<(usize, Error)>,
+    /// Whose turn it is, where residents have a host and may wait.
+    pub(crate) agenda: Option<Agenda<'p>>,
 }
 
 impl<'p, I> Queue<'p, I> {
     const fn new(places: Places<'p, Place<I>>) -> Self {
-        Self { places, next: 0, newest: None, dwell: 0, called: 0, error: None }
+        Self { places, next: 0, newest: None, dwell: 0, called: 0, error: None, agenda: None }
     }
 
     /// Takes the next resident that is not in a call.
@@ -116,7 +121,7 @@ impl<'p, I> Queue<'p, I> {
         })
     }
 
-    fn take_from(&mut self, place: usize) -> Option<(usize, Resident<I>)> {
+    pub(crate) fn take_from(&mut self, place: usize) -> Option<(usize, Resident<I>)> {
         let there = self.places.get_mut(place)?;
         let Place::Here(resident) = there else { return None };
         let in_call = Place::InCall { calls: resident.calls, from_ms: resident.from_ms };
@@ -128,7 +133,7 @@ impl<'p, I> Queue<'p, I> {
         Some((place, resident))
     }
 
-    fn put(&mut self, place: usize, resident: Resident<I>) {
+    pub(crate) fn put(&mut self, place: usize, resident: Resident<I>) {
         if resident.calls == 1 {
             self.called = self.called.max(place + 1);
         }
@@ -144,7 +149,7 @@ impl<'p, I> Queue<'p, I> {
         if added {
             self.newest = Some(place);
         }
-        added
+        added && self.agenda.as_mut().is_none_or(Agenda::add)
     }
 }
 
@@ -160,20 +165,24 @@ where
     /// Threads that call. 0 if the controller calls.
     workers: usize,
     /// One per worker, for its calls.
-    serving: &'s [Seat<M::Tally>],
+    pub(crate) serving: &'s [Seat<M::Tally>],
     /// One per worker, for the turnaround of its residents.
-    turning: &'s [Seat<M::Tally>],
-    calls: Scale,
-    turnarounds: Scale,
+    pub(crate) turning: &'s [Seat<M::Tally>],
+    pub(crate) calls: Scale,
+    pub(crate) turnarounds: Scale,
     /// The most residents.
     most: u32,
-    queue: M::Lock<Queue<'p, R::Instance<'s>>>,
+    pub(crate) queue: M::Lock<Queue<'p, R::Instance<'s>>>,
     /// Why a worker did not start.
     failure: M::Lock<Option<Error>>,
     /// Whether all workers are there. They wait for that.
     open: AtomicBool,
     /// Residents so far.
     residents: AtomicU32,
+    /// What the arena had refused when the ramp began.
+    refused_before: u32,
+    /// Where the guests' calls go, if they have a host.
+    pub(crate) hall: Option<Hall<'s>>,
 }
 
 impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
@@ -205,7 +214,15 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
             failure: M::Lock::new(None),
             open: AtomicBool::new(false),
             residents: AtomicU32::new(0),
+            refused_before: runtime.refusals(),
+            hall: None,
         })
+    }
+
+    /// The same pool, whose residents have a host.
+    pub(crate) fn hosted(self, hall: Hall<'s>, agenda: Agenda<'p>) -> Self {
+        self.queue.with(|queue| queue.agenda = Some(agenda));
+        Self { hall: Some(hall), ..self }
     }
 
     /// Climbs until something runs out. Then stops, joins and reports every resident.
@@ -299,11 +316,10 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
                     workload: Word(self.guest.name),
                     id: number,
                     slot: None,
-                    alive_ms: match resident.calls {
+                    alive_ms: self.scene.shown(match resident.calls {
                         0 => 0,
                         _ => until_ms.saturating_sub(resident.from_ms),
-                    }
-                    .into(),
+                    }),
                     calls: resident.calls,
                     errors: resident.errors,
                     latency_mean_us: None,
@@ -331,7 +347,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
             workload: Word(self.guest.name),
             id,
             slot: None,
-            alive_ms: u64::from(alive_ms),
+            alive_ms: self.scene.shown(alive_ms),
             calls,
             errors: 1,
             latency_mean_us: None,
@@ -354,6 +370,13 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         while !self.open.load(Acquire) && !seat.asked_to_stop() {
             self.scene.machine.sleep(GLANCE);
         }
+        // `HOSTS` is a constant, so a build without imports carries none of this code.
+        if M::HOSTS
+            && let Some(hall) = self.hall
+        {
+            self.work_hosted(worker, hall, &mut stack);
+            return Ok(());
+        }
         let mut turn = None;
         loop {
             // Put one back and take the next one: this takes the lock once per call.
@@ -375,9 +398,17 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
     /// Makes an interpreter stack on this thread.
     fn stack(&self) -> Result<R::Stack<'s>, Error> {
         let none = || Error::new(ErrorKind::Engine, "no resident to make a stack for");
-        let (place, first) = self.queue.with(Queue::take).ok_or_else(none)?;
+        // Of a queue with an agenda nobody takes one yet, and its turn stays where it is.
+        let take = |queue: &mut Queue<'_, _>| match queue.agenda {
+            Some(_) => queue.take_from(0),
+            None => queue.take(),
+        };
+        let (place, first) = self.queue.with(take).ok_or_else(none)?;
         let [size, ..] = self.scene.stacks;
-        let stack = self.runtime.stack(self.module, &first.instance, size);
+        let stack = match &first.instance {
+            Some(instance) => self.runtime.stack(self.module, instance, size),
+            None => Err(none()),
+        };
         self.queue.with(|queue| queue.put(place, first));
         stack
     }
@@ -395,9 +426,10 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         }
         let argument = self.guest.argument(&resident.judge, resident.calls);
         let budget = self.scene.config.budget;
+        let Some(instance) = &mut resident.instance else { return };
         let mut result = Ok(0);
         let (took, now) = self.scene.time(|| {
-            result = self.runtime.call(stack, &mut resident.instance, argument, budget);
+            result = self.runtime.call(stack, instance, argument, budget);
         });
 
         self.calls.record(&self.serving[worker].tally, took);
@@ -416,13 +448,19 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
 
     #[cold]
     #[inline(never)]
-    fn note_error(
+    pub(crate) fn note_error(
         &self,
         worker: usize,
         place: usize,
         resident: &mut Resident<R::Instance<'s>>,
         result: &Result<i32, Error>,
     ) {
+        // Agreement is about equal histories. A resident whose memory could not grow saw that, and
+        // rightly computes something else than one whose memory could.
+        let judged_by_others = result.is_ok() && matches!(self.guest.check, Check::Agreement(_));
+        if judged_by_others && self.runtime.refusals() != self.refused_before {
+            return;
+        }
         let error = result.err().unwrap_or_else(|| wrong_result(&self.guest.check));
         resident.errors = resident.errors.saturating_add(1);
         if error.kind == ErrorKind::Budget {
@@ -434,7 +472,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
 
     /// Waits until the pause after the instance's latest call is over. The queue is in the
     /// order in which calls ended, so the next resident is due even later.
-    fn pause(&self, ended: Ticks) {
+    pub(crate) fn pause(&self, ended: Ticks) {
         let pause = Micros(u64::from(self.scene.config.pause_ms) * 1000);
         if pause == Micros(0) {
             return;
@@ -506,13 +544,23 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
         if id == 0 {
             pool.runtime.note(0);
         }
-        let instance =
-            pool.runtime.instantiate(pool.module, guest.export, guest.parameters, stack)?;
+        let instance = match pool.hall.filter(|_| M::HOSTS) {
+            Some(hall) => pool.start_hosted(hall, id)?,
+            None => pool.runtime.instantiate_within(
+                pool.module,
+                guest.export,
+                guest.parameters,
+                stack,
+                pool.scene.config.budget,
+            )?,
+        };
         if id == 0 {
             self.parts = pool.runtime.noted(&instance, None);
         }
         let resident = Resident::new(instance, id);
-        match pool.queue.with(|queue| queue.add(resident)) {
+        let added = pool.queue.with(|queue| queue.add(resident));
+        pool.scene.machine.rouse();
+        match added {
             true => Ok(()),
             false => Err(Error::new(ErrorKind::Engine, "the table of residents is full")),
         }
@@ -548,6 +596,11 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
     fn call_one(&mut self) -> bool {
         let pool = self.pool;
         let Some(stack) = &mut self.own else { return false };
+        if M::HOSTS
+            && let Some(hall) = pool.hall
+        {
+            return pool.serve_next(0, hall, stack);
+        }
         let Some((place, mut resident)) = pool.queue.with(Queue::take) else { return false };
         pool.serve(0, place, &mut resident, stack);
         pool.queue.with(|queue| queue.put(place, resident));
@@ -621,7 +674,13 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
         let gone = || machine.now().saturating_sub(began).to_micros(pool.scene.clock_hz);
         while !machine.interrupted() && gone() < time {
             if !self.call_one() {
-                machine.sleep(GLANCE);
+                match pool.hall.filter(|_| M::HOSTS) {
+                    // Nobody else sends, so nothing but a timer ends this.
+                    Some(hall) => {
+                        machine.sleep(pool.next_timer(hall, time.saturating_sub(gone())));
+                    }
+                    None => machine.sleep(GLANCE),
+                }
             }
         }
     }
@@ -645,6 +704,8 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
             |of: fn(&M::Tally) -> u32| serving.clone().map(|tally| u64::from(of(tally))).sum();
         let residents = pool.residents.load(Relaxed);
         let running = u32::try_from(self.started.max(1)).unwrap_or(u32::MAX);
+        // A resident that waits has no turnaround to speak of.
+        let waits = M::HOSTS && pool.hall.is_some() && is_task(pool.guest.export);
         let figures = Figures {
             instances: residents,
             running: Some(running.min(residents)),
@@ -652,11 +713,12 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
             calls: sum(M::Tally::calls),
             errors: sum(M::Tally::errors),
             latency,
-            turnaround,
+            turnaround: turnaround.filter(|_| !waits),
+            wake: turnaround.filter(|_| waits),
         };
         report(&pool.scene, &mut self.account, dwell, &figures);
         let percentiles = turnaround.and_then(|turnaround| turnaround.percentiles);
-        percentiles.map(|of| pool.scene.nanos(of.p99))
+        percentiles.and_then(|of| pool.scene.nanos(of.p99))
     }
 
     fn stop(&mut self) {
@@ -664,6 +726,7 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
         self.own = None;
         let started = &pool.serving[..self.started];
         started.iter().for_each(Seat::ask_to_stop);
+        pool.scene.machine.rouse();
         let all_over = || started.iter().all(|seat| seat.over().is_some()).then_some(());
         let awaited = format_args!("the last call of each worker");
         let _ = pool.scene.wait(awaited, self.sharing(), all_over);

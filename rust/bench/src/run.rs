@@ -11,11 +11,14 @@ use wramp_core::ramp::Limit;
 use wramp_core::report::{Done, End, FORMAT_VERSION, Fault, Fit, Load, Record, Run, Text, Word};
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
 use wramp_core::slots::Slots;
+use wramp_imports::Linked;
 
+use crate::agenda::Agenda;
 use crate::fit::Trial;
 use crate::guest::{Check, Guest};
 use crate::lead::{Climbed, MAX_MODULES, Scale, Scene};
 use crate::lineup::Lineup;
+use crate::office::{Hall, Hosting, Office};
 use crate::pool::{Place, Pool};
 use crate::seat::Seat;
 use crate::threads::{Left, Modules, ThreadRamp};
@@ -106,6 +109,7 @@ pub(crate) fn describe<M: Machine, R: Runtime>(
     config: &Config,
     slot_stack_real: Bytes,
     residents: usize,
+    clock_runs: bool,
 ) {
     let (here, engine) = (machine.facts(), R::facts());
     let pin = match config.pin {
@@ -125,7 +129,7 @@ pub(crate) fn describe<M: Machine, R: Runtime>(
         board: Word(here.board),
         os: Word(here.os),
         pointer_bits: usize::BITS,
-        clock_hz: here.clock_hz,
+        clock_hz: clock_runs.then_some(here.clock_hz),
         cores: u32::from(here.cores),
         runtime: Word(engine.name),
         runtime_version: Word(engine.version),
@@ -135,6 +139,8 @@ pub(crate) fn describe<M: Machine, R: Runtime>(
         aot: engine.aot.map(on).map(Word),
         module_copy: Some(Word(on(engine.copies_modules))),
         engine_fixes: Some(Word(engine.fixes)),
+        // Whoever composes the run asks for it, and puts it in.
+        second_opinion: None,
         artefact: Some(Word(engine.artefact.as_str())),
         shares_stack: Some(Word(on(engine.shares_stack))),
         rustc: Word(here.rustc),
@@ -177,8 +183,22 @@ pub fn run<M: Machine, S: Slots, R: Runtime>(
     guests: &[Guest<'_>],
     memory: Memory<'_, M::Tally>,
 ) -> Summary {
+    run_hosted(machine, slots, engine, config, guests, memory, None)
+}
+
+/// Does the same with guests that have a host: their modules may import what it grants them.
+pub fn run_hosted<M: Machine, S: Slots, R: Runtime>(
+    machine: &M,
+    slots: &mut S,
+    engine: Result<&R, Error>,
+    config: &Config,
+    guests: &[Guest<'_>],
+    memory: Memory<'_, M::Tally>,
+    hosting: Option<Hosting<'_>>,
+) -> Summary {
     let residents = capacity::<R>(memory.table);
-    describe::<M, R>(machine, config, slots.real_size(), residents);
+    let clock_runs = machine.clock_runs();
+    describe::<M, R>(machine, config, slots.real_size(), residents, clock_runs);
     let mut summary = Summary::default();
     match engine {
         Err(error) => {
@@ -188,9 +208,22 @@ pub fn run<M: Machine, S: Slots, R: Runtime>(
         Ok(_) if !may_begin::<M, R>(machine, slots.count(), config, guests, residents) => {
             summary.faults = 1;
         }
+        // Nobody would answer a parked guest's call, or wake it.
+        Ok(_) if M::PARKS && hosting.is_some() && matches!(config.mode, Mode::Park(_)) => {
+            let message = format_args!("the guest calls its host, and a parked one has none: pool");
+            fault(machine, None, ErrorKind::NotParkable, Some(Knob::Mode), message);
+            summary.faults = 1;
+        }
+        // Only the clock tells the controller when to stop calling.
+        Ok(_) if M::POOLS && !clock_runs && config.mode.workers() == Some(0) => {
+            let message = format_args!("the clock stands still, so no dwell would end");
+            fault(machine, None, ErrorKind::Engine, Some(Knob::Mode), message);
+            summary.faults = 1;
+        }
         Ok(runtime) => {
             let began = machine.now();
-            let mut bench = Bench { machine, slots, runtime, memory, began, summary };
+            let mut bench =
+                Bench { machine, slots, runtime, memory, hosting, began, clock_runs, summary };
             bench.scenario(config, guests);
             summary = bench.summary;
         }
@@ -374,7 +407,9 @@ struct Bench<'b, M: Machine, S, R> {
     slots: &'b mut S,
     runtime: &'b R,
     memory: Memory<'b, M::Tally>,
+    hosting: Option<Hosting<'b>>,
     began: Ticks,
+    clock_runs: bool,
     summary: Summary,
 }
 
@@ -442,7 +477,16 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         }
         machine.arena_reset_low_water();
         let before = machine.arena().free;
-        let climbed = self.load_and_climb(config, name, guests);
+        // `HOSTS` is a constant, so a build without imports carries none of this code.
+        let climbed = if M::HOSTS
+            && let Some(mut hosting) = self.hosting.take()
+        {
+            let climbed = self.host_and_climb(config, name, guests, &mut hosting);
+            self.hosting = Some(hosting);
+            climbed
+        } else {
+            self.load_and_climb(config, name, guests, None)
+        };
         let after = machine.arena().free;
         let leaked = i64::from(before.0) - i64::from(after.0);
         self.summary.leaked |= leaked != 0;
@@ -470,6 +514,24 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         true
     }
 
+    /// Makes a ramp of guests that have a host.
+    #[inline(never)]
+    fn host_and_climb(
+        &mut self,
+        config: &Config,
+        name: &str,
+        guests: &[Guest<'_>],
+        hosting: &mut Hosting<'_>,
+    ) -> Result<Climbed, Error> {
+        let grants = hosting.grants;
+        let (office, memory) = Office::new(self.machine, self.began, hosting);
+        let (desks, agenda) = office.desks(memory);
+        let hall = Hall { rooms: &office, desks: &desks, grants: &grants };
+        let climbed = self.load_and_climb(config, name, guests, Some((hall, agenda)));
+        office.report(name);
+        climbed
+    }
+
     // Neither this nor anything below it with much on its stack is inlined. Load, trial call
     // and climb run one after the other, so they use the same part of the stack.
     #[inline(never)]
@@ -478,7 +540,9 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         config: &Config,
         name: &str,
         guests: &[Guest<'_>],
+        host: Option<(Hall<'_>, Agenda<'_>)>,
     ) -> Result<Climbed, Error> {
+        let (hall, agenda) = if M::HOSTS { host.unzip() } else { (None, None) };
         let runtime = self.runtime;
         let mut modules: [Option<R::Module<'_>>; MAX_MODULES] = [const { None }; MAX_MODULES];
         if guests.len() > MAX_MODULES {
@@ -487,7 +551,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         let private = config.scenario == Scenario::Private;
         if !private {
             for (place, guest) in modules.iter_mut().zip(guests) {
-                *place = Some(load(self.machine, runtime, guest)?);
+                *place = Some(load(self.machine, runtime, guest, hall)?);
             }
         }
         let mut scene = Scene {
@@ -495,6 +559,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             config,
             name,
             began: self.began,
+            clock_runs: self.clock_runs,
             clock_hz: self.machine.facts().clock_hz,
             stacks: [config.wasm_stack; MAX_MODULES],
             meters: R::facts().meters,
@@ -502,7 +567,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         };
         if config.fit_wasm_stack {
             for (place, guest) in guests.iter().enumerate() {
-                match self.fit(&scene, modules[place].as_ref(), guest) {
+                match self.fit(&scene, modules[place].as_ref(), guest, hall) {
                     Ok(stack) => scene.stacks[place] = stack,
                     Err(Error { kind: ErrorKind::Stuck, .. }) => {
                         return Ok(Climbed::stuck_in_trial());
@@ -516,6 +581,9 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             && R::PARKS
             && let (Mode::Park(knobs), [guest], Some(module)) = (config.mode, guests, &modules[0])
         {
+            if !self.start_returns(&scene, module, guest, hall) {
+                return Ok(Climbed::stuck_in_trial());
+            }
             return self.climb_park(scene, guest, module, knobs);
         }
         // `POOLS` is a constant, so a build without residents carries none of this code.
@@ -523,7 +591,10 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             && let (Some(workers), [guest], Some(module)) =
                 (config.mode.workers(), guests, &modules[0])
         {
-            return self.climb_pool(scene, guest, module, workers as usize);
+            if workers > 0 && !self.start_returns(&scene, module, guest, hall) {
+                return Ok(Climbed::stuck_in_trial());
+            }
+            return self.climb_pool(scene, guest, module, workers as usize, hall.zip(agenda));
         }
         let modules =
             if private { Modules::Private } else { Modules::Shared(&modules[..guests.len()]) };
@@ -538,8 +609,33 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             seats,
             scale,
             left,
+            hall,
         };
         Ok(ramp.climb(self.slots))
+    }
+
+    /// Whether an instance's start function returns.
+    ///
+    /// The controller starts the residents and the live instances, and nobody watches the
+    /// controller. So this tries a start on a thread that can be given up. Fitting a stack has
+    /// shown it already.
+    fn start_returns<'r>(
+        &mut self,
+        scene: &Scene<'_, M>,
+        module: &R::Module<'r>,
+        guest: &Guest<'_>,
+        hall: Option<Hall<'_>>,
+    ) -> bool
+    where
+        Self: 'r,
+    {
+        let Some(seat) = self.memory.seats.first().filter(|_| !scene.config.fit_wasm_stack) else {
+            return true;
+        };
+        let trial = Trial::new(scene, self.runtime, Some(module), guest, seat, hall).of_start();
+        let tried = in_quiet::<M, _>(hall, || trial.search(self.slots));
+        // Any other failure is the first instance's too, which reports it.
+        !matches!(tried, Err(Error { kind: ErrorKind::Stuck, .. }))
     }
 
     #[inline(never)]
@@ -561,12 +657,17 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         guest: &Guest<'_>,
         module: &R::Module<'_>,
         workers: usize,
+        host: Option<(Hall<'_>, Agenda<'_>)>,
     ) -> Result<Climbed, Error> {
         let places = Places::over(self.memory.table);
         let seats = self.memory.seats;
         let pool = Pool::new(scene, self.runtime, guest, module, seats, workers, places);
         let missing = || Error::new(ErrorKind::Engine, "a pool takes two seats a worker");
-        pool.ok_or_else(missing).map(|pool| pool.climb(self.slots))
+        let pool = pool.ok_or_else(missing)?;
+        Ok(match host.filter(|_| M::HOSTS) {
+            Some((hall, agenda)) => pool.hosted(hall, agenda).climb(self.slots),
+            None => pool.climb(self.slots),
+        })
     }
 
     /// Finds the interpreter stack that the guest needs. If each instance has its own module,
@@ -577,13 +678,15 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         scene: &Scene<'_, M>,
         module: Option<&R::Module<'r>>,
         guest: &Guest<'_>,
+        hall: Option<Hall<'_>>,
     ) -> Result<Bytes, Error>
     where
         Self: 'r,
     {
         let missing = Error::new(ErrorKind::Engine, "a trial call takes a seat");
         let seat = self.memory.seats.first().ok_or(missing)?;
-        let fitted = Trial::new(scene, self.runtime, module, guest, seat).search(self.slots)?;
+        let trial = Trial::new(scene, self.runtime, module, guest, seat, hall);
+        let fitted = in_quiet::<M, _>(hall, || trial.search(self.slots))?;
         self.machine.emit(&Record::from(Fit {
             workload: Word(guest.name),
             needed_bytes: fitted.needed,
@@ -617,10 +720,40 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             ErrorKind::NativeStack => Knob::SlotStack,
             ErrorKind::NoExport | ErrorKind::Signature => Knob::Export,
             ErrorKind::ParkBudget => Knob::ParkBudget,
+            // Without metering this arm is not compiled.
+            ErrorKind::Budget if R::facts().meters => Knob::Budget,
             _ => Knob::Module,
         };
         fault(machine, Some(name), error.kind, Some(knob), format_args!("{message}"));
     }
+}
+
+/// Loads a guest's module, with what its host grants it.
+pub(crate) fn load_module<'r, M: Machine, R: Runtime>(
+    runtime: &'r R,
+    guest: &Guest<'_>,
+    hall: Option<Hall<'_>>,
+) -> Result<R::Module<'r>, Error> {
+    match hall.filter(|_| M::HOSTS) {
+        Some(Hall { grants, .. }) => {
+            runtime.load_linked(guest.module, &Linked::new(guest.module.bytes(), grants))
+        }
+        None => runtime.load(guest.module),
+    }
+}
+
+/// Makes a trial, whose guest may call the host. Nobody hears it, and it leaves nothing behind.
+fn in_quiet<M: Machine, T>(hall: Option<Hall<'_>>, trial: impl FnOnce() -> T) -> T {
+    let hall = hall.filter(|_| M::HOSTS);
+    if let Some(hall) = hall {
+        hall.rooms.be_quiet(true);
+    }
+    let done = trial();
+    if let Some(hall) = hall {
+        hall.rooms.close(0);
+        hall.rooms.be_quiet(false);
+    }
+    done
 }
 
 #[inline(never)]
@@ -628,9 +761,10 @@ fn load<'r, M: Machine, R: Runtime>(
     machine: &M,
     runtime: &'r R,
     guest: &Guest<'_>,
+    hall: Option<Hall<'_>>,
 ) -> Result<R::Module<'r>, Error> {
     let before = machine.arena().free;
-    let module = runtime.load(guest.module)?;
+    let module = load_module::<M, R>(runtime, guest, hall)?;
     let after = machine.arena().free;
     machine.emit(&Record::from(Load {
         workload: Word(guest.name),

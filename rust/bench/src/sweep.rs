@@ -33,7 +33,7 @@ pub fn sweep<M: Machine, S: Slots, R: Runtime>(
     module: &'static [u8],
     accesses: &[(&str, u32)],
 ) -> Summary {
-    describe::<M, R>(machine, config, slots.real_size(), 0);
+    describe::<M, R>(machine, config, slots.real_size(), 0, machine.clock_runs());
     let mut summary = Summary::default();
     let stack = config.wasm_stack;
     match engine.map(|runtime| each(machine, runtime, module, accesses, stack, &mut summary)) {
@@ -61,7 +61,7 @@ fn each<M: Machine, R: Runtime>(
     stack: Bytes,
     summary: &mut Summary,
 ) -> Result<(), Error> {
-    let clock_hz = machine.facts().clock_hz;
+    let (clock_hz, clock_runs) = (machine.facts().clock_hz, machine.clock_runs());
     let module = runtime.load(ModuleBytes::Static(module))?;
     let new = |export| runtime.instantiate(&module, export, Parameters::I32, stack);
     let call = |instance: &mut R::Instance<'_>, argument: i32| {
@@ -97,7 +97,7 @@ fn each<M: Machine, R: Runtime>(
             workload: Word(access),
             id: 1,
             slot: None,
-            alive_ms: took.0 / 1000,
+            alive_ms: clock_runs.then_some(took.0 / 1000),
             calls: 2 * FAR,
             errors,
             latency_mean_us: None,

@@ -14,7 +14,8 @@ use crate::lead::{
     report_parts, stuck_error,
 };
 use crate::lineup::{Count, Lineup};
-use crate::run::give_up;
+use crate::office::Hall;
+use crate::run::{give_up, load_module};
 use crate::seat::{Phase, Seat};
 
 /// The modules of a ramp.
@@ -40,6 +41,8 @@ pub(crate) struct ThreadRamp<'s, 'm, M: Machine, R: Runtime + 'm> {
     pub(crate) scale: Scale,
     /// What instances leave for the controller.
     pub(crate) left: M::Lock<Left>,
+    /// Where the guests' calls go, if they have a host.
+    pub(crate) hall: Option<Hall<'s>>,
 }
 
 /// Errors whose words are kept. Of later errors only the kind is kept.
@@ -118,6 +121,15 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         if slots >= set { slots - slots % set } else { slots }
     }
 
+    /// A second seat for each slot, or none.
+    pub(crate) fn waking_seats(&self) -> &'s [Seat<M::Tally>] {
+        let half = self.seats.len() / 2;
+        match self.hall.filter(|_| M::HOSTS) {
+            Some(_) if half >= self.scene.config.slots as usize => &self.seats[half..],
+            _ => &[],
+        }
+    }
+
     /// The instances that come before those whose guests take turns.
     fn fixed(&self) -> u32 {
         if M::MIXES { self.lineup.fixed() } else { 0 }
@@ -137,14 +149,14 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
     }
 
     /// Whether the instance in that slot is the first of its guest.
-    fn is_first(&self, slot: usize) -> bool {
+    pub(crate) fn is_first(&self, slot: usize) -> bool {
         match u32::try_from(slot) {
             Ok(id) if M::MIXES => self.lineup.is_first(id),
             _ => slot < self.guests.len(),
         }
     }
 
-    fn guest(&self, slot: usize) -> &Guest<'s> {
+    pub(crate) fn guest(&self, slot: usize) -> &Guest<'s> {
         &self.guests[self.guest_of(slot)]
     }
 
@@ -170,13 +182,18 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
     // instance's stack for its whole life.
     #[inline(never)]
     fn live_alone(&self, slot: usize) -> Result<(), Error> {
-        let own = self.runtime.load(self.guest(slot).module)?;
+        let own = load_module::<M, R>(self.runtime, self.guest(slot), self.hall)?;
         self.inhabit(slot, &own)
     }
 
     /// Leaves the parts of one of the first instances for the controller.
     #[inline(never)]
-    fn leave_parts(&self, instance: &R::Instance<'_>, stack: &R::Stack<'_>, size: Bytes) {
+    pub(crate) fn leave_parts(
+        &self,
+        instance: &R::Instance<'_>,
+        stack: &R::Stack<'_>,
+        size: Bytes,
+    ) {
         let parts = self.runtime.noted(instance, Some((stack, size)));
         self.left.with(|left| left.parts = parts);
     }
@@ -184,7 +201,7 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
     /// Leaves the slot's first error for the controller.
     #[cold]
     #[inline(never)]
-    fn leave_error(&self, slot: usize, result: &Result<i32, Error>) {
+    pub(crate) fn leave_error(&self, slot: usize, result: &Result<i32, Error>) {
         let error = result.err().unwrap_or_else(|| wrong_result(&self.guest(slot).check));
         if self.seats[slot].note(error.kind) {
             // The words of a fifth error are not kept.
@@ -193,16 +210,28 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
     }
 
     /// The size of the interpreter stack of the instance in that slot.
-    fn stack(&self, slot: usize) -> Bytes {
+    pub(crate) fn stack(&self, slot: usize) -> Bytes {
         self.scene.stacks[self.guest_of(slot) % MAX_MODULES]
     }
 
     /// The life of an instance of a loaded module.
     fn inhabit(&self, slot: usize, module: &R::Module<'_>) -> Result<(), Error> {
+        // `HOSTS` is a constant, so a build without imports carries none of this code.
+        if M::HOSTS
+            && let Some(hall) = self.hall
+        {
+            return self.inhabit_hosted(slot, module, hall);
+        }
         let guest = self.guest(slot);
         let size = self.stack(slot);
-        let mut instance =
-            self.runtime.instantiate(module, guest.export, guest.parameters, size)?;
+        let budget = self.scene.config.budget;
+        let mut instance = self.runtime.instantiate_within(
+            module,
+            guest.export,
+            guest.parameters,
+            size,
+            budget,
+        )?;
         let mut stack = self.runtime.stack(module, &instance, size)?;
         if self.is_first(slot) {
             self.leave_parts(&instance, &stack, size);
@@ -316,6 +345,14 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
         &self.ramp.seats[..self.alive.max(newest) as usize]
     }
 
+    /// How long running instances took to wake: in the seats behind those of the slots, where a
+    /// machine has as many.
+    fn wakes(&self) -> impl Iterator<Item = &'s M::Tally> + Clone + use<'s, M, R> {
+        let running = self.alive as usize;
+        let seats = self.ramp.waking_seats();
+        seats[..running.min(seats.len())].iter().map(|seat| &seat.tally)
+    }
+
     fn tallies(&self) -> impl Iterator<Item = &'s M::Tally> + Clone + use<'s, M, R> {
         self.running().iter().map(|seat| &seat.tally)
     }
@@ -386,7 +423,7 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
                 workload: Word(self.ramp.guest(id).name),
                 id: number,
                 slot: Some(number),
-                alive_ms: u64::from(seat.alive_ms()),
+                alive_ms: scene.shown(seat.alive_ms()),
                 calls: seat.tally.calls(),
                 errors: bad,
                 latency_mean_us: times.mean,
@@ -430,6 +467,11 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
         let seat = &self.ramp.seats[slot];
         self.account.before(scene.machine);
         seat.prepare();
+        if M::HOSTS
+            && let Some(seat) = self.ramp.waking_seats().get(slot)
+        {
+            seat.prepare();
+        }
         if let Err(error) = self.crew.start(slot, scene.config.pin.core()) {
             seat.set_phase(Phase::Failed);
             self.failure = Some(start_error(error));
@@ -473,6 +515,7 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
     fn begin_dwell(&mut self) {
         let tallies = self.tallies();
         self.window.begin(&self.ramp.scale, tallies);
+
         self.dwell = Dwell::begin(self.ramp.scene.machine);
     }
 
@@ -481,6 +524,15 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
         let dwell = self.dwell.end(scene.machine);
         let (dwell_calls, latency) = self.window.end(&self.ramp.scale, self.tallies());
         let sum = |of: fn(&M::Tally) -> u32| self.tallies().map(|t| u64::from(of(t))).sum();
+        // Since the ramp began: a second window would take room on a board's stack.
+        let wake = match self.ramp.hall {
+            Some(hall) if M::HOSTS => {
+                let mut spread = <M::Tally as Tally>::Spread::new();
+                self.wakes().for_each(|tally| spread.add(tally));
+                hall.rooms.wakes().latency::<M::Tally>(&spread)
+            }
+            _ => None,
+        };
         let figures = Figures {
             instances: self.alive,
             running: None,
@@ -489,15 +541,17 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
             errors: sum(M::Tally::errors),
             latency,
             turnaround: None,
+            wake,
         };
         report(scene, &mut self.account, dwell, &figures);
-        latency.and_then(|latency| latency.percentiles).map(|of| scene.nanos(of.p99))
+        latency.and_then(|latency| latency.percentiles).and_then(|of| scene.nanos(of.p99))
     }
 
     fn stop(&mut self) {
         let scene = &self.ramp.scene;
         let started = self.started();
         started.iter().for_each(Seat::ask_to_stop);
+        scene.machine.rouse();
         let known = self.stuck;
         let is_known = |slot: usize| known.is_some_and(|id| id as usize == slot);
         // Wait once for all instances. A guest that hangs in all of them must not cost one wait

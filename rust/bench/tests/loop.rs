@@ -547,8 +547,51 @@ fn the_time_of_an_instance_begins_when_its_first_call_returned() {
         let log = timed(5_300_000_000, 0, Config { mode, arena, ..CONFIG });
         let [one] = log.instances()[..] else { panic!("{log}") };
         assert!(one.calls > 1, "{log}");
-        assert_eq!(one.alive_ms, 5_300 * u64::from(one.calls - 1), "{mode:?} {log}");
+        assert_eq!(one.alive_ms, Some(5_300 * u64::from(one.calls - 1)), "{mode:?} {log}");
     }
+}
+
+/// Some emulators do not count. What cannot be measured is absent, and never 0.
+#[test]
+fn a_clock_that_stands_still_leaves_no_time_in_any_record() {
+    for mode in [Mode::Threads, Mode::Pool { workers: 2 }] {
+        let script = Script { clock: Clock::Still, ..Script::default() };
+        let log = run_on::<false, true>(Config { mode, ..CONFIG }, script, &[GUEST]);
+        assert!(log.end().peak > 0 && log.done().exit == 0, "{log}");
+        for step in log.steps() {
+            assert_eq!((step.uptime_ms, step.dwell_us, step.cpu_permille), (None, None, None));
+            assert!(step.calls > 0, "{log}");
+        }
+        // The knobs are times too, and they stay.
+        let knobs = ["settle_ms", "dwell_ms", "pause_ms", "slice_ms", "stuck_ms", "slo_us"];
+        for line in &log.lines {
+            let times = line.split(' ').filter_map(|field| field.split_once('='));
+            let times = times.filter(|(key, _)| key.ends_with("_us") || key.ends_with("_ms"));
+            let told: Vec<_> = times.filter(|(key, _)| !knobs.contains(key)).collect();
+            assert!(told.is_empty() && !line.contains("clock_hz="), "{told:?} in {line}");
+        }
+    }
+}
+
+/// Naps stand in for such a clock, so a guest that does not return still ends the run.
+#[test]
+fn a_stuck_guest_is_found_without_a_clock() {
+    let hang = Hang { instance: Some(1), call: 2, interrupts: false };
+    let script =
+        Script { clock: Clock::Still, hang: Some(hang), aborts: true, ..Script::default() };
+    let log = run_all(Config { stuck_ms: Some(20), ..CONFIG }, script, &[GUEST]);
+    assert_eq!(log.end().limit, Limit::Error, "{log}");
+    assert!(log.faults().iter().any(|fault| fault.error.0 == "stuck"), "{log}");
+}
+
+/// The controller itself makes the calls there, and looks at the clock between two of them.
+#[test]
+fn a_controller_that_calls_the_guests_needs_a_clock() {
+    let config = Config { mode: Mode::Cooperative, slots: 0, slot_stack: Bytes(0), ..CONFIG };
+    let script = Script { clock: Clock::Still, ..Script::default() };
+    let log = run_on::<false, true>(config, script, &[GUEST]);
+    assert_eq!(log.done().exit, 2, "{log}");
+    assert_eq!(log.faults()[0].knob.unwrap().0, "CONFIG_WRAMP_MODE_*", "{log}");
 }
 
 // Pools. ----------------------------------------------------------------------------
@@ -709,7 +752,8 @@ fn no_instance_returns_from_its_third_call() {
 #[test]
 fn a_resident_whose_first_call_does_not_return() {
     let config = Config { mode: Mode::Pool { workers: 2 }, arena: Bytes(3_000), ..HANGS };
-    let script = hang(1, Some(2));
+    // The engine's first instance is the trial of the start.
+    let script = hang(1, Some(2 + 1));
     let log = run_on::<false, true>(config, script, &[GUEST, GUEST]);
     is_stuck(&log, 2, &[0, 1]);
     assert_eq!(log.end().leaked_bytes, Some(i64::from(COST)), "its worker's stack too: {log}");
@@ -720,8 +764,9 @@ fn a_resident_whose_first_call_does_not_return() {
 #[test]
 fn a_resident_whose_third_call_does_not_return() {
     let config = Config { mode: Mode::Pool { workers: 2 }, arena: Bytes(3_000), ..HANGS };
-    // The other worker continues with the rest.
-    let script = hang(3, Some(1));
+    // The other worker continues with the rest. The engine's first instance is the trial of the
+    // start.
+    let script = hang(3, Some(1 + 1));
     let log = run_on::<false, true>(config, script, &[GUEST, GUEST]);
     is_stuck(&log, 1, &[0, 2, 3, 4]);
     assert_eq!((log.end().peak, log.instances()[1].calls), (5, 2), "{log}");

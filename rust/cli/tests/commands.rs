@@ -759,3 +759,62 @@ fn no_cell_of_a_csv_is_a_formula() {
     let output = wramp(&["table", &golden("host.log"), "--format", "csv"]);
     assert!(!stdout(&output).contains('\''), "numbers stay as they are");
 }
+
+/// Values lie below a block from which a value is carried away. The fast interpreter of an
+/// uncorrected WAMR computes 8 in place of 3 (docs/engine-faults.md).
+const CARRIED: &str = r#"(module (func (export "run") (param i32) (result i32)
+    (local.set 0 (i32.const 1))
+    block $outer (result i32)
+      local.get 0 local.get 0 i32.add
+      local.get 0 local.get 0 i32.and
+      block $inner
+        local.get 0 br_if $inner
+        i32.const 77 br $outer
+      end
+      local.get 0 i32.const 5 i32.add drop
+      i32.add
+    end))"#;
+
+/// A user's module has no reference. Another engine computes its first calls too, and the `run`
+/// record says what came of it.
+#[test]
+fn a_second_opinion_is_asked_and_recorded() {
+    let directory = scratch("opinion");
+    let fast = "--slots 1 --settle-ms 0 --dwell-ms 1 --format records --export run";
+    let run = |name: &str, text: &str, more: &[&str]| {
+        let file = directory.join(name);
+        std::fs::write(&file, text).unwrap();
+        let mut words = vec!["run", "--module", file.to_str().unwrap()];
+        words.extend(fast.split(' ').chain(more.iter().copied()));
+        let output = wramp(&words);
+        (output.status.code(), stdout(&output), stderr(&output))
+    };
+    let (code, records, said) = run("carried.wat", CARRIED, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(records.lines().next().unwrap().contains(" second_opinion=agrees "), "{records}");
+    assert!(!said.contains("opinion"), "{said}");
+    let (_, records, _) = run("carried.wat", CARRIED, &["--second-opinion", "off"]);
+    assert!(records.lines().next().unwrap().contains(" second_opinion=off "), "{records}");
+
+    let long = r#"(module (func (export "run") (result i32) (local i32)
+        (loop (local.set 0 (i32.add (local.get 0) (i32.const 1)))
+          (br_if 0 (i32.lt_u (local.get 0) (i32.const 3000000)))) (i32.const 1)))"#;
+    let (code, records, said) = run("long.wat", long, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(records.lines().next().unwrap().contains(" second_opinion=none "), "{records}");
+    assert!(said.contains("no second opinion: its first call takes more"), "{said}");
+    let output = wramp(&[
+        "run",
+        "--workload",
+        "add",
+        "--slots",
+        "1",
+        "--settle-ms",
+        "0",
+        "--dwell-ms",
+        "1",
+        "--format",
+        "records",
+    ]);
+    assert!(!stdout(&output).contains("second_opinion"), "a workload has a reference");
+}

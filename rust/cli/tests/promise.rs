@@ -27,8 +27,8 @@ fn step(instances: u32, pool: bool, p99: Option<Nanos>) -> String {
         arena_blocks: 0,
         cost_bytes: Bytes(0),
         cpu_permille: None,
-        uptime_ms: 0,
-        dwell_us: Nanos(1),
+        uptime_ms: Some(0),
+        dwell_us: Some(Nanos(1)),
         dwell_calls: 0,
         calls: 0,
         errors: 0,
@@ -40,6 +40,9 @@ fn step(instances: u32, pool: bool, p99: Option<Nanos>) -> String {
         turnaround_p50_us: None,
         turnaround_p99_us: turnaround,
         turnaround_max_us: None,
+        wake_p50_us: None,
+        wake_p99_us: None,
+        wake_max_us: None,
     });
     format!("{record}\n")
 }

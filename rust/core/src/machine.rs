@@ -4,6 +4,8 @@
 //! method states what the bench relies on. A machine that cannot measure something answers
 //! `None`, never 0.
 
+use core::fmt;
+
 use crate::config::Knob;
 use crate::measure::{Bytes, Micros, Tally, Ticks};
 use crate::report::Record;
@@ -79,6 +81,8 @@ pub trait Machine: Sync {
     type Tally: Tally;
     /// Whether this build supports residents. A build without them carries no code for pools.
     const POOLS: bool;
+    /// Whether this build gives guests imports. A build that does not carries no code for them.
+    const HOSTS: bool = false;
 
     /// Whether a run may mix modules in numbers of their own. A build that never does carries
     /// none of the code.
@@ -92,6 +96,15 @@ pub trait Machine: Sync {
 
     /// A monotonic clock, 64 bits wide: it does not wrap within a run.
     fn now(&self) -> Ticks;
+
+    /// Whether the clock advances while code runs. Some emulators do not count. The bench asks
+    /// once, before the first ramp. If the answer is no, no record of the run has a time.
+    ///
+    /// So many readings take milliseconds at least, on any CPU: more than the coarsest tick.
+    fn clock_runs(&self) -> bool {
+        let began = self.now();
+        (0..1 << 16).any(|_| self.now() > began)
+    }
 
     /// A point from which [`since`](Self::since) measures. It MUST be cheap, because the bench
     /// calls it inside the timed region.
@@ -131,6 +144,29 @@ pub trait Machine: Sync {
 
     /// Writes one whole record, in order.
     fn emit(&self, record: &Record<'_>);
+
+    /// Writes a line of a guest beside the records, whole and in order. The text is one line and
+    /// contains no record.
+    fn say(&self, _text: fmt::Arguments<'_>) {}
+
+    /// How often [`rouse`](Self::rouse) was called, modulo 2^32.
+    fn calls_to_rise(&self) -> u32 {
+        0
+    }
+
+    /// Rests until `time` has passed, for ever without one, or until there have been more calls
+    /// of [`rouse`](Self::rouse) than `seen`. It may return earlier.
+    ///
+    /// Read [`calls_to_rise`](Self::calls_to_rise) first, then look whether there is something to
+    /// do, then rest: what comes in between is not slept through.
+    fn rest(&self, _seen: u32, time: Option<Micros>) {
+        // A machine that cannot be roused looks up now and then.
+        let most = Micros(1_000);
+        self.sleep(time.map_or(most, |time| time.min(most)));
+    }
+
+    /// Wakes everybody who rests.
+    fn rouse(&self) {}
 
     /// Whether someone asked the run to end early (Ctrl-C).
     fn interrupted(&self) -> bool;

@@ -49,14 +49,23 @@ unit! {
     Micros(u64)
 }
 
+/// `value` times `scale`, divided by `parts` and rounded to the nearest. It saturates. No parts
+/// count as one.
+///
+/// It is not inlined, because a division of 128 bits takes half a KiB of a firmware's flash.
+#[inline(never)]
+fn scaled(value: u64, scale: u64, parts: u128) -> u64 {
+    let parts = parts.max(1);
+    let nearest = (u128::from(value) * u128::from(scale) + parts / 2) / parts;
+    u64::try_from(nearest).unwrap_or(u64::MAX)
+}
+
 impl Ticks {
     /// These ticks in microseconds, rounded to the nearest. The result saturates. A clock of 0
     /// Hz counts as one of 1 Hz.
     #[must_use]
     pub fn to_micros(self, hz: u64) -> Micros {
-        let hz = u128::from(hz.max(1));
-        let micros = (u128::from(self.0) * 1_000_000 + hz / 2) / hz;
-        Micros(u64::try_from(micros).unwrap_or(u64::MAX))
+        Micros(scaled(self.0, 1_000_000, hz.into()))
     }
 }
 
@@ -71,9 +80,7 @@ impl Ticks {
     /// Hz counts as one of 1 Hz.
     #[must_use]
     pub fn to_nanos(self, hz: u64) -> Nanos {
-        let hz = u128::from(hz.max(1));
-        let nanos = (u128::from(self.0) * 1_000_000_000 + hz / 2) / hz;
-        Nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        Nanos(scaled(self.0, 1_000_000_000, hz.into()))
     }
 }
 
@@ -229,9 +236,8 @@ impl Latency {
     /// The mean on a clock of `hz` ticks a second, rounded to the nearest nanosecond.
     #[must_use]
     pub fn mean(&self, hz: u64) -> Nanos {
-        let nanos = u128::from(self.sum.0) * 1_000_000_000;
         let parts = u128::from(hz.max(1)) * u128::from(self.calls.max(1));
-        Nanos(u64::try_from((nanos + parts / 2) / parts).unwrap_or(u64::MAX))
+        Nanos(scaled(self.sum.0, 1_000_000_000, parts))
     }
 }
 

@@ -404,25 +404,10 @@ impl fmt::Display for ParseError<'_> {
 
 impl core::error::Error for ParseError<'_> {}
 
-/// What a variant of [`Record`] holds.
-macro_rules! payload {
-    ($record:ty) => { $record };
-    ($record:ty, deferred) => { Deferred<'a> };
-}
-
-macro_rules! held {
-    ($record:expr) => {
-        $record
-    };
-    ($record:expr, deferred) => {
-        Deferred { record: $record, write: |record, out| record.write(out) }
-    };
-}
-
 macro_rules! records {
     ($(
         $(#[$doc:meta])*
-        $name:ident $(<$life:lifetime>)? = $kind:literal $($deferred:ident)? {
+        $name:ident $(<$life:lifetime>)? = $kind:literal {
             $( $(#[$field_doc:meta])* $field:ident : $type:ty ),* $(,)?
         }
     )*) => {
@@ -457,7 +442,7 @@ macro_rules! records {
 
             impl<'a> From<$name $(<$life>)?> for Record<'a> {
                 fn from(record: $name $(<$life>)?) -> Self {
-                    Self::$name(held!(record $(, $deferred)?))
+                    Self::$name(record)
                 }
             }
         )*
@@ -466,7 +451,7 @@ macro_rules! records {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[allow(clippy::large_enum_variant)] // Lives on a stack for one line; never stored by a device.
         pub enum Record<'a> {
-            $( $(#[$doc])* $name(payload!($name $(<$life>)? $(, $deferred)?)), )*
+            $( $(#[$doc])* $name($name $(<$life>)?), )*
         }
 
         /// The kind of a record.
@@ -502,34 +487,6 @@ macro_rules! records {
     };
 }
 
-/// A [`Park`] record that brings its own encoder. An image that never makes one then carries no
-/// code for it, where a plain variant would keep the code of every record that there is.
-#[derive(Clone, Copy, Debug)]
-pub struct Deferred<'a> {
-    record: Park<'a>,
-    write: fn(&Park<'_>, &mut dyn fmt::Write) -> fmt::Result,
-}
-
-impl<'a> Deferred<'a> {
-    fn write(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        (self.write)(&self.record, out)
-    }
-
-    /// The record.
-    #[must_use]
-    pub const fn get(&self) -> &Park<'a> {
-        &self.record
-    }
-}
-
-impl PartialEq for Deferred<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.record == other.record
-    }
-}
-
-impl Eq for Deferred<'_> {}
-
 records! {
     /// The first record: format, machine, versions and every knob.
     Run<'a> = "run" {
@@ -543,8 +500,9 @@ records! {
         os: Word<'a>,
         /// Bits of a pointer. Byte figures compare only between equal ones.
         pointer_bits: u32,
-        /// Ticks a second of the clock that latencies come from.
-        clock_hz: u64,
+        /// Ticks a second of the clock that latencies come from. Absent where that clock stands
+        /// still: then no record has a time.
+        clock_hz: Option<u64>,
         /// Cores that threads may run on.
         cores: u32,
         /// The engine.
@@ -567,6 +525,10 @@ records! {
         /// by `+`. `none` where no fault is known; `unlisted` where nobody has looked at this
         /// source of the engine, which passed a test of these faults when it started.
         engine_fixes: Option<Word<'a>>,
+        /// What another engine says of the first calls of a user's module: `agrees`; `differs`, so
+        /// that one of the two is wrong; `none` where it could not be asked; `off` where nobody
+        /// asked.
+        second_opinion: Option<Word<'a>>,
         /// What the engine loads: `wasm`, or `native` for code compiled from it.
         artefact: Option<Word<'a>>,
         /// Whether one interpreter stack can serve many instances: `on` or `off`. A pool needs it.
@@ -692,10 +654,10 @@ records! {
         cost_bytes: Bytes,
         /// CPU time used in the dwell, of all cores together, where the machine accounts for it.
         cpu_permille: Option<u32>,
-        /// Time since the run began.
-        uptime_ms: u64,
+        /// Time since the run began. Absent where the clock stands still, as each time is.
+        uptime_ms: Option<u64>,
         /// How long the step was really held.
-        dwell_us: Nanos,
+        dwell_us: Option<Nanos>,
         /// Calls of all instances that ended in the dwell.
         dwell_calls: u64,
         /// Calls since the workload's load.
@@ -719,9 +681,16 @@ records! {
         turnaround_p99_us: Option<Nanos>,
         /// The longest of these times.
         turnaround_max_us: Option<Nanos>,
+        /// Of guests that wait, the time from what they waited for to their step: half were at
+        /// most this long. In a pool those of the dwell, else all since the first.
+        wake_p50_us: Option<Nanos>,
+        /// 99 of a hundred of these times were at most this long.
+        wake_p99_us: Option<Nanos>,
+        /// The longest of these times.
+        wake_max_us: Option<Nanos>,
     }
     /// What parking did in a step: comes after the step's own record, in a park only.
-    Park<'a> = "park" deferred {
+    Park<'a> = "park" {
         /// The workload.
         workload: Word<'a>,
         /// Instances that exist.
@@ -753,7 +722,7 @@ records! {
         /// Instances that were revived in the dwell.
         revivals: u64,
         /// The same for each second, rounded down.
-        revivals_per_s: u64,
+        revivals_per_s: Option<u64>,
         /// The mean time to park an instance in the dwell.
         park_mean_us: Option<Nanos>,
         /// Half of these times were at most this long.
@@ -777,7 +746,7 @@ records! {
         /// Its slot, where it has one of its own.
         slot: Option<u32>,
         /// Time from the return of its first call to the stop.
-        alive_ms: u64,
+        alive_ms: Option<u64>,
         /// Calls it made.
         calls: u32,
         /// Calls that failed or returned a wrong result.
@@ -838,6 +807,33 @@ records! {
         calls: u32,
         /// The most bytes of the slot's stack that were ever used, where the machine can tell.
         stack_used_bytes: Option<Bytes>,
+    }
+    /// The messages of a ramp whose guests sent any.
+    Mail<'a> = "mail" {
+        /// The workload.
+        workload: Word<'a>,
+        /// Bytes of each instance's queue, beside the arena.
+        queue_bytes: Bytes,
+        /// The most bytes that any queue held.
+        queue_most_bytes: Bytes,
+        /// Messages that were sent.
+        sent: u64,
+        /// Messages sent, in a second of the time from the first one to the last one.
+        sent_per_second: u64,
+        /// Calls of `send` that found the queue full: nothing was sent.
+        full: u64,
+        /// Messages that were received.
+        received: u64,
+        /// Messages that were left in a queue when its instance or the ramp ended.
+        unread: u64,
+        /// Messages that are neither. 0 is right.
+        dropped: i64,
+        /// From `send` to `receive`: half of the messages took at most this long.
+        delivery_p50_us: Option<Nanos>,
+        /// 99 of a hundred took at most this long.
+        delivery_p99_us: Option<Nanos>,
+        /// The longest.
+        delivery_max_us: Option<Nanos>,
     }
     /// The end of a workload's ramp.
     End<'a> = "end" {

@@ -8,6 +8,7 @@
 
 use core::fmt;
 
+use crate::host::{Desk, Links};
 use crate::measure::Bytes;
 use crate::state::{Malformed, Refused, Shape, Sink, Source};
 
@@ -46,6 +47,15 @@ impl Message {
         message
     }
 
+    /// Formats a text, and keeps its beginning.
+    #[must_use]
+    pub fn format(text: fmt::Arguments<'_>) -> Self {
+        let mut message = Self::new("");
+        // A longer text is cut.
+        let _ = fmt::Write::write_fmt(&mut message, text);
+        message
+    }
+
     /// Appends as many whole characters as there is room for. True if that was all of them.
     fn append(&mut self, text: &str) -> bool {
         let begin = usize::from(self.length);
@@ -63,6 +73,13 @@ impl Message {
     #[must_use]
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or("?")
+    }
+}
+
+/// Appends text, of which it keeps what there is room for. It is an error to be cut, as ever.
+impl fmt::Write for Message {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.append(text) { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
@@ -113,11 +130,11 @@ error_kinds! {
     OutOfMemory = "out-of-memory",
     /// The bytes are not a WebAssembly module the engine accepts: mend the module.
     Malformed = "malformed",
-    /// The module imports something and wramp provides nothing: link it without.
+    /// The module imports what it may not have: link it without.
     Import = "import",
     /// The module does not export that function: name another.
     NoExport = "no-export",
-    /// The export is not `() -> i32` or `(i32) -> i32`: wrap it in one that is.
+    /// The export takes or gives what wramp does not call: wrap it in one that fits.
     Signature = "signature",
     /// The guest trapped (unreachable, out of bounds, division by zero ...).
     Trap = "trap",
@@ -311,6 +328,12 @@ impl Parts {
     }
 }
 
+/// The error of an engine that gives a module no imports.
+#[cold]
+fn links_nothing() -> Error {
+    Error::new(ErrorKind::Import, "this engine gives a module no imports: link it without")
+}
+
 /// An engine.
 ///
 /// An implementation has three duties:
@@ -374,6 +397,41 @@ pub trait Runtime: Sync {
     /// `Malformed`, `Import`, `OutOfMemory`.
     fn load<'r>(&'r self, bytes: ModuleBytes<'_>) -> Result<Self::Module<'r>, Error>;
 
+    /// Whether it can give a module imports: [`load_linked`](Self::load_linked) and
+    /// [`instantiate_linked`](Self::instantiate_linked).
+    const LINKS: bool = false;
+
+    /// Loads a module whose imports are functions of the host.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). `Import` also if `links` refuses one, or the engine links none.
+    fn load_linked<'r>(
+        &'r self,
+        _bytes: ModuleBytes<'_>,
+        _links: &dyn Links,
+    ) -> Result<Self::Module<'r>, Error> {
+        Err(links_nothing())
+    }
+
+    /// Instantiates a module that was loaded with its imports. The calls of the instance go to
+    /// `desk`, also from its start function and from `_initialize`, which runs if the module
+    /// exports such a function without parameters and results. `budget` bounds each of the two
+    /// as it bounds a call.
+    ///
+    /// # Errors
+    /// As [`instantiate`](Self::instantiate).
+    fn instantiate_linked<'m>(
+        &'m self,
+        _module: &'m Self::Module<'_>,
+        _export: &str,
+        _parameters: Parameters,
+        _stack: Bytes,
+        _budget: Option<u32>,
+        _desk: &'m Desk<'m>,
+    ) -> Result<Self::Instance<'m>, Error> {
+        Err(links_nothing())
+    }
+
     /// Instantiates a module and looks up the export that every call will enter.
     /// `stack` bounds the interpreter stack of a start function.
     ///
@@ -386,6 +444,30 @@ pub trait Runtime: Sync {
         parameters: Parameters,
         stack: Bytes,
     ) -> Result<Self::Instance<'m>, Error>;
+
+    /// [`instantiate`](Self::instantiate), with a start function that ends after about `budget`
+    /// instructions if [`Facts::meters`] says so. An engine that does not meter ignores it.
+    ///
+    /// # Errors
+    /// As [`instantiate`](Self::instantiate), and `Budget`.
+    fn instantiate_within<'m>(
+        &'m self,
+        module: &'m Self::Module<'_>,
+        export: &str,
+        parameters: Parameters,
+        stack: Bytes,
+        budget: Option<u32>,
+    ) -> Result<Self::Instance<'m>, Error> {
+        let _ = budget;
+        self.instantiate(module, export, parameters, stack)
+    }
+
+    /// How many allocations the arena has refused so far, modulo 2^32. A guest sees a refusal of
+    /// `memory.grow`, and computes something else from then on. Always 0 where the engine does
+    /// not know.
+    fn refusals(&self) -> u32 {
+        0
+    }
 
     /// Prepares the calling thread for calls of `module`'s instances, on a stack of `size`
     /// bytes. `first` is one of these instances, because some engines need one to begin with.

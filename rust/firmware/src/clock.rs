@@ -112,8 +112,6 @@ pub(crate) fn cpu_time() -> Option<CpuTime> {
     })
 }
 
-/// It is not inlined, because a division of 128 bits takes half a KiB of code.
-#[inline(never)]
 fn micros(cycles: u64) -> Micros {
     Ticks(cycles).to_micros(HZ)
 }

@@ -77,8 +77,9 @@ impl Kinds for Made {
     #[inline(always)]
     fn has(kind: RecordKind) -> bool {
         match kind {
-            RecordKind::Plan => false,
             RecordKind::Park => cfg!(CONFIG_WRAMP_MODE_PARK),
+            // No guest of a board has a host, so none sends.
+            RecordKind::Plan | RecordKind::Mail => false,
             RecordKind::Member => cfg!(CONFIG_WRAMP_OWN_MODULES),
             RecordKind::Worker => !cfg!(CONFIG_WRAMP_MODE_THREADS),
             RecordKind::Fit => cfg!(CONFIG_WRAMP_FIT_WASM_STACK),
@@ -114,6 +115,12 @@ impl wramp_core::machine::Machine for Machine {
 
     fn now(&self) -> Ticks {
         self.clock.now()
+    }
+
+    // native_sim runs code in no time, and clock.rs gives each call the length that it has.
+    #[cfg(CONFIG_ARCH_POSIX)]
+    fn clock_runs(&self) -> bool {
+        true
     }
 
     fn mark(&self) -> Mark {

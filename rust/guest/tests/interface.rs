@@ -248,6 +248,14 @@ fn a_full_queue_is_a_result() {
 }
 
 #[test]
+fn an_instance_that_never_receives_has_no_queue() {
+    let deaf = r#"(module (func (export "wramp_poll") (result i32) i32.const 1))"#;
+    let mut host = Host::new(8);
+    let id = host.start(&wat::parse_str(deaf).unwrap(), &ALL).unwrap();
+    assert_eq!(host.send(id, b""), FULL);
+}
+
+#[test]
 fn what_was_sent_stays_sent_after_a_trap() {
     let wasm = run(
         "(result i32)",
@@ -289,8 +297,8 @@ fn a_line_is_cut_cleaned_and_never_a_record() {
         host.run(1);
         host.lines().remove(0)
     };
-    assert_eq!(text("wramp step", 10), "guest 0: wramp step");
-    assert_eq!(text("a\\nwramp step", 12), "guest 0: a?wramp step");
+    assert_eq!(text("wramp step", 10), "guest 0: wramp_step");
+    assert_eq!(text("a\\nwramp step", 12), "guest 0: a?wramp_step");
     assert_eq!(text("\\1b[2J\\07\\7f", 6), "guest 0: ?[2J??");
     assert_eq!(text("gr\\c3\\bcn\\ff", 6), "guest 0: gr\u{fc}n?");
     // U+009B and U+202E.

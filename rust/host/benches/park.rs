@@ -49,7 +49,7 @@ fn steps(trial: &Trial) -> Vec<Step<'_>> {
 /// The last record of parking.
 fn parked(trial: &Trial) -> Option<Parked<'_>> {
     let parks = trial.records().filter_map(|record| match record {
-        Record::Park(park) => Some(*park.get()),
+        Record::Park(park) => Some(park),
         _ => None,
     });
     parks.last()
@@ -138,7 +138,8 @@ fn linear(report: &Report, steps: &[Step<'_>]) {
     let Some(peak) = steps.last().map(|step| step.instances) else { return };
     let at = |instances: u32| {
         let step = steps.iter().find(|step| step.instances >= instances);
-        step.map_or(f64::NAN, |step| step.uptime_ms as f64 / f64::from(step.instances.max(1)))
+        step.and_then(|step| Some(step.uptime_ms? as f64 / f64::from(step.instances.max(1))))
+            .unwrap_or(f64::NAN)
     };
     let (early, late) = (at(peak / 4), at(peak));
     let value = format!("{early:.3} and {late:.3} ms");

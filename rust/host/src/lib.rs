@@ -9,10 +9,11 @@
 
 pub mod arena;
 pub mod clock;
+pub mod first_calls;
 pub mod machine;
 pub mod place;
 pub mod run;
 pub mod slots;
 
 pub use machine::Machine;
-pub use run::{Setup, SetupError, run};
+pub use run::{HostOptions, Setup, SetupError, run, run_hosted};

@@ -1,7 +1,7 @@
 //! The seam `Machine` for Linux, composed of arena and clock.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wramp_arena::{Arena, HEADER, UNIT};
@@ -16,6 +16,9 @@ use crate::slots::{allowed_cpus, least_stack};
 /// Where records go.
 pub type Sink<'a> = Box<dyn FnMut(&Record<'_>) + Send + 'a>;
 
+/// Where the lines of guests go.
+pub type Voice<'a> = Box<dyn FnMut(std::fmt::Arguments<'_>) + Send + 'a>;
+
 /// Linux.
 pub struct Machine<'a> {
     arena: &'a dyn Arena,
@@ -25,6 +28,18 @@ pub struct Machine<'a> {
     sink: Mutex<Sink<'a>>,
     interrupted: &'a AtomicBool,
     gave_up: Mutex<Box<dyn FnMut(u32) + Send + 'a>>,
+    voice: Option<Mutex<Voice<'a>>>,
+    rest: Mutex<Rest>,
+    bell: Condvar,
+}
+
+/// Those who rest.
+#[derive(Debug, Default)]
+struct Rest {
+    /// How often somebody roused them.
+    calls: u32,
+    /// How many there are. Without any, nobody has to ring.
+    resting: u32,
 }
 
 impl<'a> Machine<'a> {
@@ -46,7 +61,22 @@ impl<'a> Machine<'a> {
             sink: Mutex::new(sink),
             interrupted,
             gave_up: Mutex::new(gave_up),
+            voice: None,
+            rest: Mutex::default(),
+            bell: Condvar::new(),
         }
+    }
+
+    /// The same machine, on which lines of guests go to `voice`.
+    #[must_use]
+    pub fn with_voice(self, voice: Voice<'a>) -> Self {
+        Self { voice: Some(Mutex::new(voice)), ..self }
+    }
+}
+
+impl Machine<'_> {
+    fn lock_rest(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,6 +113,7 @@ impl wramp_core::machine::Machine for Machine<'_> {
     const POOLS: bool = true;
     const MIXES: bool = true;
     const PARKS: bool = true;
+    const HOSTS: bool = true;
 
     fn facts(&self) -> Facts<'_> {
         Facts {
@@ -146,6 +177,41 @@ impl wramp_core::machine::Machine for Machine<'_> {
     fn emit(&self, record: &Record<'_>) {
         let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
         sink(record);
+    }
+
+    fn say(&self, text: std::fmt::Arguments<'_>) {
+        if let Some(voice) = &self.voice {
+            (voice.lock().unwrap_or_else(PoisonError::into_inner))(text);
+        }
+    }
+
+    fn calls_to_rise(&self) -> u32 {
+        self.lock_rest().calls
+    }
+
+    fn rest(&self, seen: u32, time: Option<Micros>) {
+        let mut rest = self.lock_rest();
+        if rest.calls != seen {
+            return;
+        }
+        rest.resting += 1;
+        // A wait on a bell may end for no reason. The caller looks again in any case.
+        let mut rest = match time {
+            Some(time) => {
+                let time = Duration::from_micros(time.0);
+                self.bell.wait_timeout(rest, time).unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.bell.wait(rest).unwrap_or_else(PoisonError::into_inner),
+        };
+        rest.resting -= 1;
+    }
+
+    fn rouse(&self) {
+        let mut rest = self.lock_rest();
+        rest.calls = rest.calls.wrapping_add(1);
+        if rest.resting > 0 {
+            self.bell.notify_all();
+        }
     }
 
     fn interrupted(&self) -> bool {

@@ -6,11 +6,12 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
-use wramp_bench::{EngineKind, Guest, Memory, Seat, Summary, table_words};
+use wramp_bench::{EngineKind, Guest, Hosting, Memory, Seat, Summary, office_words, table_words};
 use wramp_core::config::{Config, Knob, Mode};
+use wramp_imports::Grants;
 
 use crate::arena::Region;
-use crate::machine::{Machine, Sink};
+use crate::machine::{Machine, Sink, Voice};
 use crate::slots::HostSlots;
 
 /// The most residents of a pool.
@@ -64,6 +65,16 @@ fn seats_a_slot(config: &Config) -> usize {
     }
 }
 
+/// What the guests of a run get from their host.
+pub struct HostOptions<'a> {
+    /// What their modules may import.
+    pub grants: Grants<'a>,
+    /// Bytes of each instance's queue of messages.
+    pub queue_bytes: u32,
+    /// Where their lines go.
+    pub voice: Voice<'a>,
+}
+
 enum News {
     Done(Summary),
     GaveUp(u32),
@@ -75,6 +86,18 @@ enum News {
 /// # Errors
 /// See [`SetupError`].
 pub fn run<E: EngineKind>(setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summary, SetupError> {
+    run_hosted::<E>(setup, guests, None)
+}
+
+/// Does the same with guests that have a host, if `host` says what it gives them.
+///
+/// # Errors
+/// See [`SetupError`].
+pub fn run_hosted<E: EngineKind>(
+    setup: Setup<'_>,
+    guests: &[Guest<'_>],
+    host: Option<HostOptions<'_>>,
+) -> Result<Summary, SetupError> {
     let config = setup.config;
     let mut region = Region::new(config.arena).ok_or(SetupError::Arena)?;
     let arena = region.arena();
@@ -88,6 +111,23 @@ pub fn run<E: EngineKind>(setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summ
         }
     };
     let machine = Machine::new(&arena, setup.sink, setup.interrupted, Box::new(gave_up));
+    let (grants, machine) = match host {
+        Some(HostOptions { grants, queue_bytes, voice }) => {
+            (Some((grants, queue_bytes as usize)), machine.with_voice(voice))
+        }
+        None => (None, machine),
+    };
+    let most = match config.mode.workers() {
+        Some(_) => MAX_RESIDENTS,
+        None => slots.len(),
+    };
+    let (mut rooms, mut letters) = match grants {
+        Some((_, bytes)) => {
+            let words = office_words::<Machine<'static>>(most);
+            (vec![MaybeUninit::uninit(); words], vec![0; most * bytes])
+        }
+        None => Default::default(),
+    };
     let engine = E::start(&arena);
     let seats: Vec<Seat<_>> =
         (0..seats_a_slot(&config) * slots.len().max(1)).map(|_| Seat::new()).collect();
@@ -98,7 +138,13 @@ pub fn run<E: EngineKind>(setup: Setup<'_>, guests: &[Guest<'_>]) -> Result<Summ
     let mut controller = || {
         let memory = Memory { seats: &seats, table: &mut table };
         let engine = engine.as_ref().map_err(|error| *error);
-        wramp_bench::run(&machine, &mut slots, engine, &config, guests, memory)
+        let hosting = grants.map(|(grants, queue_bytes)| Hosting {
+            grants,
+            queue_bytes,
+            rooms: &mut rooms,
+            letters: &mut letters,
+        });
+        wramp_bench::run_hosted(&machine, &mut slots, engine, &config, guests, memory, hosting)
     };
     // The controller has its own thread, so this thread can end the process when another one
     // never returns.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Log, QUICK, built_in, guest, run, wasm};
-use wramp_bench::{Check, Guest};
+use wramp_bench::{Agreement, Check, Guest};
 use wramp_core::config::{Config, Mode, Scenario};
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::ramp::Limit;
@@ -212,4 +212,20 @@ fn a_promise_ends_the_ramp_at_the_last_rung_that_kept_it() {
         assert_eq!((end.peak, end.limit), (peak, limit), "{log}");
         assert_eq!(end.leaked_bytes, Some(0), "{log}");
     }
+}
+
+/// Instances whose memory grows see different sizes once the arena is full. None of them is wrong.
+#[test]
+fn a_pool_of_guests_that_grow_is_not_judged_wrong() {
+    let grows = wasm(
+        r#"(module (memory 1) (func (export "run") (result i32)
+            (drop (memory.grow (i32.const 1))) (memory.size)))"#,
+    );
+    let agreement = Agreement::new();
+    let mode = Mode::Pool { workers: 2 };
+    let config = Config { mode, slots: 2, arena: Bytes(1 << 20), step: 2, dwell_ms: 50, ..QUICK };
+    let log = run(config, &[guest(grows, Check::Agreement(&agreement))]);
+    let end = log.end();
+    assert!(end.peak >= 2 && end.calls > 100, "{log}");
+    assert_eq!(end.errors, 0, "{log}");
 }

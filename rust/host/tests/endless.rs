@@ -32,6 +32,14 @@ fn endless(call: &str) -> &'static [u8] {
     ))
 }
 
+/// A guest that never gets to its first call.
+fn endless_start() -> &'static [u8] {
+    wasm(
+        r#"(module (func $start (loop (br 0))) (start $start)
+            (func (export "run") (result i32) (i32.const 1)))"#,
+    )
+}
+
 /// This is no test of its own. It is what the child does.
 #[test]
 fn child() {
@@ -39,7 +47,7 @@ fn child() {
     let (mode, call) = order.split_once(' ').unwrap();
     let mode = match mode {
         "threads" | "fit" => Mode::Threads,
-        "pool" => Mode::Pool { workers: 2 },
+        "pool" | "start" => Mode::Pool { workers: 2 },
         _ => panic!("{mode}"),
     };
     let fit_wasm_stack = order.starts_with("fit");
@@ -59,7 +67,8 @@ fn child() {
         interrupted: &AtomicBool::new(false),
         gave_up: &|status| std::process::exit(status.cast_signed()),
     };
-    let guests = [guest(endless(call), Check::Agreement(&agreement)); 2];
+    let wasm = if order.starts_with("start") { endless_start() } else { endless(call) };
+    let guests = [guest(wasm, Check::Agreement(&agreement)); 2];
     let summary = wramp_host::run::<Wamr>(setup, &guests).unwrap();
     panic!("it returned: {summary:?}");
 }
@@ -160,4 +169,10 @@ fn in_the_first_call_of_a_pool() {
 fn in_the_third_call_of_a_pool() {
     // A resident holds each of the two workers.
     ends_by_itself("pool", 3, 2);
+}
+
+/// The controller starts the residents of a pool. It must not be the one that hangs.
+#[test]
+fn in_the_start_function_of_a_pool() {
+    ends_by_itself("start", 1, 0);
 }

@@ -30,7 +30,7 @@ fn end(log: &Log) -> End<'_> {
 /// The last record of parking.
 fn park(log: &Log) -> wramp_core::report::Park<'_> {
     let mut parks = log.records().into_iter().filter_map(|record| match record {
-        Record::Park(park) => Some(*park.get()),
+        Record::Park(park) => Some(park),
         _ => None,
     });
     parks.next_back().unwrap_or_else(|| panic!("{log}"))

@@ -308,6 +308,8 @@ fn compile_c(
         manifest_dir.join("build/layout.c"),
         // Our own file, also in Zephyr's build. It says what an instance's bytes are for.
         memory_page.with_file_name("wamr_parts.c"),
+        // Our own file. It links imports; a linker leaves it out where nobody does.
+        memory_page.with_file_name("wamr_imports.c"),
     ];
     // wasm_application.c runs a main (WAMR_DISABLE_APP_ENTRY). The other file is compiled
     // below.

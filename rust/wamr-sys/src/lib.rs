@@ -74,6 +74,12 @@ pub type wasm_exec_env_t = *mut WASMExecEnv;
 pub type wasm_valkind_t = u8;
 /// The kind of an i32.
 pub const WASM_I32: wasm_valkind_t = 0;
+/// The kind of an i64.
+pub const WASM_I64: wasm_valkind_t = 1;
+/// The kind of an f32.
+pub const WASM_F32: wasm_valkind_t = 2;
+/// The kind of an f64.
+pub const WASM_F64: wasm_valkind_t = 3;
 
 /// How WAMR gets memory.
 pub type mem_alloc_type_t = c_uint;
@@ -223,6 +229,49 @@ pub struct Table {
     pub most: u32,
 }
 
+/// What [`wramp_wamr_caller`] reports: who calls the host.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// The beginning of the instance's linear memory. Null if it has none.
+    pub memory: *mut u8,
+    /// Its size in bytes.
+    pub memory_bytes: usize,
+    /// What [`wasm_runtime_set_custom_data`] set. Null before.
+    pub desk: *mut c_void,
+    /// What the import was linked with.
+    pub attachment: *mut c_void,
+}
+
+/// A function of the host, as WAMR calls it. The values are the arguments, in 64 bits each, and
+/// the first is also the result's place.
+pub type RawFunction = unsafe extern "C" fn(environment: wasm_exec_env_t, values: *mut u64);
+
+// wramp defines these, in src/wamr_imports.c.
+unsafe extern "C" {
+    /// How many functions a module imports.
+    pub fn wramp_wamr_imported_functions(module: wasm_module_t) -> u32;
+    /// How much else it imports.
+    pub fn wramp_wamr_imported_others(module: wasm_module_t) -> u32;
+    /// Links an imported function. Returns how many parameters it has, or -1 if there is no
+    /// such import.
+    pub fn wramp_wamr_link(
+        module: wasm_module_t,
+        index: u32,
+        function: RawFunction,
+        attachment: *mut c_void,
+    ) -> i32;
+    /// Reports who calls the host, inside a call of a linked function.
+    pub fn wramp_wamr_caller(environment: wasm_exec_env_t, caller: *mut Caller);
+
+    /// Keeps a pointer of the host's in an instance.
+    pub fn wasm_runtime_set_custom_data(instance: wasm_module_inst_t, data: *mut c_void);
+    /// The instance that an environment is attached to.
+    pub fn wasm_runtime_get_module_inst(environment: wasm_exec_env_t) -> wasm_module_inst_t;
+    /// Ends the call of an instance with a trap of that text, which is copied.
+    pub fn wasm_runtime_set_exception(instance: wasm_module_inst_t, text: *const c_char);
+}
+
 unsafe extern "C" {
     /// The number of the first feature that keeps a module's instances from being parked, from
     /// 1; 0 if there is none. The order is that of src/wamr_parts.c, which has this and what
@@ -370,6 +419,12 @@ unsafe extern "C" {
         environment: wasm_exec_env_t,
         instructions: c_int,
     );
+
+    /// Takes the start function out of a loaded module of bytecode. Gives its index, or
+    /// `u32::MAX` where there is none.
+    pub fn wramp_wamr_take_start(module: wasm_module_t) -> u32;
+    /// A function of an instance of bytecode by its index. Null where there is none.
+    pub fn wramp_wamr_function(instance: wasm_module_inst_t, index: u32) -> wasm_function_inst_t;
 
     /// Calls a function. `argc` and `argv` are 32-bit cells. The results overwrite the
     /// arguments.

@@ -187,7 +187,47 @@ impl Runtime for Engine<'_> {
         parameters: Parameters,
         stack: Bytes,
     ) -> Result<Instance<'m>, Error> {
-        Instance::new(module, export, parameters, stack)
+        Instance::new(module, export, parameters, stack, None)
+    }
+
+    fn instantiate_within<'m>(
+        &'m self,
+        module: &'m Module<'_>,
+        export: &str,
+        parameters: Parameters,
+        stack: Bytes,
+        budget: Option<u32>,
+    ) -> Result<Instance<'m>, Error> {
+        Instance::new(module, export, parameters, stack, budget)
+    }
+
+    fn refusals(&self) -> u32 {
+        MEMORY.failures()
+    }
+
+    #[cfg(feature = "imports")]
+    const LINKS: bool = true;
+
+    #[cfg(feature = "imports")]
+    fn load_linked<'r>(
+        &'r self,
+        bytes: ModuleBytes<'_>,
+        links: &dyn wramp_core::host::Links,
+    ) -> Result<Module<'r>, Error> {
+        Module::load_linked(self, bytes.bytes(), links)
+    }
+
+    #[cfg(feature = "imports")]
+    fn instantiate_linked<'m>(
+        &'m self,
+        module: &'m Module<'_>,
+        export: &str,
+        parameters: Parameters,
+        stack: Bytes,
+        budget: Option<u32>,
+        desk: &'m wramp_core::host::Desk<'m>,
+    ) -> Result<Instance<'m>, Error> {
+        Instance::linked(module, export, parameters, stack, budget, desk)
     }
 
     fn stack<'m>(
@@ -225,20 +265,21 @@ impl Runtime for Engine<'_> {
         #[cfg(not(wamr_metering))]
         let _ = budget;
 
-        let mut cell = argument.cast_unsigned();
+        let mut cells = [0; CELLS];
+        cells[0] = argument.cast_unsigned();
         // SAFETY: the stack is on this thread, because it is not `Send`. Stack and instance are
         // in no other call, because they are borrowed mutably. The function is one of this
-        // instance's. Its signature was checked: `cells` arguments, 0 or 1, and one result of
-        // one cell, all in `cell`.
+        // instance's. Its signature was checked: `cells` arguments, 0 or 1, and a result of at
+        // most two cells, all in `cells`.
         let done = unsafe {
             sys::wasm_runtime_call_wasm(
                 handle,
                 instance.function.as_ptr(),
                 instance.cells,
-                &raw mut cell,
+                cells.as_mut_ptr(),
             )
         };
-        if done { Ok(cell.cast_signed()) } else { Err(instance.take_error()) }
+        if done { Ok(instance.result(cells)) } else { Err(instance.take_error()) }
     }
 
     fn shape(&self, module: &Module<'_>) -> Result<Shape, Error> {
@@ -266,6 +307,9 @@ impl Runtime for Engine<'_> {
         state::changed(module, before, after)
     }
 }
+
+/// Cells of a call: the second is for a result of 64 bits.
+pub(crate) const CELLS: usize = if cfg!(feature = "imports") { 2 } else { 1 };
 
 static CLAIMED: AtomicBool = AtomicBool::new(false);
 

@@ -8,9 +8,12 @@ use wramp_core::measure::Bytes;
 use wramp_core::runtime::{Error, ErrorKind, Parameters};
 use wramp_wamr_sys as sys;
 
+use crate::engine::CELLS;
 use crate::failure;
 use crate::memory::MEMORY;
 use crate::module::Module;
+#[cfg(wamr_own_start)]
+use crate::stack::Thread;
 
 /// Longest name of an export, in bytes.
 const EXPORT_BYTES: usize = 127;
@@ -23,6 +26,9 @@ pub struct Instance<'m> {
     pub(crate) function: NonNull<sys::WASMFunctionInstanceCommon>,
     /// Cells of arguments: 1 for an i32, else 0.
     pub(crate) cells: u32,
+    /// Cells of the result: 1 for an i32.
+    #[cfg(feature = "imports")]
+    gives: u32,
     _module: PhantomData<&'m ()>,
 }
 
@@ -37,35 +43,76 @@ impl<'m> Instance<'m> {
         export: &str,
         parameters: Parameters,
         stack: Bytes,
+        budget: Option<u32>,
     ) -> Result<Self, Error> {
         let mut name = [0; EXPORT_BYTES + 1];
         let name = c_string(export, &mut name).ok_or_else(|| no_export(export))?;
-
-        let mut text = failure::Buffer::new();
-        let (error, error_size) = text.parts();
-        let watch = MEMORY.watch();
-        MEMORY.trace.note_instance();
-        // SAFETY: the module is loaded and stays so for 'm. Instantiation does not write its
-        // bytes, so several threads may do this at the same time (see `Module`'s `Sync`). The
-        // guest gets no heap. WAMR reads a stack of 0 as 12 KiB, not as none. `error` is
-        // writable in that size.
-        let handle = unsafe {
-            sys::wasm_runtime_instantiate(
-                module.handle().as_ptr(),
-                stack.0.max(1),
-                0,
-                error,
-                error_size,
-            )
-        };
-        let Some(handle) = NonNull::new(handle) else {
-            return Err(text.instantiate_error(&watch));
-        };
-        let handle = Handle(handle);
-
+        let handle = Handle::new(module, stack)?;
+        #[cfg(wamr_own_start)]
+        handle.run_start(module, stack, budget)?;
+        #[cfg(not(wamr_own_start))]
+        let _ = budget;
         let function = handle.function(name).ok_or_else(|| no_export(export))?;
         let cells = handle.check_signature(function, parameters)?;
-        Ok(Self { handle, module: module.handle(), function, cells, _module: PhantomData })
+        Ok(Self {
+            handle,
+            module: module.handle(),
+            function,
+            cells,
+            #[cfg(feature = "imports")]
+            gives: 1,
+            _module: PhantomData,
+        })
+    }
+
+    /// An instance of a module whose imports are linked. The calls of its start function, of
+    /// `_initialize` and of its export go to `desk`.
+    #[cfg(feature = "imports")]
+    pub(crate) fn linked(
+        module: &'m Module<'_>,
+        export: &str,
+        parameters: Parameters,
+        stack: Bytes,
+        budget: Option<u32>,
+        desk: &'m wramp_core::host::Desk<'m>,
+    ) -> Result<Self, Error> {
+        let mut name = [0; EXPORT_BYTES + 1];
+        let name = c_string(export, &mut name).ok_or_else(|| no_export(export))?;
+        let handle = Handle::new(module, stack)?;
+        crate::imports::seat(&handle, desk);
+        let function = handle.function(name).ok_or_else(|| no_export(export))?;
+        let cells = match parameters {
+            Parameters::None => 0,
+            Parameters::I32 => 1,
+        };
+        let gives = handle.result_cells(function, cells)?;
+        handle.run_start(module, stack, budget)?;
+        let is_plain = |function: &NonNull<_>| handle.takes_and_gives_nothing(*function);
+        if let Some(initialize) = handle.function(c"_initialize").filter(is_plain) {
+            handle.run(initialize, stack, budget)?;
+        }
+        Ok(Self { handle, module: module.handle(), function, cells, gives, _module: PhantomData })
+    }
+
+    /// The result of a call, from the cells that it left. No result is 0. Of two cells it is a
+    /// number that is equal for equal cells, and differs if one of them does.
+    #[cfg(feature = "imports")]
+    #[inline]
+    pub(crate) fn result(&self, [low, high]: [u32; CELLS]) -> i32 {
+        let cell = match self.gives {
+            1 => low,
+            0 => 0,
+            // The factor is odd, so no two high cells give the same.
+            _ => low ^ high.wrapping_mul(0x9e37_79b1),
+        };
+        cell.cast_signed()
+    }
+
+    /// The result of a call, which is one cell.
+    #[cfg(not(feature = "imports"))]
+    #[inline]
+    pub(crate) fn result(&self, [cell]: [u32; CELLS]) -> i32 {
+        cell.cast_signed()
     }
 
     /// The bytes of each of its parts.
@@ -108,6 +155,159 @@ impl Drop for Handle {
 }
 
 impl Handle {
+    /// Runs the start function, which the load took out of WAMR's sight.
+    #[cfg(wamr_own_start)]
+    fn run_start(
+        &self,
+        module: &Module<'_>,
+        stack: Bytes,
+        budget: Option<u32>,
+    ) -> Result<(), Error> {
+        let Some(start) = module.start else { return Ok(()) };
+        let missing = || Error::new(ErrorKind::Engine, "the start function is not there");
+        self.run(self.function_at(start).ok_or_else(missing)?, stack, budget)
+    }
+
+    /// Runs a function of this instance that takes and gives nothing, on a stack of its own.
+    #[cfg(wamr_own_start)]
+    fn run(
+        &self,
+        function: NonNull<sys::WASMFunctionInstanceCommon>,
+        stack: Bytes,
+        budget: Option<u32>,
+    ) -> Result<(), Error> {
+        let instance = self.0.as_ptr();
+        let _thread = Thread::prepare()?;
+        let watch = MEMORY.watch();
+        // SAFETY: the instance lives until the environment is destroyed below. The size is not 0.
+        let environment = unsafe { sys::wasm_runtime_create_exec_env(instance, stack.0.max(1)) };
+        let Some(environment) = NonNull::new(environment) else {
+            let bytes = watch.failed().unwrap_or(stack.0);
+            return Err(failure::out_of_memory(bytes, "for the stack of the start function"));
+        };
+        #[cfg(wamr_metering)]
+        {
+            let limit = budget.map_or(-1, |limit| i32::try_from(limit).unwrap_or(i32::MAX));
+            // SAFETY: the environment was made above.
+            unsafe {
+                sys::wasm_runtime_set_instruction_count_limit(environment.as_ptr(), limit);
+            }
+        }
+        #[cfg(not(wamr_metering))]
+        let _ = budget;
+        let mut cell = 0_u32;
+        // SAFETY: the environment was made on this thread, of this instance, and nobody else has
+        // either. The function takes and gives nothing: WAMR checks that of a start function,
+        // and the caller of any other. So no cell is read or written. The environment is
+        // destroyed here only, with no call on it.
+        let done = unsafe {
+            let done = sys::wasm_runtime_call_wasm(
+                environment.as_ptr(),
+                function.as_ptr(),
+                0,
+                &raw mut cell,
+            );
+            sys::wasm_runtime_destroy_exec_env(environment.as_ptr());
+            done
+        };
+        if done {
+            return Ok(());
+        }
+        // SAFETY: the instance lives, and no other thread knows it.
+        let text = unsafe { sys::wasm_runtime_get_exception(instance) };
+        if text.is_null() {
+            return Err(Error::new(ErrorKind::Engine, "WAMR refused the start function"));
+        }
+        // SAFETY: the exception's text is a C string inside the instance, which lives.
+        Err(failure::exception(unsafe { CStr::from_ptr(text) }.to_bytes()))
+    }
+
+    fn new(module: &Module<'_>, stack: Bytes) -> Result<Self, Error> {
+        let mut text = failure::Buffer::new();
+        let (error, error_size) = text.parts();
+        let watch = MEMORY.watch();
+        MEMORY.trace.note_instance();
+        // SAFETY: the module is loaded and stays so, because its instance borrows it.
+        // Instantiation does not write its bytes, so several threads may do this at the same
+        // time (see `Module`'s `Sync`). The guest gets no heap. WAMR reads a stack of 0 as
+        // 12 KiB, not as none. `error` is writable in that size.
+        let handle = unsafe {
+            sys::wasm_runtime_instantiate(
+                module.handle().as_ptr(),
+                stack.0.max(1),
+                0,
+                error,
+                error_size,
+            )
+        };
+        match NonNull::new(handle) {
+            Some(handle) => Ok(Self(handle)),
+            None => Err(text.instantiate_error(&watch)),
+        }
+    }
+
+    /// The function with that index, counted with the imported ones.
+    #[cfg(wamr_own_start)]
+    fn function_at(&self, index: u32) -> Option<NonNull<sys::WASMFunctionInstanceCommon>> {
+        // SAFETY: the instance lives, and is of bytecode: nothing else is ever loaded.
+        NonNull::new(unsafe { sys::wramp_wamr_function(self.0.as_ptr(), index) })
+    }
+
+    /// How many parameters and results a function of this instance has.
+    #[cfg(feature = "imports")]
+    fn counts(&self, function: NonNull<sys::WASMFunctionInstanceCommon>) -> (u32, u32) {
+        let (instance, function) = (self.0.as_ptr(), function.as_ptr());
+        // SAFETY: a function of a live instance.
+        unsafe {
+            (
+                sys::wasm_func_get_param_count(function, instance),
+                sys::wasm_func_get_result_count(function, instance),
+            )
+        }
+    }
+
+    #[cfg(feature = "imports")]
+    fn takes_and_gives_nothing(&self, function: NonNull<sys::WASMFunctionInstanceCommon>) -> bool {
+        self.counts(function) == (0, 0)
+    }
+
+    /// The cells of the result, if the function takes `cells` i32 and gives one number or none.
+    #[cfg(feature = "imports")]
+    fn result_cells(
+        &self,
+        function: NonNull<sys::WASMFunctionInstanceCommon>,
+        cells: u32,
+    ) -> Result<u32, Error> {
+        let instance = self.0.as_ptr();
+        let (takes, gives) = self.counts(function);
+        let (mut parameter, mut result) = (sys::WASM_I32, sys::WASM_I32);
+        if takes == 1 {
+            // SAFETY: one parameter, so one kind is written.
+            unsafe {
+                sys::wasm_func_get_param_types(function.as_ptr(), instance, &raw mut parameter);
+            };
+        }
+        if gives == 1 {
+            // SAFETY: one result, so one kind is written.
+            unsafe {
+                sys::wasm_func_get_result_types(function.as_ptr(), instance, &raw mut result);
+            };
+        }
+        match (gives, result) {
+            _ if takes != cells || parameter != sys::WASM_I32 => {}
+            (0, _) => return Ok(0),
+            (1, sys::WASM_I32 | sys::WASM_F32) => return Ok(1),
+            (1, sys::WASM_I64 | sys::WASM_F64) => return Ok(2),
+            _ => {}
+        }
+        Err(failure::error(
+            ErrorKind::Signature,
+            format_args!(
+                "expected {cells} i32 and one number or none; the export takes {takes} and gives {gives}"
+            ),
+        ))
+    }
+
     fn function(&self, name: &CStr) -> Option<NonNull<sys::WASMFunctionInstanceCommon>> {
         // SAFETY: the instance lives, `name` is a C string, and WAMR keeps neither. The
         // function is part of the instance and lives as long.

@@ -15,7 +15,9 @@
 //! own module.
 //!
 //! All memory comes from the one arena, including the modules' bytes. All of it is back there
-//! when the engine is dropped, to the byte. A module gets no imports, no WASI and no threads.
+//! when the engine is dropped, to the byte. WAMR gives a module no imports, no WASI and no
+//! threads. With the feature `imports`, a module's imports can be functions of the host: see
+//! [`Runtime::load_linked`].
 //!
 //! # What does not compile
 //!
@@ -120,6 +122,8 @@ extern crate std;
 mod binary;
 mod engine;
 mod failure;
+#[cfg(feature = "imports")]
+mod imports;
 mod instance;
 mod memory;
 mod module;

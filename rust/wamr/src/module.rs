@@ -21,6 +21,9 @@ pub struct Module<'r> {
     // until the unload.
     #[cfg(not(wamr_in_place))]
     _bytes: Block,
+    /// The index of the start function. WAMR does not know of it any more.
+    #[cfg(wamr_own_start)]
+    pub(crate) start: Option<u32>,
     _engine: PhantomData<&'r ()>,
 }
 
@@ -49,17 +52,36 @@ impl<'r> Module<'r> {
                 format_args!("the module imports {}.{}", text(import.module), text(import.name)),
             ));
         }
-        #[cfg(wamr_const_overflow)]
-        binary::check_constants(bytes)?;
-        let size = u32::try_from(bytes.len()).map_err(|_| malformed("a module beyond 4 GiB"))?;
-
-        let module = Self::load_bytes(bytes, size)?;
+        let module = Self::load_checked(bytes)?;
         match imports {
             // WAMR refuses what this reader cannot read, in its own words. This line is
             // therefore reached only if the two differ, and then nobody knows the imports.
             Err(why) => Err(malformed(why.as_str())),
             Ok(_) => Ok(module),
         }
+    }
+
+    /// Loads a module whose imports the caller knows.
+    fn load_checked(bytes: &[u8]) -> Result<Self, Error> {
+        #[cfg(wamr_const_overflow)]
+        binary::check_constants(bytes)?;
+        let malformed = |text| Error::new(ErrorKind::Malformed, text);
+        let size = u32::try_from(bytes.len()).map_err(|_| malformed("a module beyond 4 GiB"))?;
+        Self::load_bytes(bytes, size)
+    }
+
+    /// Loads a module and links its imports to the host.
+    #[cfg(feature = "imports")]
+    pub(crate) fn load_linked(
+        _engine: &'r Engine<'_>,
+        bytes: &[u8],
+        links: &dyn wramp_core::host::Links,
+    ) -> Result<Self, Error> {
+        // As in `load`.
+        binary::header(bytes).map_err(|why| Error::new(ErrorKind::Malformed, why.as_str()))?;
+        let module = Self::load_checked(bytes)?;
+        crate::imports::link(module.handle(), links)?;
+        Ok(module)
     }
 
     /// The fast interpreter makes its own code. WAMR copies the names and the data that it
@@ -86,7 +108,13 @@ impl<'r> Module<'r> {
             sys::wasm_runtime_load_ex(bytes.as_ptr().cast_mut(), size, &args, error, error_size)
         };
         let Some(handle) = NonNull::new(handle) else { return Err(text.load_error(&watch)) };
-        Ok(Self { handle: Handle(handle), _engine: PhantomData })
+        let handle = Handle(handle);
+        Ok(Self {
+            #[cfg(wamr_own_start)]
+            start: handle.take_start(),
+            handle,
+            _engine: PhantomData,
+        })
     }
 
     /// The other interpreters rewrite the bytes, and read them while they run.
@@ -106,7 +134,14 @@ impl<'r> Module<'r> {
         let handle =
             unsafe { sys::wasm_runtime_load(copy.0.as_ptr().cast(), size, error, error_size) };
         let Some(handle) = NonNull::new(handle) else { return Err(text.load_error(&watch)) };
-        Ok(Self { handle: Handle(handle), _bytes: copy, _engine: PhantomData })
+        let handle = Handle(handle);
+        Ok(Self {
+            #[cfg(wamr_own_start)]
+            start: handle.take_start(),
+            handle,
+            _bytes: copy,
+            _engine: PhantomData,
+        })
     }
 
     /// WAMR's module. It is also its identity, because no two live modules have the same
@@ -118,6 +153,18 @@ impl<'r> Module<'r> {
 
 #[derive(Debug)]
 struct Handle(NonNull<sys::WASMModuleCommon>);
+
+#[cfg(wamr_own_start)]
+impl Handle {
+    /// Takes the start function out of the module. WAMR would run it without a limit, and
+    /// before the instance has a host.
+    fn take_start(&self) -> Option<u32> {
+        // SAFETY: the module lives, is of bytecode (nothing else is ever loaded), and nobody else
+        // knows it yet.
+        let start = unsafe { sys::wramp_wamr_take_start(self.0.as_ptr()) };
+        (start != u32::MAX).then_some(start)
+    }
+}
 
 impl Drop for Handle {
     fn drop(&mut self) {

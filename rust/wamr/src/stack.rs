@@ -33,15 +33,18 @@ impl<'m> Stack<'m> {
         if first.module != module.handle() {
             return Err(wrong_module());
         }
+        MEMORY.trace.note_environment(|| Self::create(module, first, size))
+    }
+
+    fn create(module: &'m Module<'_>, first: &Instance<'_>, size: Bytes) -> Result<Self, Error> {
         let thread = Thread::prepare()?;
         // SAFETY: the instance lives for this call. WAMR reads in it what all instances of its
         // module share. It keeps a pointer to the instance and does not follow it again:
         // `Engine::call` sets another one before each call, and destroying an environment does
         // not look at it. WAMR refuses a call on a stack of 0 without a word. Of a stack of 1
         // it says that it is too small.
-        let handle = MEMORY.trace.note_environment(|| unsafe {
-            sys::wasm_runtime_create_exec_env(first.handle.0.as_ptr(), size.0.max(1))
-        });
+        let handle =
+            unsafe { sys::wasm_runtime_create_exec_env(first.handle.0.as_ptr(), size.0.max(1)) };
         // There is no other reason, so nothing needs to watch the arena.
         let Some(handle) = NonNull::new(handle) else {
             return Err(failure::error(
@@ -68,10 +71,10 @@ impl Drop for Stack<'_> {
 ///
 /// With the switches that wramp builds WAMR with (no hardware bounds checks), this keeps
 /// nothing in the thread. Several stacks of one thread therefore do not disturb each other.
-struct Thread(());
+pub(crate) struct Thread(());
 
 impl Thread {
-    fn prepare() -> Result<Self, Error> {
+    pub(crate) fn prepare() -> Result<Self, Error> {
         // SAFETY: there is a module, so there is an engine, and WAMR is initialised.
         match unsafe { sys::wasm_runtime_init_thread_env() } {
             true => Ok(Self(())),

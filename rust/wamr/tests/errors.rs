@@ -379,6 +379,43 @@ fn budgets() {
     });
 }
 
+/// A start function is a call like any other. WAMR itself runs it without a limit.
+#[test]
+fn a_start_function_has_a_budget() {
+    let endless = wasm(
+        r#"(module (func $start (loop (br 0))) (start $start)
+            (func (export "run") (param i32) (result i32) (local.get 0)))"#,
+    );
+    let counts = wasm(
+        r#"(module (global $starts (mut i32) (i32.const 0))
+            (func $other) (func $start (global.set $starts (i32.add (global.get $starts) (i32.const 1))))
+            (start $start)
+            (func (export "run") (param i32) (result i32) (global.get $starts)))"#,
+    );
+    let traps = wasm(
+        r#"(module (func $start unreachable) (start $start)
+            (func (export "run") (param i32) (result i32) (local.get 0)))"#,
+    );
+    arena::with(ROOMY, || {
+        let engine = Engine::new(&TestArena).unwrap();
+        let load = |bytes| engine.load(ModuleBytes::Borrowed(bytes)).unwrap();
+        let (endless, counts, traps) = (load(&endless), load(&counts), load(&traps));
+        for budget in [None, Some(1000)] {
+            let mut instance =
+                engine.instantiate_within(&counts, "run", Parameters::I32, STACK, budget).unwrap();
+            let mut stack = engine.stack(&counts, &instance, STACK).unwrap();
+            assert_eq!(engine.call(&mut stack, &mut instance, 7, None), Ok(1), "it ran once");
+            let trap = engine.instantiate_within(&traps, "run", Parameters::I32, STACK, budget);
+            expect(trap.unwrap_err(), ErrorKind::Trap, "unreachable");
+        }
+        if Engine::facts().meters {
+            let ended =
+                engine.instantiate_within(&endless, "run", Parameters::I32, STACK, Some(1000));
+            expect(ended.unwrap_err(), ErrorKind::Budget, "instruction limit exceeded");
+        }
+    });
+}
+
 #[test]
 fn one_engine_at_a_time() {
     arena::with(ROOMY, || {

@@ -96,11 +96,18 @@ pub fn keeps(name: &str) -> Option<Keeps> {
     }
 }
 
+/// Bytes at an address that is a multiple of 4. WAMR's fast interpreter reads words from a
+/// module where it lies, and some CPUs fault where a word is not aligned.
+#[repr(align(4))]
+struct Aligned<B: ?Sized>(B);
+
 /// The bytes that the build script made of wat/`$name`.wat.
 macro_rules! wasm {
-    ($name:literal) => {
-        include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm"))
-    };
+    ($name:literal) => {{
+        const BYTES: &Aligned<[u8]> =
+            &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")));
+        &BYTES.0
+    }};
 }
 
 /// A module that makes each load and store at an address of the caller's choice. It is no

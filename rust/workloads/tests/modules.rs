@@ -237,3 +237,11 @@ fn a_source_opens_with_its_summary() {
         assert!(!common::header(workload, "stresses").is_empty());
     }
 }
+
+#[test]
+fn a_module_lies_where_a_cpu_can_read_words() {
+    let modules = ALL.iter().map(|workload| (workload.name, workload.wasm));
+    for (name, wasm) in modules.chain([("sweep", wramp_workloads::SWEEP)]) {
+        assert!(wasm.as_ptr().addr() % 4 == 0, "{name} lies at {:p}", wasm.as_ptr());
+    }
+}

@@ -41,6 +41,8 @@ pub(crate) enum Clock {
     /// Only calls advance it, by a fixed number of ticks each. It begins at `from`, and what
     /// [`Machine::since`] counts has 32 bits.
     Calls { from: u64, each: u64 },
+    /// It never advances.
+    Still,
 }
 
 /// What goes wrong.
@@ -495,7 +497,18 @@ impl Machine for Fake {
             Clock::Real => elapsed,
             Clock::Fast(times) => elapsed * u64::from(times),
             Clock::Calls { .. } => self.ticks.load(SeqCst),
+            Clock::Still => 1_000,
         })
+    }
+    fn clock_runs(&self) -> bool {
+        match self.script.clock {
+            // No call is made while the bench asks.
+            Clock::Calls { .. } => true,
+            _ => {
+                let began = self.now();
+                (0..1 << 16).any(|_| self.now() > began)
+            }
+        }
     }
     fn mark(&self) -> Mark {
         Mark(u64::from(self.now().0 as u32))
@@ -505,6 +518,7 @@ impl Machine for Fake {
             Clock::Calls { .. } => {
                 Ticks(u64::from((self.now().0 as u32).wrapping_sub(mark.0 as u32)))
             }
+            Clock::Still => Ticks(0),
             _ => Ticks(TOOK.get()),
         }
     }

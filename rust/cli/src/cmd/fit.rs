@@ -12,13 +12,14 @@ use std::sync::atomic::AtomicBool;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use wramp_arena::Arena;
-use wramp_bench::{Count, EngineKind, Guest, Lineup};
+use wramp_bench::{Check, Count, EngineKind, Guest, Lineup};
 use wramp_core::config::{Config, DENSE_WORKERS, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::Record;
 use wramp_core::runtime::{Error, ErrorKind, Runtime as _};
 use wramp_host::Setup;
 use wramp_host::place::{Placed, place};
+use wramp_imports::Grants;
 use wramp_wamr::Engine;
 
 use crate::model::board::{Board, heap_overhead};
@@ -184,6 +185,8 @@ impl<'a> Spending<'a> {
                  adds it"
             ))
         };
+        let own = self.guests.iter().filter(|guest| matches!(guest.check, Check::Agreement(_)));
+        let own = self.board.own_modules_bytes(own.count(), mode == Mode::Threads);
         let taken = match (mode, Engine::facts().interpreter) {
             (Mode::Threads, "fast") => {
                 image.fast.as_ref().ok_or_else(|| unknown("the fast interpreter"))?.ram_bytes
@@ -191,7 +194,7 @@ impl<'a> Spending<'a> {
             (Mode::Threads, _) => image.ram_bytes,
             _ => image.pool.as_ref().ok_or_else(|| unknown("a pool"))?.ram_bytes,
         };
-        Ok(i64::from(*ram_bytes) - i64::from(taken))
+        Ok(i64::from(*ram_bytes) - i64::from(taken) - i64::from(own))
     }
 
     fn beside(&self, n: u32) -> Beside {
@@ -708,7 +711,7 @@ pub fn execute(args: &FitArgs) -> Outcome {
             board.pointer_bits
         )));
     }
-    let mixed = Mixed::read("fit", &args.mix, args.export.as_deref())?;
+    let mixed = Mixed::read("fit", &args.mix, args.export.as_deref(), &Grants::NONE)?;
     let guests = mixed.guests();
     if args.mode == FitMode::Pool && guests.len() > 1 {
         return Err(Problem::new("--mode pool: the residents of a pool share one module"));

@@ -2,28 +2,34 @@
 //!
 //! This file puts the host, the bench and the engine together.
 
+use std::fmt::Arguments;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use wramp_arena::Arena;
 use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup};
 use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Park, Scenario};
 use wramp_core::measure::Bytes;
-use wramp_core::report::Record;
+use wramp_core::report::{Record, Run, Word};
 use wramp_core::runtime::{Error, ErrorKind, Runtime as _};
-use wramp_host::Setup;
+use wramp_host::first_calls::{Asked, first_calls};
+use wramp_host::machine::Voice;
 use wramp_host::slots::least_stack;
+use wramp_host::{HostOptions, Setup};
+use wramp_imports::{Capability, Grants, Queue, Stub};
+use wramp_opinion::{ENGINE, Outcome as Said, Verdict};
 use wramp_size::{Layout, sizes};
 use wramp_wamr::Engine;
 
-use crate::model::geometry::{Geometry, option};
+use crate::model::geometry::{Geometry, bytes, option};
 use crate::model::log::Log;
 use crate::model::measured::Measured;
 use crate::model::mix::Item;
 use crate::model::own::{Mixed, OwnModule};
-use crate::model::results;
+use crate::model::{module, results};
 use crate::problem::{Outcome, Problem};
 use crate::show::answer::answers;
 use crate::show::number::count;
@@ -50,6 +56,7 @@ Examples:
   wramp run --workload cpu --arena-bytes 64K     where the arena ends it
   wramp run --module my.wat --export tick        your own module
   wramp run --mix a.wasm:tick=3,b.wasm:run,cpu=* modules side by side, in numbers
+  wramp run --module counter.wasm --allow log    a guest with imports (docs/guest.md)
   wramp run --format records | wramp plot - -o ramp.html
 
 The engine is chosen when wramp is built, by environment variables:
@@ -70,6 +77,16 @@ pub enum Preset {
     Published,
     /// The same bytes spent densely: a pool of 4 workers, fitted stacks, the rest for the arena
     Dense,
+}
+
+/// Whether another engine is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SecondOpinion {
+    /// Compare the first calls of --module with wasmi's
+    #[default]
+    On,
+    /// Do not
+    Off,
 }
 
 /// Options of `wramp run`.
@@ -97,9 +114,44 @@ pub struct RunArgs {
     /// Keep the records and a description of this machine under results/
     #[arg(long)]
     pub save: bool,
+    /// Whether another engine computes the first calls of --module too. All instances agree on
+    /// what the engine computes, even where it is wrong
+    #[arg(long, value_enum, default_value_t)]
+    pub second_opinion: SecondOpinion,
     /// The geometry.
     #[command(flatten)]
     pub geometry: Geometry,
+    /// What guests may have.
+    #[command(flatten)]
+    pub leave: Leave,
+}
+
+/// What the guests of a module of one's own may have.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Imports of a --module")]
+pub struct Leave {
+    /// What its guests may do: log, send, receive, clock_ms
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "module")]
+    pub allow: Vec<Capability>,
+    /// An import without a result that shall do nothing (repeat for several)
+    #[arg(long, value_name = "MODULE.NAME", requires = "module")]
+    pub stub: Vec<String>,
+    /// Where random_get of WASI begins: the same bytes for the same number
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "module")]
+    pub seed: u64,
+    /// Queue of messages of each instance that receives, beside the arena; at least 262, which
+    /// holds one message of any length
+    #[arg(long, value_name = "BYTES", value_parser = queue, default_value = "1048", requires = "module")]
+    pub queue_bytes: u32,
+}
+
+fn queue(text: &str) -> Result<u32, String> {
+    match bytes(text)? {
+        few if (few as usize) < Queue::LEAST_BYTES => {
+            Err(format!("at least {}", Queue::LEAST_BYTES))
+        }
+        enough => Ok(enough),
+    }
 }
 
 /// WAMR, as this command is built with it.
@@ -110,6 +162,19 @@ impl EngineKind for Wamr {
 
     fn start<'a>(arena: &'a dyn Arena) -> Result<Engine<'a>, Error> {
         Engine::new(arena)
+    }
+}
+
+/// What a run gives the guests of a user's module.
+#[derive(Clone, Copy)]
+struct Host<'a> {
+    grants: Grants<'a>,
+    queue_bytes: u32,
+}
+
+impl<'a> Host<'a> {
+    fn options(self, voice: Voice<'a>) -> HostOptions<'a> {
+        HostOptions { grants: self.grants, queue_bytes: self.queue_bytes, voice }
     }
 }
 
@@ -125,16 +190,28 @@ pub fn execute(args: &RunArgs) -> Outcome {
     let geometry = &args.geometry;
     let config = config(args)?;
     let export = geometry.export.as_deref();
+    let stubs = stubs(&args.leave)?;
+    let grants = args
+        .leave
+        .allow
+        .iter()
+        .fold(Grants::new(&stubs, args.leave.seed), |grants, &capability| grants.allow(capability));
     let module = geometry
         .module
         .as_deref()
-        .map(|path| OwnModule::read("--module", path, export))
+        .map(|path| OwnModule::read("--module", path, export, &grants))
         .transpose()?;
-    let mix =
-        (!args.mix.is_empty()).then(|| Mixed::read("--mix", &args.mix, export)).transpose()?;
+    let mix = (!args.mix.is_empty())
+        .then(|| Mixed::read("--mix", &args.mix, export, &grants))
+        .transpose()?;
     for own in mix.iter().flat_map(Mixed::own).chain(&module) {
         remark_on_memory(own);
     }
+    let own = || mix.iter().flat_map(Mixed::own).chain(&module);
+    let host = own().any(|module| module.needs_host).then(|| Host {
+        grants,
+        queue_bytes: if own().any(|module| module.receives) { args.leave.queue_bytes } else { 0 },
+    });
     let agreement = Agreement::new();
     let guests = match (&module, &mix) {
         (Some(module), _) => vec![module.guest(&agreement, Count::Most)],
@@ -168,15 +245,18 @@ pub fn execute(args: &RunArgs) -> Outcome {
             .map_err(|error| Problem::new(format!("cannot listen for Ctrl-C: {error}")))?;
     }
 
-    let own = module.is_some() || mix.as_ref().is_some_and(|mix| mix.own().next().is_some());
-    let larger = own.then(|| larger_stack(&config)).flatten();
+    let own: Vec<&OwnModule> = mix.iter().flat_map(Mixed::own).chain(&module).collect();
+    let opinion = opinion_on_all(&own, args.second_opinion)?;
+    let larger = if own.is_empty() { None } else { larger_stack(&config) };
     let has_start = module.as_ref().map(|module| module.has_start);
     let climb = |config, waits| {
         let config = match geometry.budget_bytes {
-            Some(budget) => spend(config, budget, &guests, &interrupted)?,
+            Some(budget) => spend(config, budget, &guests, host, &interrupted)?,
             None => config,
         };
-        climb(args, config, &guests, has_start, &interrupted, waits)
+        let word = opinion.as_ref().map(Opinion::as_str);
+        let about = About { has_start, opinion: word };
+        climb(args, config, &guests, host, about, &interrupted, waits)
     };
     let code = match (climb(config, larger.is_some())?, larger) {
         (Some(code), _) => code,
@@ -185,7 +265,93 @@ pub fn execute(args: &RunArgs) -> Outcome {
         }
         (None, None) => 0,
     };
-    Ok(ExitCode::from(code))
+    // The figures may be right, but one of the two engines computes wrong results.
+    let differs =
+        opinion.is_some_and(|opinion| matches!(opinion, Opinion::Asked(Verdict::Differ(_))));
+    Ok(ExitCode::from(if differs && code == 0 { 1 } else { code }))
+}
+
+/// What another engine says of a user's module.
+enum Opinion {
+    Asked(Verdict),
+    /// It could not be asked.
+    None,
+    /// Nobody wanted to know.
+    Off,
+}
+
+impl Opinion {
+    /// The word in the `run` record.
+    const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Asked(verdict) => verdict.as_str(),
+            Self::None => "none",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// Asks about each of the user's modules. A difference in one of them counts, then a silence.
+fn opinion_on_all(all: &[&OwnModule], wanted: SecondOpinion) -> Result<Option<Opinion>, Problem> {
+    let mut worst = None;
+    for own in all {
+        let rank = |opinion: &Opinion| match opinion {
+            Opinion::Asked(Verdict::Differ(_)) => 3,
+            Opinion::None => 2,
+            Opinion::Asked(Verdict::Agree) => 1,
+            Opinion::Off => 0,
+        };
+        let one = opinion_on(own, wanted)?;
+        if worst.as_ref().is_none_or(|worst| rank(&one) > rank(worst)) {
+            worst = Some(one);
+        }
+    }
+    Ok(worst)
+}
+
+/// How long the engine may take for the few calls that the other one has already finished.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Compares the first calls with another engine's, and says on stderr what a person should know.
+fn opinion_on(module: &OwnModule, wanted: SecondOpinion) -> Result<Opinion, Problem> {
+    let OwnModule { name, wasm, export, parameters, .. } = module;
+    if wanted == SecondOpinion::Off {
+        return Ok(Opinion::Off);
+    }
+    let wasm = module::uncut(wasm);
+    let other = match wramp_opinion::ask(&wasm, export, *parameters, wramp_opinion::CALLS) {
+        Ok(other) => other,
+        Err(silence) => {
+            eprintln!("{name}: no second opinion: {silence}");
+            return Ok(Opinion::None);
+        }
+    };
+    let calls = u32::try_from(other.len() - 1).unwrap_or(u32::MAX);
+    let asked = Asked { wasm, export: export.clone(), parameters: *parameters, calls };
+    let ours = first_calls::<Wamr>(asked, PATIENCE).ok_or_else(|| {
+        Problem::new(format!(
+            "{name}: a call that {ENGINE} finishes has not returned for {} s: --second-opinion off \
+             runs it all the same",
+            PATIENCE.as_secs()
+        ))
+    })?;
+    // The run itself says what kept it from an instance.
+    if let [Err(error)] = ours[..]
+        && error.kind != ErrorKind::Trap
+    {
+        return Ok(Opinion::None);
+    }
+    let ours: Vec<_> = ours.iter().map(Said::of).collect();
+    let verdict = Verdict::of(&ours, &other);
+    match verdict {
+        Verdict::Agree => {}
+        Verdict::Differ(what) => eprintln!(
+            "wramp: {name}: {what}. One of them is wrong, and every instance of this run repeats it. \
+             Ask a third: WRAMP_INTERPRETER=classic or fast, whichever this is not \
+             (docs/engine-faults.md)"
+        ),
+    }
+    Ok(Opinion::Asked(verdict))
 }
 
 /// A larger interpreter stack for the search to begin with, where the search may choose. The
@@ -196,6 +362,15 @@ fn larger_stack(config: &Config) -> Option<Bytes> {
     (config.fit_wasm_stack && most > config.wasm_stack.0).then_some(Bytes(most))
 }
 
+/// What is known of the users' modules before they run.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    /// Whether the only module has a start function.
+    has_start: Option<bool>,
+    /// The second opinion, as the `run` record has it.
+    opinion: Option<&'a str>,
+}
+
 /// Makes the ramps and shows them. Returns the process's status, or nothing where the search for
 /// an interpreter stack found none that is large enough and `waits` is set: then nothing was
 /// shown, and the caller tries again with a larger one.
@@ -203,7 +378,8 @@ fn climb(
     args: &RunArgs,
     config: Config,
     guests: &[Guest<'_>],
-    has_start: Option<bool>,
+    host: Option<Host<'_>>,
+    About { has_start, opinion }: About<'_>,
     interrupted: &AtomicBool,
     waits: bool,
 ) -> Result<Option<u8>, Problem> {
@@ -211,12 +387,18 @@ fn climb(
     let shown = Mutex::new(Shown { running, text: String::new(), waits });
     let sink = Box::new(|record: &Record<'_>| {
         let mut shown = lock(&shown);
-        shown.record(record);
+        match *record {
+            Record::Run(run) => {
+                shown.record(&Run { second_opinion: opinion.map(Word), ..run }.into())
+            }
+            _ => shown.record(record),
+        }
         // Nobody gets the rest of the records, so the run may end here.
         if shown.running.as_ref().is_some_and(Running::has_failed) {
             interrupted.store(true, Relaxed);
         }
     });
+    let host = host.map(|host| host.options(Box::new(|line| lock(&shown).guest(line))));
     // A guest does not return. All records are there, so only the process is left to end.
     let gave_up = |status| {
         let code = match lock(&shown).conclude(args, status, interrupted) {
@@ -229,8 +411,8 @@ fn climb(
         std::process::exit(i32::from(code))
     };
     let setup = Setup { config, sink, interrupted, gave_up: &gave_up };
-    let summary =
-        wramp_host::run::<Wamr>(setup, guests).map_err(|error| Problem::new(error.to_string()))?;
+    let summary = wramp_host::run_hosted::<Wamr>(setup, guests, host)
+        .map_err(|error| Problem::new(error.to_string()))?;
     let mut shown = lock(&shown);
     if shown.waits && lacks_stack(&shown.text) && !interrupted.load(Relaxed) {
         return Ok(None);
@@ -276,6 +458,16 @@ impl Shown {
         }
     }
 
+    /// A line of a guest.
+    fn guest(&mut self, line: Arguments<'_>) {
+        let line = line.to_string();
+        self.text.push_str(&line);
+        self.text.push('\n');
+        if let (Some(running), false) = (&mut self.running, self.waits) {
+            running.guest(&line);
+        }
+    }
+
     /// Shows what was kept back.
     fn release(&mut self) {
         if !std::mem::take(&mut self.waits) {
@@ -283,8 +475,9 @@ impl Shown {
         }
         let Some(running) = &mut self.running else { return };
         for line in self.text.lines() {
-            if let Some(record) = parsed(line) {
-                running.record(&record, line);
+            match parsed(line) {
+                Some(record) => running.record(&record, line),
+                None => running.guest(line),
             }
         }
     }
@@ -406,6 +599,7 @@ fn spend(
     config: Config,
     budget: u32,
     guests: &[Guest<'_>],
+    host: Option<Host<'_>>,
     interrupted: &AtomicBool,
 ) -> Result<Config, Problem> {
     if let Some(workers) = config.mode.workers() {
@@ -423,11 +617,13 @@ fn spend(
     let sink = Box::new(|record: &Record<'_>| text.push_str(&format!("{record}\n")));
     let gave_up = |status| std::process::exit(i32::try_from(status).unwrap_or(1));
     let setup = Setup { config: one, sink, interrupted, gave_up: &gave_up };
-    wramp_host::run::<Wamr>(setup, first).map_err(|error| Problem::new(error.to_string()))?;
+    let quiet = host.map(|host| host.options(Box::new(|_| {})));
+    wramp_host::run_hosted::<Wamr>(setup, first, quiet)
+        .map_err(|error| Problem::new(error.to_string()))?;
     if lacks_stack(&text)
         && let Some(wasm_stack) = larger_stack(&one)
     {
-        return spend(Config { wasm_stack, ..config }, budget, guests, interrupted);
+        return spend(Config { wasm_stack, ..config }, budget, guests, host, interrupted);
     }
     let log = Log::read("budget", text.as_bytes())?;
     let measured = log
@@ -463,6 +659,18 @@ fn built_in(args: &RunArgs) -> Result<Vec<Guest<'static>>, Problem> {
                 let known: Vec<_> = wramp_workloads::ALL.iter().map(|known| known.name).collect();
                 Problem::new(format!("no workload {name}: --workload takes {}", known.join(", ")))
             })
+        })
+        .collect()
+}
+
+/// The functions that shall do nothing.
+fn stubs(leave: &Leave) -> Result<Vec<Stub<'_>>, Problem> {
+    leave
+        .stub
+        .iter()
+        .map(|text| {
+            let wrong = || Problem::new(format!("--stub {text}: as in --stub env.start_trigger"));
+            Stub::parse(text).ok_or_else(wrong)
         })
         .collect()
 }

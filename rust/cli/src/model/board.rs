@@ -134,6 +134,23 @@ impl Board {
     }
 }
 
+/// RAM of a user's module beside the arena: `wramp_bench::Agreement`, which the results of its
+/// instances are compared with. Linked images differ by 2,052 bytes and alignment.
+const AGREEMENT_BYTES: u32 = 2_056;
+
+impl Board {
+    /// RAM that the firmware takes with `own` modules of the user's, beyond the catalogue's
+    /// image.
+    #[must_use]
+    pub fn own_modules_bytes(&self, own: usize, mode_is_threads: bool) -> u32 {
+        // Kconfig's MAIN_STACK_SIZE: the catalogue's image has 6,144 bytes, or what it takes
+        // anyway on 64 bits, on Xtensa and with a pool. With modules it is 8,192 at least.
+        let has_more = self.pointer_bits == 64 || self.cpu.starts_with("Xtensa");
+        let main_stack = if mode_is_threads && !has_more { 2_048 } else { 0 };
+        main_stack + AGREEMENT_BYTES.saturating_mul(u32::try_from(own).unwrap_or(u32::MAX))
+    }
+}
+
 /// Bytes of an arena that Zephyr's `sys_heap` keeps for itself.
 ///
 /// `lib/heap/heap.c` puts its head in front of the region: on 32 bits 28 bytes with the

@@ -192,8 +192,8 @@ fn figures(ramp: &RampLog, common: u32, each_instance: bool) -> Vec<(String, Fig
             }
         }
         let record = step.get();
-        if record.dwell_us.0 > 0 {
-            let rate = record.dwell_calls as f64 * 1e9 / record.dwell_us.0 as f64;
+        if let Some(dwell) = record.dwell_us.filter(|dwell| dwell.0 > 0) {
+            let rate = record.dwell_calls as f64 * 1e9 / dwell.0 as f64;
             add(&format!("calls_{place}_per_second"), Class::Calls, Some(&format!("{rate:.1}")));
         }
         add(&format!("cpu_{place}_permille"), Class::Cpu, step.value("cpu_permille"));

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use wramp_core::report::{
-    Deferred, End, Fault, Fit, Instance, Load, Member, Part, Predict, Record, Run, Step, Worker,
+    End, Fault, Fit, Instance, Load, Member, Park, Part, Predict, Record, Run, Step, Worker,
 };
 
 /// A kind of record, for [`Kept`].
@@ -14,19 +14,13 @@ pub trait Kind {
     fn of(record: Record<'_>) -> Option<Self::Record<'_>>;
 }
 
-/// What a variant of [`Record`] holds.
-macro_rules! held {
-    ($record:ident) => { $record<'a> };
-    ($record:ident $held:ident) => { $held<'a> };
-}
-
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $record:ident $(($held:ident))?;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $record:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub struct $name;
         impl Kind for $name {
-            type Record<'a> = held!($record $($held)?);
+            type Record<'a> = $record<'a>;
             fn of(record: Record<'_>) -> Option<Self::Record<'_>> {
                 match record {
                     Record::$record(record) => Some(record),
@@ -51,7 +45,7 @@ kinds! {
     /// `wramp step`.
     StepKind = Step;
     /// `wramp park`.
-    ParkKind = Park(Deferred);
+    ParkKind = Park;
     /// `wramp instance`.
     InstanceKind = Instance;
     /// `wramp member`.

@@ -254,8 +254,10 @@ impl Log {
             }
             Record::Step(step) => run.ramp(step.workload.0).steps.push(line),
             Record::Instance(instance) => run.open(instance.workload.0).instances.push(line),
-            Record::Park(park) => run.ramp(park.get().workload.0).parks.push(line),
+            Record::Park(park) => run.ramp(park.workload.0).parks.push(line),
             Record::Member(member) => push_few(&mut run.ramp(member.workload.0).members, line),
+            // No table shows it, so nothing of it is kept.
+            Record::Mail(_) => 0,
             Record::Worker(worker) => run.open(worker.workload.0).workers.push(line),
             Record::Fit(fit) => {
                 let pending = !run.pending.loads.is_empty();

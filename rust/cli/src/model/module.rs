@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wasmparser::{FuncType, ValType};
+use wasmparser::{FuncType, Parser, Payload, ValType};
 use wramp_core::runtime::Parameters;
 
 use crate::model::file::read_at_most;
@@ -25,6 +25,24 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Problem> {
         Problem::new(format!("not valid text: {error}"))
     })?;
     Ok(wasm.into_owned())
+}
+
+/// The same module, with a memory of whole pages. WAMR cuts a memory where the module exports
+/// `__heap_base`, and another engine does not. Here the export has another name of that length.
+#[must_use]
+pub fn uncut(wasm: &[u8]) -> Vec<u8> {
+    let mut bytes = wasm.to_vec();
+    for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
+        let Payload::ExportSection(section) = payload else { continue };
+        for export in section.into_iter().map_while(Result::ok) {
+            if export.name == "__heap_base" {
+                // The name is a part of the module's bytes, so this is its place in them.
+                let place = export.name.as_ptr().addr() - wasm.as_ptr().addr();
+                bytes[place..place + export.name.len()].copy_from_slice(b"__heap_whol");
+            }
+        }
+    }
+    bytes
 }
 
 /// What an export takes: one i32, or nothing.

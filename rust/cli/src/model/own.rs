@@ -4,6 +4,7 @@ use std::path::Path;
 
 use wramp_bench::{Agreement, Check, Count, Guest};
 use wramp_core::runtime::{ModuleBytes, Parameters};
+use wramp_imports::Grants;
 
 use crate::model::mix::Item;
 use crate::model::{guest, module};
@@ -22,6 +23,10 @@ pub struct OwnModule {
     pub parameters: Parameters,
     /// Whether a function of its own runs when it is instantiated.
     pub has_start: bool,
+    /// Whether its instances need more of their host than calls of an i32.
+    pub needs_host: bool,
+    /// Whether it takes messages.
+    pub receives: bool,
 }
 
 impl OwnModule {
@@ -30,26 +35,21 @@ impl OwnModule {
     ///
     /// # Errors
     /// A file that cannot be read, or a module that cannot be a guest.
-    pub fn read(option: &str, path: &str, export: Option<&str>) -> Result<Self, Problem> {
+    pub fn read(
+        option: &str,
+        path: &str,
+        export: Option<&str>,
+        grants: &Grants<'_>,
+    ) -> Result<Self, Problem> {
         let named = |problem| Problem::new(format!("{option} {path}: {problem}"));
-        let export = export.ok_or_else(|| {
-            Problem::new(match option {
-                "--module" => {
-                    "--module needs --export NAME: the function that each call enters".to_owned()
-                }
-                _ => format!(
-                    "{path}: name the function that each call enters: {path}:EXPORT, or --export \
-                     NAME for all"
-                ),
-            })
-        })?;
         let wasm = module::read(Path::new(path)).map_err(named)?;
-        guest::check(&wasm, export).map_err(named)?;
+        let export = guest::check(&wasm, export, grants).map_err(named)?;
         let has_start = guest::has_start(&wasm);
-        let parameters = module::parameters(&wasm, export);
+        let parameters = module::parameters(&wasm, &export);
+        let (needs_host, receives) = (guest::needs_host(&wasm, &export), guest::receives(&wasm));
         let stem = Path::new(path).file_stem();
         let name = stem.map_or("module".into(), |stem| stem.to_string_lossy().into_owned());
-        Ok(Self { name, wasm, export: export.to_owned(), parameters, has_start })
+        Ok(Self { name, wasm, export, parameters, has_start, needs_host, receives })
     }
 
     /// The guest, judged by agreement.
@@ -77,7 +77,12 @@ impl Mixed {
     ///
     /// # Errors
     /// See [`OwnModule::read`]. Too many modules, or two of one name.
-    pub fn read(option: &str, items: &[Item], export: Option<&str>) -> Result<Self, Problem> {
+    pub fn read(
+        option: &str,
+        items: &[Item],
+        export: Option<&str>,
+        grants: &Grants<'_>,
+    ) -> Result<Self, Problem> {
         let most = wramp_bench::MAX_MODULES;
         if items.len() > most {
             return Err(Problem::new(format!(
@@ -101,7 +106,7 @@ impl Mixed {
                 return Ok(None);
             }
             let export = item.export.as_deref().or(export);
-            let own = OwnModule::read(option, &item.module, export)?;
+            let own = OwnModule::read(option, &item.module, export, grants)?;
             Ok(Some((own, Agreement::new())))
         };
         let own = items.iter().map(read).collect::<Result<_, _>>()?;

@@ -306,7 +306,8 @@ fn of_ramp(figure: Figure, ramp: &RampLog, instances: Option<u32>) -> Option<Fou
             let rate = |instances: u32| {
                 let steps = ramp.steps.iter().map(|step| step.get());
                 let step = steps.filter(|step| step.instances == instances).last()?;
-                (step.dwell_us.0 > 0).then(|| step.dwell_calls as f64 / step.dwell_us.0 as f64)
+                let dwell = step.dwell_us.filter(|dwell| dwell.0 > 0)?;
+                Some(step.dwell_calls as f64 / dwell.0 as f64)
             };
             let kept = rate(instances?)? / rate(1)?;
             Some(Found { text: format!("{kept:.3}"), number: Some(kept), remark: None })

@@ -71,6 +71,9 @@ const STEPS: &[Column] = &[
     column("turnaround_p50_us", "turnaround p50 us", Micros),
     column("turnaround_p99_us", "p99 us", Micros),
     column("turnaround_max_us", "max us", Micros),
+    column("wake_p50_us", "wake p50 us", Micros),
+    column("wake_p99_us", "p99 us", Micros),
+    column("wake_max_us", "max us", Micros),
 ];
 
 const PARKS: &[Column] = &[

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Fault, Park, Part, Record, Run, Step};
+use wramp_core::report::{Fault, Mail, Park, Part, Record, Run, Step};
 use wramp_core::runtime::ErrorKind;
 
 use crate::problem::Problem;
@@ -100,6 +100,14 @@ impl Running {
         }
     }
 
+    /// Shows a line of a guest. Where stdout has a form of its own, it goes to stderr.
+    pub fn guest(&mut self, line: &str) {
+        match self.format {
+            RecordFormat::Records | RecordFormat::Table => self.print(line),
+            RecordFormat::Csv | RecordFormat::Jsonl => self.bar.suspend(|| eprintln!("{line}")),
+        }
+    }
+
     fn progress(&self, record: &Record<'_>) {
         match record {
             Record::Load(load) => {
@@ -162,7 +170,7 @@ impl Running {
                 ));
             }
             Record::Step(step) => self.step(step),
-            Record::Park(park) => self.park = Some(parking(park.get())),
+            Record::Park(park) => self.park = Some(parking(&park)),
             Record::End(end) => {
                 if let Some(parking) = self.park.take() {
                     self.print(&parking);
@@ -206,6 +214,7 @@ impl Running {
                 time(member.latency_mean_us),
                 time(member.latency_p99_us),
             )),
+            Record::Mail(mail) => self.mail(mail),
             Record::Instance(instance) if instance.errors > 0 => self.print(&format!(
                 "  instance {}: {} errors in {} calls: {}",
                 instance.id,
@@ -266,6 +275,28 @@ impl Running {
         }
     }
 
+    fn mail(&mut self, mail: &Mail<'_>) {
+        let time = |nanos: Option<Nanos>| {
+            nanos.map_or("-".into(), |nanos| micros(nanos.0 as f64 / 1000.0))
+        };
+        self.print(&format!(
+            "  messages: {} sent, {} a second; {} received, {} unread, {} dropped\n  \
+             {} found a queue full; a queue has {} B and held {} B at most\n  \
+             delivered in {} us (p50), {} us (p99), {} us at most",
+            count(mail.sent),
+            count(mail.sent_per_second),
+            count(mail.received),
+            count(mail.unread),
+            count(mail.dropped),
+            count(mail.full),
+            count(mail.queue_bytes),
+            count(mail.queue_most_bytes),
+            time(mail.delivery_p50_us),
+            time(mail.delivery_p99_us),
+            time(mail.delivery_max_us),
+        ));
+    }
+
     fn part(&mut self, part: &Part<'_>) {
         let words = format!("{} {}", part.part.readable(), count(part.bytes));
         let workload = part.workload.readable().to_string();
@@ -295,9 +326,8 @@ impl Running {
                 if self.is_pool { "turn p99" } else { "p99 us" },
             ));
         }
-        let rate = (u128::from(step.dwell_calls) * 1_000_000_000)
-            .checked_div(u128::from(step.dwell_us.0))
-            .unwrap_or(0);
+        let nanocalls = u128::from(step.dwell_calls) * 1_000_000_000;
+        let rate = step.dwell_us.and_then(|dwell| nanocalls.checked_div(dwell.0.into()));
         let cpu = step.cpu_permille.map_or("-".into(), |cpu| percent(f64::from(cpu)));
         let p99 = if self.is_pool { step.turnaround_p99_us } else { step.latency_p99_us };
         self.print(&format!(
@@ -307,7 +337,7 @@ impl Running {
             count(step.arena_low_bytes),
             count(step.cost_bytes),
             cpu,
-            count(rate),
+            rate.map_or("-".into(), count),
             count(step.errors),
             time(step.latency_mean_us.or(step.latency_p50_us)),
             time(p99),
@@ -372,7 +402,7 @@ fn parking(park: &Park<'_>) -> String {
         count(park.parked_max_bytes),
         time(park.park_mean_us),
         time(park.revive_mean_us),
-        count(park.revivals_per_s),
+        park.revivals_per_s.map_or("-".into(), count),
     )
 }
 

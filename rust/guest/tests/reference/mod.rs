@@ -71,6 +71,8 @@ pub(crate) enum Place {
 /// What the host keeps for one instance.
 struct Desk {
     queue: VecDeque<Vec<u8>>,
+    /// Whether its module imports `receive`.
+    receives: bool,
     place: Place,
     wish: Wish,
     lines_left: u32,
@@ -115,7 +117,7 @@ impl World {
         match desk {
             None => NO_INSTANCE,
             Some(desk) if matches!(desk.place, Place::Done | Place::Failed(_)) => NO_INSTANCE,
-            Some(desk) if desk.queue.len() >= room => FULL,
+            Some(desk) if desk.queue.len() >= room || !desk.receives => FULL,
             Some(desk) => {
                 desk.queue.push_back(message.to_vec());
                 0
@@ -129,11 +131,18 @@ fn printable(text: &[u8]) -> String {
     let text = &text[..text.len().min(LOG_BYTES)];
     let mut line = String::new();
     for chunk in text.utf8_chunks() {
-        line.extend(chunk.valid().chars().map(|letter| match letter {
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '?',
-            letter if letter.is_control() => '?',
-            letter => letter,
-        }));
+        for letter in chunk.valid().chars() {
+            line.push(match letter {
+                '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}' => '?',
+                ' ' if line.ends_with("wramp") => '_',
+                letter if letter.is_control() => '?',
+                letter => letter,
+            });
+        }
         line.extend(chunk.invalid().iter().map(|_| '?'));
     }
     line
@@ -221,6 +230,7 @@ impl Host {
         let lines_from_us = world.now_us;
         world.desks.push(Desk {
             queue: VecDeque::new(),
+            receives: true,
             place: Place::Ready,
             wish: Wish::default(),
             lines_left: LOG_BURST,
@@ -260,6 +270,8 @@ impl Host {
             return Err(vec![format!("none of wramp_poll, run, _start among {exports:?}")]);
         };
         let id = self.desk();
+        self.world.borrow_mut().desks[id].receives =
+            module.imports().any(|import| (import.module(), import.name()) == ("wramp", "receive"));
         let mut running = self.instantiate(&linker, module, id, export).map_err(|e| vec![e])?;
         running.is_cut = is_cut(wasm);
         self.running.push(Some(running));
@@ -551,11 +563,15 @@ fn provide(linker: &mut Linker<Seat>, scratch: &mut Store<Seat>) -> Vec<Provided
             return Ok(BADF);
         }
         let (name, mut text) = ("fd_write", Vec::new());
+        let size = c.data().memory.map_or(0, |memory| memory.data_size(&c));
         for entry in 0..count {
             let at = list.wrapping_add(entry * 8);
             let bytes = number(&mut c, name, at)?;
             let length = number(&mut c, name, at.wrapping_add(4))?;
             text.extend_from_slice(slice(&mut c, name, bytes, length)?);
+            if text.len() > size {
+                return Ok(INVAL);
+            }
         }
         put(&mut c, name, written, &(text.len() as u32).to_le_bytes())?;
         let seat = c.data();

@@ -181,7 +181,8 @@ impl Trial {
         let share = f64::from(step.cpu_permille.unwrap_or(1000)) / 1000.0;
         let fairness = self.end().and_then(|end| end.fairness);
         Rate {
-            calls: step.dwell_calls as f64 * 1e9 / step.dwell_us.0 as f64,
+            calls: step.dwell_calls as f64 * 1e9
+                / step.dwell_us.expect("Linux has a clock").0 as f64,
             cpus: f64::from(self.cores()) * share,
             instances: step.instances,
             fairness: f64::from(fairness.map_or(0, |ratio| ratio.0)) / 1e4,

@@ -163,7 +163,7 @@ impl Log {
                 assert!(step.latency_max_us.is_none_or(|max| mean <= max), "{step:?}");
             }
             assert!(
-                step.dwell_us.0 > 0
+                step.dwell_us.is_some_and(|dwell| dwell.0 > 0)
                     || self.ends().iter().any(|end| end.limit.as_str() == "interrupted")
             );
             assert!(step.arena_low_bytes <= step.arena_free_bytes, "{step:?}");
