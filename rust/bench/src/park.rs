@@ -573,8 +573,6 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
                 u64::from(sample.calls.saturating_sub(sample.calls_before))
             };
             climbed.fairness = fairness(yard.samples.called().map(since));
-            let stuck = yard.live.iter().find(|live| live.instance.is_none());
-            let stuck = stuck.map(|live| live.tenant.unwrap_or_default());
             for (id, sample) in yard.samples.called() {
                 let until_ms = self.scene.millis_at(sample.ended);
                 let first = yard.troubles.iter().find(|(of, _)| *of == id);
@@ -593,9 +591,13 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
                     self.report(*id, 0, 1, 1, Some(error));
                 }
             }
-            if let Some(id) = stuck {
+            let mut stuck = None;
+            for live in yard.live.iter().filter(|live| live.instance.is_none()) {
+                let id = live.tenant.unwrap_or_default();
+                stuck.get_or_insert(id);
                 climbed.errors += 1;
-                self.report(id, 0, 1, 1, Some(&stuck_error()));
+                // How many calls returned before this one is known of the sample only.
+                self.report(id, 0, 0, 1, Some(&stuck_error()));
             }
             yard.live.clear();
             climbed.with_stuck(stuck)

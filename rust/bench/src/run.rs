@@ -210,7 +210,8 @@ pub fn run_hosted<M: Machine, S: Slots, R: Runtime>(
         }
         // Nobody would answer a parked guest's call, or wake it.
         Ok(_) if M::PARKS && hosting.is_some() && matches!(config.mode, Mode::Park(_)) => {
-            let message = format_args!("the guest calls its host, and a parked one has none: pool");
+            let message =
+                format_args!("a parked instance has no host, and this guest needs one: pool");
             fault(machine, None, ErrorKind::NotParkable, Some(Knob::Mode), message);
             summary.faults = 1;
         }

@@ -95,6 +95,24 @@ fn an_own_module_is_verified_by_agreement() {
     assert_eq!(park(&log).judge_bytes, Bytes(8));
 }
 
+/// A start function runs once for each instance, however often it is parked and revived.
+#[test]
+fn a_start_function_counts_once_for_each() {
+    let module = wasm(
+        "(module (memory 1) (global $starts (mut i32) (i32.const 0)) (start $start)
+           (func $start (global.set $starts (i32.add (global.get $starts) (i32.const 1)))
+             (i32.store (i32.const 64) (i32.add (i32.load (i32.const 64)) (i32.const 10))))
+           (func (export \"run\") (result i32)
+             (i32.add (global.get $starts) (i32.load (i32.const 64)))))",
+    );
+    let check = Check::Reference { next: |_| 11, varies: false };
+    let config = Config { arena: Bytes(320 << 10), ..PARK };
+    let log = run(config, &[guest(module, check)]);
+    log.right();
+    let end = end(&log);
+    assert!(end.peak > 20 && end.calls > u64::from(end.peak), "{log}");
+}
+
 /// A guest that is told by its seed to grow its state: the others go on.
 #[test]
 fn an_instance_that_outgrows_its_budget_ends_and_the_others_go_on() {

@@ -403,6 +403,42 @@ fn the_next_tenant_finds_no_marker() {
     });
 }
 
+/// Blank is as the segments say. What a start function did is part of the first state, whoever
+/// calls the start function: WAMR, or wramp where it meters or links imports.
+#[test]
+fn a_start_function_is_part_of_the_first_state() {
+    const STARTS: &str = r#"(module (memory 1) (data (i32.const 8) "\07")
+      (global $g (mut i32) (i32.const 100)) (table $t 2 funcref) (elem declare func $start)
+      (start $start)
+      (func $start
+        (global.set $g (i32.add (global.get $g) (i32.const 1000)))
+        (i32.store8 (i32.const 8) (i32.add (i32.load8_u (i32.const 8)) (i32.const 10)))
+        (table.set $t (i32.const 1) (ref.func $start)))
+      (func (export "run") (param i32) (result i32)
+        (i32.add (i32.add (global.get $g) (i32.load8_u (i32.const 8)))
+          (i32.mul (i32.const 10000) (ref.is_null (table.get $t (i32.const 1)))))))"#;
+    const BLANK: i32 = 100 + 7 + 10_000;
+    const STARTED: i32 = 1_100 + 17;
+    arena::with(arena::ROOMY, || {
+        let engine = Engine::new(&arena::TestArena).unwrap();
+        let module = load(&engine, STARTS);
+        let mut live = instance(&engine, &module);
+        let mut stack = engine.stack(&module, &live, STACK).unwrap();
+        let mut call = |live: &mut Instance<'_>| engine.call(&mut stack, live, 0, None);
+        assert_eq!(call(&mut live), Ok(STARTED));
+        let fresh = parked(&engine, &mut live);
+        assert_eq!(call(&mut live), Ok(BLANK));
+        for _ in 0..2 {
+            revive(&engine, &mut live, &fresh).unwrap();
+            assert_eq!(call(&mut live), Ok(STARTED));
+            assert_eq!(parked(&engine, &mut live), fresh);
+            revive(&engine, &mut live, &fresh).unwrap();
+            engine.reset(&mut live);
+            assert_eq!(call(&mut live), Ok(BLANK));
+        }
+    });
+}
+
 /// What a call makes dirty is the difference of two records, in blocks of 32 bytes.
 #[test]
 fn dirty_bytes_are_known_from_two_records() {
