@@ -136,6 +136,49 @@ impl Guest<'_> {
     }
 }
 
+/// What has to be kept of a judge while its instance is parked. The rest is derived from the
+/// instance's number, or is the same for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// Every call returns the same.
+    Nothing,
+    /// The reference needs the number of calls.
+    Calls,
+    /// The reference needs what it carries from call to call.
+    Carry,
+    /// Both: the reference is of no workload of this crate.
+    Both,
+    /// A user's module: the digest of its results, and the number of calls.
+    Digest,
+}
+
+/// The bit of a word of calls that says that the instance strayed from the first one.
+const STRAYED: u32 = 1 << 31;
+
+impl Keeps {
+    /// Words that are kept.
+    pub(crate) const fn words(self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Calls | Self::Carry => 1,
+            Self::Both | Self::Digest => 2,
+        }
+    }
+
+    /// What has to be kept for a guest.
+    pub(crate) fn of(guest: &Guest<'_>) -> Self {
+        match guest.check {
+            Check::Reference { varies: false, .. } => Self::Nothing,
+            Check::Reference { .. } => match wramp_workloads::keeps(guest.name) {
+                Some(wramp_workloads::Keeps::Calls) => Self::Calls,
+                Some(wramp_workloads::Keeps::Carry) => Self::Carry,
+                None => Self::Both,
+            },
+            Check::Agreement(_) => Self::Digest,
+        }
+    }
+}
+
 /// Judges one instance's results, call by call. It is small, because a pool keeps one per
 /// instance.
 pub(crate) struct Judge {
@@ -151,6 +194,60 @@ impl Judge {
     /// A judge of an instance that was given `seed`.
     pub(crate) fn new(seed: u32) -> Self {
         Self { state: State::new(seed), memo: 0x811c_9dc5, known: false, strayed: false }
+    }
+
+    /// The judge of instance `id`, from what [`kept`](Self::kept) said of it, and the number of
+    /// its calls where that is kept. `first` before its first call; `constant` is what
+    /// [`constant`](Self::constant) said of any instance.
+    pub(crate) fn restored(
+        keeps: Keeps,
+        id: u32,
+        first: bool,
+        [one, other]: [u32; 2],
+        constant: Option<u32>,
+    ) -> (Self, u32) {
+        let mut judge = Self::new(seed_of(id));
+        if first {
+            judge.known = constant.is_some();
+            judge.memo = constant.unwrap_or(judge.memo);
+            return (judge, 0);
+        }
+        let mut calls = 1;
+        match keeps {
+            Keeps::Nothing => {
+                judge.known = constant.is_some();
+                judge.memo = constant.unwrap_or_default();
+            }
+            Keeps::Calls => (judge.state.calls, calls) = (one, one),
+            // The reference only asks whether there was a call.
+            Keeps::Carry => (judge.state.calls, judge.state.carry) = (1, one),
+            Keeps::Both => (judge.state.calls, judge.state.carry, calls) = (one, other, one),
+            Keeps::Digest => {
+                (judge.memo, calls) = (one, other & !STRAYED);
+                judge.strayed = other & STRAYED != 0;
+            }
+        }
+        (judge, calls)
+    }
+
+    /// What has to be kept of this judge between two calls, of which `calls` were made: as many
+    /// words as [`Keeps::words`] says.
+    pub(crate) fn kept(&self, keeps: Keeps, calls: u32) -> [u32; 2] {
+        match keeps {
+            Keeps::Nothing => [0; 2],
+            Keeps::Calls => [self.state.calls, 0],
+            Keeps::Carry => [self.state.carry, 0],
+            Keeps::Both => [self.state.calls, self.state.carry],
+            Keeps::Digest => {
+                let strayed = if self.strayed { STRAYED } else { 0 };
+                [self.memo, calls.min(!STRAYED) | strayed]
+            }
+        }
+    }
+
+    /// The one result of a workload that does not vary, once it is known.
+    pub(crate) fn constant(&self) -> Option<u32> {
+        self.known.then_some(self.memo)
     }
 
     /// Whether the result of call number `calls` (from 1) is right. `first` is set for the

@@ -233,8 +233,18 @@ pub(crate) trait Herd {
 
 /// Drives a ramp of at most `slots` instances to its end.
 pub(crate) fn drive<M: Machine>(scene: &Scene<'_, M>, slots: u32, herd: &mut impl Herd) -> Outcome {
+    drive_by(scene, slots, scene.config.step, herd)
+}
+
+/// Does the same in rungs of `step` instances.
+pub(crate) fn drive_by<M: Machine>(
+    scene: &Scene<'_, M>,
+    slots: u32,
+    step: u32,
+    herd: &mut impl Herd,
+) -> Outcome {
     let config = scene.config;
-    let mut ramp = Ramp::new(Shape { slots, step: config.step, slo: config.slo });
+    let mut ramp = Ramp::new(Shape { slots, step, slo: config.slo });
     let mut action = ramp.next(Event::Begin);
     let mut told = false;
     loop {

@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 use core::mem::MaybeUninit;
 
 use wramp_arena::Places;
-use wramp_core::config::{Config, Knob, Pin, Scenario};
+use wramp_core::config::{Config, Knob, Mode, Pin, Scenario};
 use wramp_core::machine::{Lock as _, Machine};
 use wramp_core::measure::{Bytes, Ticks};
 use wramp_core::ramp::Limit;
@@ -68,6 +68,12 @@ fn line(arguments: core::fmt::Arguments<'_>) -> Line {
     // A message cut short is still a message.
     let _ = line.write_fmt(arguments);
     line
+}
+
+/// An error in formatted words.
+#[cold]
+pub(crate) fn error(kind: ErrorKind, text: core::fmt::Arguments<'_>) -> Error {
+    Error::new(kind, &line(text))
 }
 
 /// A short word of a record.
@@ -204,6 +210,13 @@ pub fn run_hosted<M: Machine, S: Slots, R: Runtime>(
         Ok(_) if !may_begin::<M, R>(machine, slots.count(), config, guests, residents) => {
             summary.faults = 1;
         }
+        // Nobody would answer a parked guest's call, or wake it.
+        Ok(_) if M::PARKS && hosting.is_some() && matches!(config.mode, Mode::Park(_)) => {
+            let message =
+                format_args!("a parked instance has no host, and this guest needs one: pool");
+            fault(machine, None, ErrorKind::NotParkable, Some(Knob::Mode), message);
+            summary.faults = 1;
+        }
         // Only the clock tells the controller when to stop calling.
         Ok(_) if M::POOLS && !clock_runs && config.mode.workers() == Some(0) => {
             let message = format_args!("the clock stands still, so no dwell would end");
@@ -302,6 +315,10 @@ fn may_begin<M: Machine, R: Runtime>(
         let (name, version) = (engine.name, engine.version);
         let message = format_args!("{name} {version} shares no stack among instances");
         return no(Knob::Mode, message);
+    }
+    if matches!(config.mode, Mode::Park(_)) && !(M::PARKS && R::PARKS) {
+        let (name, version) = (engine.name, engine.version);
+        return no(Knob::Mode, format_args!("this build of {name} {version} parks nothing"));
     }
     if workers as usize > slots {
         let message = format_args!("{workers} workers need as many slots, there are {slots}");
@@ -566,22 +583,23 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
                 }
             }
         }
+        // A constant too, see below.
+        if M::PARKS
+            && R::PARKS
+            && let (Mode::Park(knobs), [guest], Some(module)) = (config.mode, guests, &modules[0])
+        {
+            if !self.start_returns(&scene, module, guest, hall) {
+                return Ok(Climbed::stuck_in_trial());
+            }
+            return self.climb_park(scene, guest, module, knobs);
+        }
         // `POOLS` is a constant, so a build without residents carries none of this code.
         if M::POOLS
             && let (Some(workers), [guest], Some(module)) =
                 (config.mode.workers(), guests, &modules[0])
         {
-            // The controller starts the residents, and nobody watches the controller. A start
-            // function that does not return is found here, on a thread that can be given up.
-            // Fitting a stack has shown it already.
-            let seat = self.memory.seats.first().filter(|_| workers > 0 && !config.fit_wasm_stack);
-            if let Some(seat) = seat {
-                let trial = Trial::new(&scene, runtime, Some(module), guest, seat, hall).of_start();
-                let tried = in_quiet::<M, _>(hall, || trial.search(self.slots));
-                // Any other failure is the first resident's too, which reports it.
-                if let Err(Error { kind: ErrorKind::Stuck, .. }) = tried {
-                    return Ok(Climbed::stuck_in_trial());
-                }
+            if workers > 0 && !self.start_returns(&scene, module, guest, hall) {
+                return Ok(Climbed::stuck_in_trial());
             }
             return self.climb_pool(scene, guest, module, workers as usize, hall.zip(agenda));
         }
@@ -601,6 +619,42 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             hall,
         };
         Ok(ramp.climb(self.slots))
+    }
+
+    /// Whether an instance's start function returns.
+    ///
+    /// The controller starts the residents and the live instances, and nobody watches the
+    /// controller. So this tries a start on a thread that can be given up. Fitting a stack has
+    /// shown it already.
+    fn start_returns<'r>(
+        &mut self,
+        scene: &Scene<'_, M>,
+        module: &R::Module<'r>,
+        guest: &Guest<'_>,
+        hall: Option<Hall<'_>>,
+    ) -> bool
+    where
+        Self: 'r,
+    {
+        let Some(seat) = self.memory.seats.first().filter(|_| !scene.config.fit_wasm_stack) else {
+            return true;
+        };
+        let trial = Trial::new(scene, self.runtime, Some(module), guest, seat, hall).of_start();
+        let tried = in_quiet::<M, _>(hall, || trial.search(self.slots));
+        // Any other failure is the first instance's too, which reports it.
+        !matches!(tried, Err(Error { kind: ErrorKind::Stuck, .. }))
+    }
+
+    #[inline(never)]
+    fn climb_park(
+        &mut self,
+        scene: Scene<'_, M>,
+        guest: &Guest<'_>,
+        module: &R::Module<'_>,
+        knobs: wramp_core::config::Park,
+    ) -> Result<Climbed, Error> {
+        let lent = (self.memory.seats, &mut *self.memory.table);
+        crate::park::climb(scene, self.runtime, guest, module, lent, knobs, self.slots)
     }
 
     #[inline(never)]
@@ -672,6 +726,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             ErrorKind::WasmStack => Knob::WasmStack,
             ErrorKind::NativeStack => Knob::SlotStack,
             ErrorKind::NoExport | ErrorKind::Signature => Knob::Export,
+            ErrorKind::ParkBudget => Knob::ParkBudget,
             // Without metering this arm is not compiled.
             ErrorKind::Budget if R::facts().meters => Knob::Budget,
             _ => Knob::Module,

@@ -207,6 +207,7 @@ fn not_even_the_first_instance_runs() {
                 ErrorKind::OutOfMemory => Some("CONFIG_WRAMP_ARENA_SIZE"),
                 ErrorKind::WasmStack => Some("CONFIG_WRAMP_WASM_STACK_SIZE"),
                 ErrorKind::NativeStack => Some("CONFIG_WRAMP_SLOT_STACK_SIZE"),
+                ErrorKind::ParkBudget => Some("CONFIG_WRAMP_PARK_BYTES"),
                 // The module and the export have no Kconfig symbol.
                 _ => None,
             };

@@ -443,3 +443,15 @@ fn a_hundred_that_wait_a_tenth_of_a_second() {
         assert!(!step.contains("turnaround"), "{step}");
     }
 }
+
+/// Nobody answers the calls of a parked guest, so a park refuses one that needs a host.
+#[test]
+fn a_park_refuses_a_guest_with_a_host() {
+    let text = r#"(module (import "wramp" "sleep" (func $sleep (param i32)))
+        (func (export "wramp_poll") (result i32) (call $sleep (i32.const 100)) (i32.const 1)))"#;
+    let output = run_text("parked", text, &["--mode", "park", "--workers", "2"]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}{}", stderr(&output));
+    let fault = record(&text, "fault");
+    assert_eq!((key(fault, "error"), key(fault, "knob")), ("not-parkable", "--mode"), "{fault}");
+}

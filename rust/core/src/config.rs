@@ -40,11 +40,15 @@ pub enum Knob {
     Budget,
     /// Milliseconds after which a call counts as stuck.
     Stuck,
+    /// Live instances that serve the parked ones.
+    Live,
+    /// The most bytes that an instance may park.
+    ParkBudget,
 }
 
 impl Knob {
     /// Every knob.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Arena,
         Self::Slots,
         Self::SlotStack,
@@ -61,6 +65,8 @@ impl Knob {
         Self::Pin,
         Self::Budget,
         Self::Stuck,
+        Self::Live,
+        Self::ParkBudget,
     ];
 
     /// The option of `wramp run`, if the knob has one.
@@ -83,6 +89,8 @@ impl Knob {
             Self::Pin => "--pin",
             Self::Budget => "--budget-instructions",
             Self::Stuck => "--stuck-ms",
+            Self::Live => "--live",
+            Self::ParkBudget => "--park-bytes",
         })
     }
 
@@ -105,6 +113,8 @@ impl Knob {
             Self::Pin => "CONFIG_WRAMP_PIN",
             Self::Budget => "CONFIG_WRAMP_BUDGET",
             Self::Stuck => "CONFIG_WRAMP_STUCK_MS",
+            Self::Live => "CONFIG_WRAMP_LIVE",
+            Self::ParkBudget => "CONFIG_WRAMP_PARK_BYTES",
         })
     }
 }
@@ -174,6 +184,24 @@ pub enum Mode {
     /// The controller itself calls any number of residents, one after another, on one
     /// interpreter stack. This mode is for a machine without threads.
     Cooperative,
+    /// A few live instances serve any number of parked ones, each of which is its state and
+    /// nothing else.
+    Park(Park),
+}
+
+/// The knobs of [`Mode::Park`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Park {
+    /// Worker threads. Each has one interpreter stack.
+    pub workers: u32,
+    /// Live instances. A worker waits where all are in calls. 0 takes as many as workers, or
+    /// fewer where these would take more than a quarter of the arena.
+    pub live: u32,
+    /// The most bytes that one instance may park. `None` fits it to what one instance parks in a
+    /// trial, with a margin.
+    pub budget: Option<Bytes>,
+    /// Whether a hundredth of the instances get 99 of 100 calls. Otherwise all take turns.
+    pub hot: bool,
 }
 
 impl Mode {
@@ -184,6 +212,7 @@ impl Mode {
             Self::Threads => "threads",
             Self::Pool { .. } => "pool",
             Self::Cooperative => "cooperative",
+            Self::Park(_) => "park",
         }
     }
 
@@ -194,6 +223,7 @@ impl Mode {
             Self::Threads => None,
             Self::Pool { workers } => Some(workers),
             Self::Cooperative => Some(0),
+            Self::Park(park) => Some(park.workers),
         }
     }
 }
@@ -293,7 +323,9 @@ impl Config {
             return Err((Knob::WasmStack, MIN_WASM_STACK_BYTES));
         }
         match self.mode {
-            Mode::Pool { workers: 0 } => Err((Knob::Workers, 1)),
+            Mode::Pool { workers: 0 } | Mode::Park(Park { workers: 0, .. }) => {
+                Err((Knob::Workers, 1))
+            }
             _ if matches!(self.stuck_ms, Some(0)) => Err((Knob::Stuck, 1)),
             _ => Ok(()),
         }

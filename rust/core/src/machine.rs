@@ -88,6 +88,9 @@ pub trait Machine: Sync {
     /// none of the code.
     const MIXES: bool;
 
+    /// Whether this build can park instances. A build that cannot carries no code for it.
+    const PARKS: bool = false;
+
     /// What does not change during a run.
     fn facts(&self) -> Facts<'_>;
 
@@ -127,6 +130,13 @@ pub trait Machine: Sync {
 
     /// Restarts the low-water mark from what is free now.
     fn arena_reset_low_water(&self);
+
+    /// Runs `work` with one block of the arena of so many bytes, and gives the block back. `None`
+    /// if the arena has no such block, or where [`PARKS`](Self::PARKS) is false.
+    fn lend<R>(&self, bytes: Bytes, work: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        let (_, _) = (bytes, work);
+        None
+    }
 
     /// The name of a knob on this machine: an option or a Kconfig symbol. `None` if nobody can
     /// turn it here.

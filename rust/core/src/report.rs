@@ -521,7 +521,7 @@ macro_rules! records {
             fn read(kind: &'a str, words: Words<'a>) -> Result<Self, ParseError<'a>> {
                 match kind {
                     $( $kind => $name::read(words)
-                        .map(Self::$name)
+                        .map(Self::from)
                         .map_err(|key| ParseError::BadField { kind: $kind, key }), )*
                     _ => Err(ParseError::UnknownKind(kind)),
                 }
@@ -582,11 +582,12 @@ records! {
         cc: Option<Word<'a>>,
         /// `all`, `mixed`, `private` or `pinned`.
         scenario: Word<'a>,
-        /// `threads` (one an instance), `pool`, or `cooperative` (the controller calls all).
+        /// `threads` (one an instance), `pool`, `cooperative` (the controller calls all), or
+        /// `park` (a few live instances serve parked ones).
         mode: Word<'a>,
-        /// Worker threads of a pool.
+        /// Worker threads of a pool or a park.
         workers: Option<u32>,
-        /// The most residents that a pool can have.
+        /// The most residents that a pool can have, or live instances of a park.
         residents: Option<u32>,
         /// Size of the region that the engine allocates from.
         arena_bytes: Bytes,
@@ -731,7 +732,55 @@ records! {
         /// The longest of these times.
         wake_max_us: Option<Nanos>,
     }
-    /// One instance's life, after it ended.
+    /// What parking did in a step: comes after the step's own record, in a park only.
+    Park<'a> = "park" {
+        /// The workload.
+        workload: Word<'a>,
+        /// Instances that exist.
+        instances: u32,
+        /// Those of them that are parked now.
+        parked: u32,
+        /// Live instances, which serve all.
+        live: u32,
+        /// Instances that ended with an error.
+        ended: u32,
+        /// Arena bytes that one more instance takes: its share of the store, and what its judge
+        /// keeps.
+        instance_bytes: Bytes,
+        /// Bytes of these that its judge keeps.
+        judge_bytes: Bytes,
+        /// The most bytes that an instance may park.
+        budget_bytes: Bytes,
+        /// Half of the parked states are at most this long.
+        parked_p50_bytes: Bytes,
+        /// 99 of a hundred of them are at most this long.
+        parked_p99_bytes: Bytes,
+        /// The longest of them.
+        parked_max_bytes: Bytes,
+        /// Bytes of memory that a call made dirty, in whole blocks of 32: the mean over calls of
+        /// a sample of instances since the workload's load.
+        dirty_mean_bytes: Option<Bytes>,
+        /// The most that one of these calls made dirty.
+        dirty_max_bytes: Option<Bytes>,
+        /// Instances that were revived in the dwell.
+        revivals: u64,
+        /// The same for each second, rounded down.
+        revivals_per_s: Option<u64>,
+        /// The mean time to park an instance in the dwell.
+        park_mean_us: Option<Nanos>,
+        /// Half of these times were at most this long.
+        park_p50_us: Option<Nanos>,
+        /// 99 of a hundred of them were at most this long.
+        park_p99_us: Option<Nanos>,
+        /// The mean time to revive an instance in the dwell.
+        revive_mean_us: Option<Nanos>,
+        /// Half of these times were at most this long.
+        revive_p50_us: Option<Nanos>,
+        /// 99 of a hundred of them were at most this long.
+        revive_p99_us: Option<Nanos>,
+    }
+    /// One instance's life, after it ended. A park reports a sample of its instances, and the first
+    /// of those that had an error: of one that is not in the sample only the call that failed.
     Instance<'a> = "instance" {
         /// The workload. In a mixed ramp, that of this instance.
         workload: Word<'a>,

@@ -10,6 +10,7 @@ use core::fmt;
 
 use crate::host::{Desk, Links};
 use crate::measure::Bytes;
+use crate::state::{Malformed, Refused, Shape, Sink, Source};
 
 /// Longest text that an [`Error`] carries, in bytes. A longer text is cut.
 pub const MESSAGE_BYTES: usize = 96;
@@ -151,6 +152,12 @@ error_kinds! {
     WrongResult = "wrong-result",
     /// The call has not returned for longer than a run waits. The bench finds this.
     Stuck = "stuck",
+    /// The engine, or what the module uses, does not let an instance be parked.
+    NotParkable = "not-parkable",
+    /// An instance's state outgrew what one instance may park: a larger park budget.
+    ParkBudget = "park-budget",
+    /// A parked state does not open: a bug in the caller, or damage.
+    ParkedState = "parked-state",
 }
 
 /// An engine's failure: what to do about it, and the engine's own words.
@@ -337,6 +344,14 @@ fn links_nothing() -> Error {
 /// - It MUST leave the arena as it found it once everything that it created is dropped.
 /// - It MUST be callable from several threads, each with its own instance.
 pub trait Runtime: Sync {
+    /// Whether instances can be parked: [`shape`](Self::shape), [`park`](Self::park),
+    /// [`revive`](Self::revive), [`reset`](Self::reset) and [`changed`](Self::changed) do more
+    /// than refuse.
+    ///
+    /// It is a constant and no member of [`Facts`], so that a build without parking carries no
+    /// code for it.
+    const PARKS: bool = false;
+
     /// A loaded module. Instances borrow it, so it outlives them.
     type Module<'r>: Sync
     where
@@ -494,4 +509,67 @@ pub trait Runtime: Sync {
         argument: i32,
         budget: Option<u32>,
     ) -> Result<i32, Error>;
+
+    /// What the states of a module's instances look like.
+    ///
+    /// # Errors
+    /// `NotParkable` if a state cannot be captured in full. The message names the feature.
+    fn shape(&self, module: &Self::Module<'_>) -> Result<Shape, Error> {
+        let _ = module;
+        Err(cannot_park())
+    }
+
+    /// Writes an instance's state and makes the instance **blank**, whatever is returned.
+    ///
+    /// A blank instance is as its module's segments and initial values say, before its start
+    /// function ran. It holds nothing of the one that was parked. The state of an instance that
+    /// was never called is therefore parked once, and a new instance begins as a copy of that.
+    ///
+    /// Returns the blocks of memory that differed from the blank one, in the engine's unit.
+    ///
+    /// # Errors
+    /// Those of the sink. Then the state is lost but for the record that was parked before.
+    fn park(&self, instance: &mut Self::Instance<'_>, to: &mut dyn Sink) -> Result<u32, Refused> {
+        let (_, _) = (instance, to);
+        Err(Refused::Unknown)
+    }
+
+    /// Turns a blank instance of the same module into the one that was parked.
+    ///
+    /// # Errors
+    /// `ParkedState`, or `OutOfMemory` if the state's memory is larger than the arena's holes.
+    /// The instance is then neither: [`reset`](Self::reset) makes it blank.
+    fn revive(
+        &self,
+        instance: &mut Self::Instance<'_>,
+        from: &mut dyn Source,
+    ) -> Result<(), Error> {
+        let (_, _) = (instance, from);
+        Err(cannot_park())
+    }
+
+    /// Makes any instance blank and writes no record.
+    fn reset(&self, instance: &mut Self::Instance<'_>) {
+        let _ = instance;
+    }
+
+    /// In how many bytes of memory two records of one instance differ, in whole blocks: what the
+    /// calls in between made dirty.
+    ///
+    /// # Errors
+    /// One of them is no record of this module.
+    fn changed(
+        &self,
+        module: &Self::Module<'_>,
+        before: &mut dyn Source,
+        after: &mut dyn Source,
+    ) -> Result<Bytes, Malformed> {
+        let (_, _, _) = (module, before, after);
+        Err(Malformed)
+    }
+}
+
+#[cold]
+fn cannot_park() -> Error {
+    Error::new(ErrorKind::NotParkable, "the engine cannot park")
 }

@@ -5,7 +5,7 @@
 
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Mail, Member, Part, Plan, Predict,
+    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Mail, Member, Park, Part, Plan, Predict,
     Record, Run, Step, Worker, crc16,
 };
 use wramp_core::runtime::ErrorKind;
@@ -13,13 +13,14 @@ use wramp_core::runtime::ErrorKind;
 const RECORDS: &str = include_str!("../../../docs/records.md");
 const METHOD: &str = include_str!("../../../docs/method.md");
 
-const KINDS: [(&str, &[&str]); 14] = [
+const KINDS: [(&str, &[&str]); 15] = [
     ("run", Run::KEYS),
     ("load", Load::KEYS),
     ("fit", Fit::KEYS),
     ("predict", Predict::KEYS),
     ("part", Part::KEYS),
     ("step", Step::KEYS),
+    ("park", Park::KEYS),
     ("instance", Instance::KEYS),
     ("member", Member::KEYS),
     ("worker", Worker::KEYS),

@@ -11,8 +11,8 @@ use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
     Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Mail, Member, Only, Overdraft,
-    PREFIX, ParseError, Part, Plan, Predict, Record, RecordKind, Run, Step, Text, Word, Worker,
-    crc16,
+    PREFIX, Park, ParseError, Part, Plan, Predict, Record, RecordKind, Run, Step, Text, Word,
+    Worker, crc16,
 };
 
 const GOLDEN: &str = include_str!("golden/format-2.log");
@@ -37,7 +37,7 @@ impl Kind {
     }
 }
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     Kind {
         name: "run",
         keys: Run::KEYS,
@@ -145,6 +145,21 @@ const KINDS: [Kind; 14] = [
         name: "mail",
         keys: Mail::KEYS,
         optional: &["delivery_p50_us", "delivery_p99_us", "delivery_max_us"],
+    },
+    Kind {
+        name: "park",
+        keys: Park::KEYS,
+        optional: &[
+            "dirty_mean_bytes",
+            "dirty_max_bytes",
+            "revivals_per_s",
+            "park_mean_us",
+            "park_p50_us",
+            "park_p99_us",
+            "revive_mean_us",
+            "revive_p50_us",
+            "revive_p99_us",
+        ],
     },
 ];
 
@@ -317,6 +332,10 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
             latency_mean_us latency_min_us latency_p50_us latency_p99_us latency_max_us),
         "mail" => record!(Mail: workload queue_bytes queue_most_bytes sent sent_per_second full
             received unread dropped delivery_p50_us delivery_p99_us delivery_max_us),
+        "park" => record!(Park: workload instances parked live ended instance_bytes judge_bytes
+            budget_bytes parked_p50_bytes parked_p99_bytes parked_max_bytes dirty_mean_bytes
+            dirty_max_bytes revivals revivals_per_s park_mean_us park_p50_us park_p99_us revive_mean_us
+            revive_p50_us revive_p99_us),
         kind => unreachable!("{kind}"),
     }
 }
@@ -719,7 +738,7 @@ fn golden_pairs() -> impl Iterator<Item = (&'static str, Record<'static>)> {
 }
 
 /// What the golden log says, written by hand.
-fn golden_records() -> [Record<'static>; 14] {
+fn golden_records() -> [Record<'static>; 15] {
     [
         Run {
             format: 2,
@@ -911,6 +930,30 @@ fn golden_records() -> [Record<'static>; 14] {
             delivery_p50_us: Some(Nanos(10_000)),
             delivery_p99_us: Some(Nanos(33_250)),
             delivery_max_us: Some(Nanos(120_001)),
+        }
+        .into(),
+        Park {
+            workload: Word("state"),
+            instances: 254,
+            parked: 250,
+            live: 4,
+            ended: 1,
+            instance_bytes: Bytes(1030),
+            judge_bytes: Bytes(4),
+            budget_bytes: Bytes(959),
+            parked_p50_bytes: Bytes(849),
+            parked_p99_bytes: Bytes(856),
+            parked_max_bytes: Bytes(857),
+            dirty_mean_bytes: Some(Bytes(258)),
+            dirty_max_bytes: Some(Bytes(288)),
+            revivals: u64::MAX,
+            revivals_per_s: Some(12_345),
+            park_mean_us: Some(Nanos(8_040)),
+            park_p50_us: Some(Nanos(1)),
+            park_p99_us: Some(Nanos(4_294_967_295)),
+            revive_mean_us: Some(Nanos(6_630)),
+            revive_p50_us: Some(Nanos(6_000)),
+            revive_p99_us: Some(Nanos(7_125)),
         }
         .into(),
     ]

@@ -4,7 +4,7 @@ use wramp_bench::{Check, Count, Guest};
 use wramp_core::config::{Config, Mode, Pin, Scenario};
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::runtime::{ModuleBytes, Parameters};
-use wramp_workloads::State;
+use wramp_workloads::{State, Workload};
 use zephyr::kconfig as k;
 
 /// Kconfig's ranges exclude negative numbers except -1. Code checks for -1 where it may occur.
@@ -26,13 +26,25 @@ const POOL: (Mode, usize) = (
 const POOL: (Mode, usize) = (Mode::Cooperative, number(k::CONFIG_WRAMP_RESIDENTS) as usize);
 #[cfg(CONFIG_WRAMP_MODE_THREADS)]
 const POOL: (Mode, usize) = (Mode::Threads, 0);
-/// The most residents. 0 if each instance has a thread.
+#[cfg(CONFIG_WRAMP_MODE_PARK)]
+const POOL: (Mode, usize) = {
+    let (workers, live) = (number(k::CONFIG_WRAMP_WORKERS), number(k::CONFIG_WRAMP_LIVE));
+    let budget = match number(k::CONFIG_WRAMP_PARK_BYTES) {
+        0 => None,
+        bytes => Some(Bytes(bytes)),
+    };
+    let hot = cfg!(CONFIG_WRAMP_PARK_HOT);
+    let park = wramp_core::config::Park { workers, live, budget, hot };
+    (Mode::Park(park), if live == 0 { workers } else { live } as usize)
+};
+/// The most residents, or live instances of a park. 0 if each instance has a thread.
 pub(crate) const RESIDENTS: usize = POOL.1;
 /// Tallies of calls: one per slot, or two per worker.
 pub(crate) const SEATS: usize = match POOL.0 {
     Mode::Threads => SLOTS,
     Mode::Pool { workers } => 2 * workers as usize,
     Mode::Cooperative => 2,
+    Mode::Park(park) => wramp_bench::SEATS_A_WORKER * park.workers as usize,
 };
 /// Cores of this build.
 pub(crate) const CORES: u8 = k::CONFIG_MP_MAX_NUM_CPUS as u8;
@@ -103,8 +115,8 @@ const CHOICE: [(&str, bool); 11] = [
 ];
 
 /// How many guests the run has, and a table with room for the most.
-const CHOSEN: (usize, [Guest<'static>; CHOICE.len() + 1]) = {
-    let mut guests = [TRAP; CHOICE.len() + 1];
+const CHOSEN: (usize, [Guest<'static>; CHOICE.len() + 2]) = {
+    let mut guests = [TRAP; CHOICE.len() + 2];
     let mut count = 0;
     if cfg!(CONFIG_WRAMP_PROVOKE_TRAP) {
         count = 1;
@@ -123,6 +135,10 @@ const CHOSEN: (usize, [Guest<'static>; CHOICE.len() + 1]) = {
             }
             choice += 1;
         }
+    }
+    if cfg!(CONFIG_WRAMP_WORKLOAD_SPARSE) {
+        guests[count] = guest_of(&wramp_workloads::SPARSE);
+        count += 1;
     }
     if cfg!(CONFIG_WRAMP_PROVOKE_ENDLESS) {
         guests[count] = ENDLESS;
@@ -145,18 +161,22 @@ const fn guest(name: &str) -> Guest<'static> {
     while place < wramp_workloads::ALL.len() {
         let workload = &wramp_workloads::ALL[place];
         if same(workload.name.as_bytes(), name.as_bytes()) {
-            return Guest {
-                name: workload.name,
-                module: ModuleBytes::Static(workload.wasm),
-                export: workload.export,
-                parameters: workload.parameters,
-                check: Check::Reference { next: workload.reference, varies: workload.varies },
-                count: Count::Most,
-            };
+            return guest_of(workload);
         }
         place += 1;
     }
     panic!("no such workload");
+}
+
+const fn guest_of(workload: &'static Workload) -> Guest<'static> {
+    Guest {
+        name: workload.name,
+        module: ModuleBytes::Static(workload.wasm),
+        export: workload.export,
+        parameters: workload.parameters,
+        check: Check::Reference { next: workload.reference, varies: workload.varies },
+        count: Count::Most,
+    }
 }
 
 /// `==` for a constant.

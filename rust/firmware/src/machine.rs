@@ -3,7 +3,7 @@
 use wramp_arena::Arena as _;
 use wramp_core::config::Knob;
 use wramp_core::machine::{ArenaStats, CpuTime, Facts, Lock, Mark};
-use wramp_core::measure::{BUCKETS_PER_OCTAVE, Counts, Micros, Ticks};
+use wramp_core::measure::{BUCKETS_PER_OCTAVE, Bytes, Counts, Micros, Ticks};
 use wramp_core::report::{Kinds, Only, Record, RecordKind};
 use zephyr::printkln;
 use zephyr::raw;
@@ -77,6 +77,7 @@ impl Kinds for Made {
     #[inline(always)]
     fn has(kind: RecordKind) -> bool {
         match kind {
+            RecordKind::Park => cfg!(CONFIG_WRAMP_MODE_PARK),
             // No guest of a board has a host, so none sends.
             RecordKind::Plan | RecordKind::Mail => false,
             RecordKind::Member => cfg!(CONFIG_WRAMP_OWN_MODULES),
@@ -90,7 +91,8 @@ impl Kinds for Made {
 impl wramp_core::machine::Machine for Machine {
     type Lock<T: Send> = ZephyrLock<T>;
     type Tally = Tally;
-    const POOLS: bool = !cfg!(CONFIG_WRAMP_MODE_THREADS);
+    const POOLS: bool = cfg!(any(CONFIG_WRAMP_MODE_POOL, CONFIG_WRAMP_MODE_COOPERATIVE));
+    const PARKS: bool = cfg!(CONFIG_WRAMP_MODE_PARK);
     const MIXES: bool = cfg!(CONFIG_WRAMP_OWN_MODULES);
 
     fn facts(&self) -> Facts<'_> {
@@ -154,6 +156,10 @@ impl wramp_core::machine::Machine for Machine {
 
     fn arena_reset_low_water(&self) {
         self.arena.reset_low_water();
+    }
+
+    fn lend<R>(&self, bytes: Bytes, work: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        wramp_arena::lend(&self.arena, bytes.0, work)
     }
 
     fn knob(&self, knob: Knob) -> Option<&'static str> {

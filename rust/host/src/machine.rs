@@ -112,6 +112,7 @@ impl wramp_core::machine::Machine for Machine<'_> {
     type Tally = Counts<AtomicU32, ALL_BUCKETS>;
     const POOLS: bool = true;
     const MIXES: bool = true;
+    const PARKS: bool = true;
     const HOSTS: bool = true;
 
     fn facts(&self) -> Facts<'_> {
@@ -163,6 +164,10 @@ impl wramp_core::machine::Machine for Machine<'_> {
 
     fn arena_reset_low_water(&self) {
         self.arena.reset_low_water();
+    }
+
+    fn lend<R>(&self, bytes: Bytes, work: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        wramp_arena::lend(self.arena, bytes.0, work)
     }
 
     fn knob(&self, knob: Knob) -> Option<&'static str> {

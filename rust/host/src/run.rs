@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
 use wramp_bench::{EngineKind, Guest, Hosting, Memory, Seat, Summary, office_words, table_words};
-use wramp_core::config::{Config, Knob};
+use wramp_core::config::{Config, Knob, Mode};
 use wramp_imports::Grants;
 
 use crate::arena::Region;
@@ -55,6 +55,14 @@ pub struct Setup<'a> {
     /// recorded by then. It must end the process, because it cannot end a thread of the
     /// process.
     pub gave_up: &'a dyn Fn(u32) -> Infallible,
+}
+
+/// Seats of each slot.
+fn seats_a_slot(config: &Config) -> usize {
+    match config.mode {
+        Mode::Park(_) => wramp_bench::SEATS_A_WORKER,
+        _ => 2,
+    }
 }
 
 /// What the guests of a run get from their host.
@@ -121,7 +129,8 @@ pub fn run_hosted<E: EngineKind>(
         None => Default::default(),
     };
     let engine = E::start(&arena);
-    let seats: Vec<Seat<_>> = (0..2 * slots.len().max(1)).map(|_| Seat::new()).collect();
+    let seats: Vec<Seat<_>> =
+        (0..seats_a_slot(&config) * slots.len().max(1)).map(|_| Seat::new()).collect();
     let mut table = match config.mode.workers() {
         Some(_) => vec![MaybeUninit::uninit(); table_words::<E::Engine<'static>>(MAX_RESIDENTS)],
         None => Vec::new(),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::{QUICK, Wamr, guest, wasm};
 use wramp_bench::{Agreement, Check};
-use wramp_core::config::{Config, Mode};
+use wramp_core::config::{Config, Mode, Park};
 use wramp_core::measure::Bytes;
 use wramp_core::report::Record;
 use wramp_host::Setup;
@@ -48,6 +48,9 @@ fn child() {
     let mode = match mode {
         "threads" | "fit" => Mode::Threads,
         "pool" | "start" => Mode::Pool { workers: 2 },
+        "park" | "start-parked" => {
+            Mode::Park(Park { workers: 2, live: 2, budget: None, hot: false })
+        }
         _ => panic!("{mode}"),
     };
     let fit_wasm_stack = order.starts_with("fit");
@@ -175,4 +178,16 @@ fn in_the_third_call_of_a_pool() {
 #[test]
 fn in_the_start_function_of_a_pool() {
     ends_by_itself("start", 1, 0);
+}
+
+/// The controller starts the live instances of a park too.
+#[test]
+fn in_the_start_function_of_a_park() {
+    ends_by_itself("start-parked", 1, 0);
+}
+
+/// A park begins the first calls of a batch, one a worker. All of them hang, and all are named.
+#[test]
+fn in_the_first_calls_of_a_park() {
+    ends_by_itself("park", 1, 2);
 }

@@ -87,8 +87,9 @@ impl Layout {
         self.budget_bytes
     }
 
-    /// Cells of a record.
-    const fn cells_for(&self, record_bytes: usize) -> usize {
+    /// Cells of a record of that length.
+    #[must_use]
+    pub const fn cells_for(&self, record_bytes: usize) -> usize {
         record_bytes.div_ceil(self.cell_bytes - LINK)
     }
 
@@ -168,6 +169,20 @@ impl<'r> Cells<'r> {
         id: u32,
         write: impl FnOnce(&mut dyn Sink) -> Result<(), E>,
     ) -> Result<usize, E> {
+        self.park_beside(id, write, |_, _| {})
+    }
+
+    /// Does what [`park`](Self::park) does. Calls `compare` with the instance's former record and
+    /// the new one, while both are there.
+    ///
+    /// # Errors
+    /// Those of [`park`](Self::park). Then `compare` is not called, nor for a new instance.
+    pub fn park_beside<E: From<Refused>>(
+        &mut self,
+        id: u32,
+        write: impl FnOnce(&mut dyn Sink) -> Result<(), E>,
+        compare: impl FnOnce(Record<'_>, Record<'_>),
+    ) -> Result<usize, E> {
         let new = id == self.instances;
         if new {
             self.add_entry()?;
@@ -176,6 +191,9 @@ impl<'r> Cells<'r> {
         let parked = self.write_beside(old, new, write);
         match &parked {
             Ok(record) => {
+                if old.length != Entry::GONE.length {
+                    compare(self.record_of(old), self.record_of(*record));
+                }
                 self.set_entry(id, *record);
                 self.give_back(old);
             }
@@ -191,9 +209,12 @@ impl<'r> Cells<'r> {
     /// `Unknown` if it was never parked, or removed.
     pub fn record(&self, id: u32) -> Result<Record<'_>, Refused> {
         let entry = self.entry(id).filter(|entry| entry.length != Entry::GONE.length);
-        let entry = entry.ok_or(Refused::Unknown)?;
+        Ok(self.record_of(entry.ok_or(Refused::Unknown)?))
+    }
+
+    fn record_of(&self, entry: Entry) -> Record<'_> {
         let (region, cell_bytes) = (&*self.region, self.layout.cell_bytes);
-        Ok(Record::chained(Chain { region, cell_bytes, next: entry.first }, entry.bytes()))
+        Record::chained(Chain { region, cell_bytes, next: entry.first }, entry.bytes())
     }
 
     /// Gives an instance's cells back. Its number stays its own: it can be parked again.

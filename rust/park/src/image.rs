@@ -21,45 +21,96 @@ impl Segment<'_> {
     }
 }
 
+/// The segments of an image, in the order in which they are written. Where two overlap, the
+/// later one counts. An engine answers from the loaded module, so that nobody keeps a list.
+pub trait Segments {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The segment of that number. `None` beyond the last one.
+    fn segment(&self, number: usize) -> Option<Segment<'_>>;
+}
+
+impl<const N: usize> Segments for [Segment<'_>; N] {
+    fn count(&self) -> usize {
+        N
+    }
+
+    fn segment(&self, number: usize) -> Option<Segment<'_>> {
+        self.get(number).copied()
+    }
+}
+
+impl Segments for &[Segment<'_>] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn segment(&self, number: usize) -> Option<Segment<'_>> {
+        self.get(number).copied()
+    }
+}
+
 /// What a memory is compared with: zeros, with segments over them.
 ///
 /// It holds no copy of the memory. It is the same for all instances of a module: its data
 /// segments, or what memory looks like once a start function has run. A segment that lies
 /// beyond a memory's end does not matter.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy)]
 pub struct Image<'a> {
-    segments: &'a [Segment<'a>],
+    segments: &'a dyn Segments,
+}
+
+impl core::fmt::Debug for Image<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Image").field("segments", &self.segments.count()).finish()
+    }
+}
+
+impl Default for Image<'_> {
+    fn default() -> Self {
+        Self::ZEROS
+    }
 }
 
 impl<'a> Image<'a> {
     /// A memory of zeros.
     pub const ZEROS: Self = Self { segments: &[] };
 
-    /// An image of segments in ascending order, none over another: so linkers write them.
-    /// Then a walk through a memory passes each once. `None` if they are not.
+    /// An image of segments, in any order.
     #[must_use]
-    pub fn new(segments: &'a [Segment<'a>]) -> Option<Self> {
-        let ascending = segments.is_sorted_by(|one, next| one.end() <= next.begin());
-        ascending.then_some(Self { segments })
+    pub const fn new(segments: &'a dyn Segments) -> Self {
+        Self { segments }
     }
 
     /// A walk through a memory of that length, from its begin.
-    pub(crate) const fn walk(self, memory_bytes: usize) -> Walk<'a> {
-        Walk { ahead: self.segments, memory_bytes, next: 0 }
+    pub(crate) fn walk(self, memory_bytes: usize) -> Walk<'a> {
+        let mut walk = Walk { segments: self.segments, memory_bytes, next: 0, ahead: 0 };
+        walk.look_ahead(0);
+        walk
     }
 }
 
 /// A walk through a memory and its image, a block at a time, forward only.
 pub(crate) struct Walk<'a> {
-    /// The segments that do not end before the block that was asked for last.
-    ahead: &'a [Segment<'a>],
+    segments: &'a dyn Segments,
     /// What lies beyond is no part of the image, even within the last block.
     memory_bytes: usize,
     /// Where the search for a difference goes on.
     next: usize,
+    /// Where the segments go on: no byte before this one is a segment's, from the block on that
+    /// was asked for last.
+    ahead: usize,
 }
 
 impl Walk<'_> {
+    /// Finds the first byte of a segment at or behind `from`.
+    fn look_ahead(&mut self, from: usize) {
+        let segments = (0..self.segments.count()).filter_map(|n| self.segments.segment(n));
+        let begins = segments.filter(|one| one.end() > from).map(|one| one.begin().max(from));
+        self.ahead = begins.min().unwrap_or(usize::MAX);
+    }
+
     /// The next block that differs from the image: its offset, and the difference. Blocks
     /// that it has passed may be written to in between.
     pub(crate) fn next_difference(&mut self, memory: &[u8]) -> Option<(usize, Words)> {
@@ -80,8 +131,7 @@ impl Walk<'_> {
     /// Bytes of whole blocks ahead that are zeros in memory and image. This is where most
     /// of the time goes if a page is parked, so it reads words and does nothing else.
     fn zeros_ahead(&self, memory: &[u8]) -> usize {
-        let segment = self.ahead.first().map_or(usize::MAX, Segment::begin);
-        let ahead = memory.get(self.next..segment.min(memory.len())).unwrap_or_default();
+        let ahead = memory.get(self.next..self.ahead.min(memory.len())).unwrap_or_default();
         let blocks = ahead.as_chunks::<BLOCK>().0.as_flattened();
         // A memory that is not aligned is compared block by block.
         let blocks: &[Words] = bytemuck::try_cast_slice(blocks).unwrap_or_default();
@@ -92,32 +142,22 @@ impl Walk<'_> {
     /// where the image is zero up to the next segment.
     #[inline]
     pub(crate) fn difference(&mut self, offset: usize, words: Words) -> Words {
-        match self.ahead.first() {
-            Some(next) if next.begin() < offset + BLOCK => self.overlaid(offset, words),
-            _ => words,
-        }
+        if self.ahead < offset + BLOCK { self.overlaid(offset, words) } else { words }
     }
 
     #[inline(never)]
     fn overlaid(&mut self, offset: usize, words: Words) -> Words {
-        while let [done, ahead @ ..] = self.ahead
-            && done.end() <= offset
-        {
-            self.ahead = ahead;
-        }
         let block_end = self.memory_bytes.min(offset + BLOCK);
         let mut image = [0; BLOCK];
-        for segment in self.ahead {
+        for number in 0..self.segments.count() {
+            let Some(segment) = self.segments.segment(number) else { break };
             let (begin, end) = (segment.begin().max(offset), segment.end().min(block_end));
-            if begin >= block_end {
-                break;
-            }
-            // From `offset` on, so nothing of a segment that ends before it.
             if begin < end {
                 let bytes = &segment.bytes[begin - segment.begin()..end - segment.begin()];
                 image[begin - offset..end - offset].copy_from_slice(bytes);
             }
         }
+        self.look_ahead(offset + BLOCK);
         let image = load(&image);
         core::array::from_fn(|row| words[row] ^ image[row])
     }

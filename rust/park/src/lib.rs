@@ -35,8 +35,12 @@ mod stream;
 pub use block::BLOCK;
 pub use cells::{Cells, Layout};
 pub use fixed::Fixed;
-pub use image::{Image, Segment};
-pub use memory::{Reader, apply, changed, dirty, encode, max_encoded_len, reset, take, undo};
+pub use image::{Image, Segment, Segments};
+pub use memory::{
+    NUMBER, Reader, apply, changed, dirty, encode, max_encoded_len, memory_bytes, put_number,
+    read_number, reset, take, undo,
+};
 pub use seal::{Opening, SEAL, Sealing};
 pub use store::Store;
-pub use stream::{Buffer, Count, Malformed, Record, Refused, Sink, Source};
+pub use stream::{Buffer, Count, Record};
+pub use wramp_core::state::{Malformed, Refused, Sink, Source};

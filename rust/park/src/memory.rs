@@ -12,7 +12,7 @@ use crate::image::{Image, load, store};
 use crate::{Malformed, Refused, Sink, Source};
 
 /// Most bytes of a number.
-const NUMBER: usize = 5;
+pub const NUMBER: usize = 5;
 
 /// Most bytes of a gap with the block behind it.
 const ITEM: usize = 1 + NUMBER + MOST;
@@ -222,6 +222,16 @@ fn put_gap(item: &mut [u8; ITEM], blocks: u32) -> usize {
     if blocks == 0 { 0 } else { 1 + put_number(&mut item[1..], blocks) }
 }
 
+/// The length of the memory of the record that comes next. It stays before the record.
+///
+/// # Errors
+/// There is none.
+pub fn memory_bytes(source: &impl Source) -> Result<u32, Malformed> {
+    let mut window = [0; NUMBER];
+    let there = source.peek(&mut window);
+    Ok(read_number(&window[..there])?.0)
+}
+
 /// Reads a record block by block.
 #[derive(Debug)]
 pub struct Reader<S> {
@@ -307,8 +317,8 @@ fn reaches_beyond(words: &Words, inside: usize) -> bool {
     bytes.skip(inside).any(|byte| byte != 0)
 }
 
-/// Writes a number and returns its length.
-fn put_number(into: &mut [u8], mut number: u32) -> usize {
+/// Writes a number as LEB128 and returns its length.
+pub fn put_number(into: &mut [u8], mut number: u32) -> usize {
     let mut used = 0;
     loop {
         let more = number > 0x7F;
@@ -321,8 +331,11 @@ fn put_number(into: &mut [u8], mut number: u32) -> usize {
     }
 }
 
-/// A number and its length.
-fn read_number(bytes: &[u8]) -> Result<(u32, usize), Malformed> {
+/// A LEB128 number and its length.
+///
+/// # Errors
+/// It is cut short, too large, or longer than it has to be.
+pub fn read_number(bytes: &[u8]) -> Result<(u32, usize), Malformed> {
     let mut number = 0;
     for (place, &byte) in bytes.iter().take(NUMBER).enumerate() {
         let bits = u32::from(byte & 0x7F);

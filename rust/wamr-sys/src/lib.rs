@@ -181,6 +181,54 @@ pub struct InstanceParts {
     pub exports: u32,
 }
 
+/// What [`wramp_wamr_shape`] reports: what a module's instances can change.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Bytes of its mutable globals.
+    pub global_bytes: u32,
+    /// Its memories.
+    pub memories: u32,
+    /// Its tables.
+    pub tables: u32,
+    /// Data segments that code can drop.
+    pub passive_data: u32,
+    /// Element segments that code can drop.
+    pub passive_elements: u32,
+}
+
+/// What [`wramp_wamr_pieces`] reports: where the pieces of an instance's state are.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Pieces {
+    /// The bytes of its memory. Meaningless without one; may be null if there are no bytes.
+    pub memory: *mut u8,
+    /// How many there are now.
+    pub memory_bytes: usize,
+    /// Its memories.
+    pub memories: u32,
+    /// Its tables.
+    pub tables: u32,
+    /// Functions that a reference can name, by their index.
+    pub functions: u32,
+    /// Data segments that code can drop.
+    pub passive_data: u32,
+    /// Element segments that code can drop.
+    pub passive_elements: u32,
+}
+
+/// What [`wramp_wamr_table`] reports: the sizes of a table, in elements.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Its size now.
+    pub size: u32,
+    /// Its size when it is instantiated.
+    pub first_size: u32,
+    /// Elements that it has room for.
+    pub most: u32,
+}
+
 /// What [`wramp_wamr_caller`] reports: who calls the host.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +280,72 @@ unsafe extern "C" {
 }
 
 unsafe extern "C" {
+    /// The number of the first feature that keeps a module's instances from being parked, from
+    /// 1; 0 if there is none. The order is that of src/wamr_parts.c, which has this and what
+    /// follows about an instance's state.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_unparkable")]
+    pub fn wramp_wamr_unparkable(module: wasm_module_t) -> u32;
+    /// Reports what a module's instances can change.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_shape")]
+    pub fn wramp_wamr_shape(module: wasm_module_t, shape: *mut Shape);
+    /// Reports where an instance's state is.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_pieces")]
+    pub fn wramp_wamr_pieces(instance: wasm_module_inst_t, pieces: *mut Pieces);
+    /// The first mutable global from `index` on: its bytes, or 0 if there is none.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_global")]
+    pub fn wramp_wamr_global(
+        instance: wasm_module_inst_t,
+        index: *mut u32,
+        value: *mut *mut u8,
+        initial: *mut *const u8,
+        reference: *mut bool,
+    ) -> u32;
+    /// Grows the one memory to so many bytes.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_grow_to")]
+    pub fn wramp_wamr_grow_to(instance: wasm_module_inst_t, bytes: u64) -> bool;
+    /// Gives the one memory its first size again.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_shrink")]
+    pub fn wramp_wamr_shrink(instance: wasm_module_inst_t);
+    /// How many data segments there are.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_data_segments")]
+    pub fn wramp_wamr_data_segments(instance: wasm_module_inst_t) -> u32;
+    /// The length of a data segment that instantiation writes, else 0.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_data_segment")]
+    pub fn wramp_wamr_data_segment(
+        instance: wasm_module_inst_t,
+        index: u32,
+        offset: *mut u32,
+        bytes: *mut *const u8,
+    ) -> u32;
+    /// The sizes of a table.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_table")]
+    pub fn wramp_wamr_table(instance: wasm_module_inst_t, index: u32, table: *mut Table);
+    /// Writes an element of a table and returns the one that was there.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_exchange_element")]
+    pub fn wramp_wamr_exchange_element(
+        instance: wasm_module_inst_t,
+        index: u32,
+        at: u32,
+        element: u32,
+    ) -> u32;
+    /// Changes the size of a table.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_set_table_size")]
+    pub fn wramp_wamr_set_table_size(instance: wasm_module_inst_t, index: u32, size: u32);
+    /// An element of a table as instantiation writes it.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_first_element")]
+    pub fn wramp_wamr_first_element(instance: wasm_module_inst_t, table: u32, element: u32) -> u32;
+    /// Whether a passive segment was dropped. `set` 0 or 1 changes that; other numbers do not.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_dropped")]
+    pub fn wramp_wamr_dropped(
+        instance: wasm_module_inst_t,
+        elements: bool,
+        passive: u32,
+        set: c_int,
+    ) -> bool;
+    /// Forgets the text of an exception.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_forget_exception")]
+    pub fn wramp_wamr_forget_exception(instance: wasm_module_inst_t);
+
     /// Reports what an instance's bytes are for. wramp defines it, in src/wamr_parts.c.
     #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_parts")]
     pub fn wramp_wamr_parts(instance: wasm_module_inst_t, parts: *mut InstanceParts);

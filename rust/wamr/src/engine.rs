@@ -9,6 +9,7 @@ use wramp_core::measure::Bytes;
 use wramp_core::runtime::{
     Artefact, Error, ErrorKind, Facts, ModuleBytes, Parameters, Parts, Runtime, StackKind,
 };
+use wramp_core::state::{Malformed, Refused, Shape, Sink, Source};
 use wramp_wamr_sys as sys;
 
 use crate::failure;
@@ -16,6 +17,7 @@ use crate::instance::Instance;
 use crate::memory::{self, MEMORY};
 use crate::module::Module;
 use crate::stack::{Stack, wrong_module};
+use crate::state;
 
 /// WAMR. A program has one at a time, because its runtime is a set of global variables.
 #[derive(Debug)]
@@ -103,6 +105,8 @@ impl Drop for Engine<'_> {
 }
 
 impl Runtime for Engine<'_> {
+    const PARKS: bool = true;
+
     type Module<'r>
         = Module<'r>
     where
@@ -276,6 +280,31 @@ impl Runtime for Engine<'_> {
             )
         };
         if done { Ok(instance.result(cells)) } else { Err(instance.take_error()) }
+    }
+
+    fn shape(&self, module: &Module<'_>) -> Result<Shape, Error> {
+        state::shape(module)
+    }
+
+    fn park(&self, instance: &mut Instance<'_>, to: &mut dyn Sink) -> Result<u32, Refused> {
+        state::park(instance, to)
+    }
+
+    fn revive(&self, instance: &mut Instance<'_>, from: &mut dyn Source) -> Result<(), Error> {
+        state::revive(instance, from)
+    }
+
+    fn reset(&self, instance: &mut Instance<'_>) {
+        state::reset(instance);
+    }
+
+    fn changed(
+        &self,
+        module: &Module<'_>,
+        before: &mut dyn Source,
+        after: &mut dyn Source,
+    ) -> Result<Bytes, Malformed> {
+        state::changed(module, before, after)
     }
 }
 

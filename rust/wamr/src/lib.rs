@@ -130,6 +130,7 @@ mod module;
 #[cfg(any(test, wamr_unlisted))]
 mod self_test;
 mod stack;
+mod state;
 
 pub use engine::Engine;
 pub use instance::Instance;

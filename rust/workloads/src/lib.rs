@@ -75,6 +75,27 @@ impl State {
     }
 }
 
+/// What of a [`State`] a workload's reference reads besides the seed, where results vary. One
+/// word then stands for the state of an instance that was called before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// [`State::calls`].
+    Calls,
+    /// [`State::carry`], and whether there was a call.
+    Carry,
+}
+
+/// What the reference of the workload of that name needs to keep. `None` if its results do not
+/// vary, or if there is no such workload.
+#[must_use]
+pub fn keeps(name: &str) -> Option<Keeps> {
+    match name {
+        "cpu" => Some(Keeps::Carry),
+        "state" | "isolation" | "sparse" => Some(Keeps::Calls),
+        _ => None,
+    }
+}
+
 /// Bytes at an address that is a multiple of 4. WAMR's fast interpreter reads words from a
 /// module where it lies, and some CPUs fault where a word is not aligned.
 #[repr(align(4))]
@@ -93,6 +114,19 @@ macro_rules! wasm {
 /// workload. `wramp_bench::sweep` proves the engine's bounds with it. It has 2,048 bytes of
 /// memory.
 pub static SWEEP: &[u8] = wasm!("sweep");
+
+/// A guest that uses 128 bytes of its 2,048. It is in no list: it shows what parking saves.
+pub static SPARSE: Workload = Workload {
+    name: "sparse",
+    summary: "32 generators in 128 bytes of a memory of 2,048",
+    source: "wat/check/sparse.wat",
+    wasm: wasm!("sparse"),
+    export: "run",
+    parameters: Parameters::None,
+    memory_bytes: 2_048,
+    reference: reference::sparse,
+    varies: true,
+};
 
 /// The exports of [`SWEEP`] that access memory, `(i32) -> i32`, and the bytes that each reaches.
 pub const ACCESSES: [(&str, u32); 23] = [

@@ -83,6 +83,14 @@ pub(crate) fn state(state: &mut State) -> i32 {
     after_call(state, mean.wrapping_mul(FNV_PRIME).wrapping_add(variance as u32))
 }
 
+/// Word k is k times the generator's state after as many steps from 0 as there were calls.
+pub(crate) fn sparse(state: &mut State) -> i32 {
+    let one = generator_at(state.calls.wrapping_add(1));
+    let hash = (1..=32u32)
+        .fold(0x811c_9dc5, |hash: u32, k| (hash ^ one.wrapping_mul(k)).wrapping_mul(FNV_PRIME));
+    after_call(state, hash)
+}
+
 /// The generator of Numerical Recipes (2nd edition, 7.1): full period, 2^32.
 const MULTIPLIER: u32 = 1_664_525;
 const INCREMENT: u32 = 1_013_904_223;

@@ -4,7 +4,7 @@ mod common;
 
 use wasmi::{Config, Engine, Instance, Linker, Memory, Module, Store};
 use wramp_core::runtime::Parameters;
-use wramp_workloads::{ALL, State, Workload, find};
+use wramp_workloads::{ALL, Keeps, SPARSE, State, Workload, find, keeps};
 
 const SEEDS: [u32; 6] = [0, 1, 2, 0x7fff, 0x8000_0000, u32::MAX];
 
@@ -216,4 +216,32 @@ fn cost_of_a_call() {
             workload.memory_bytes
         );
     }
+}
+
+/// A word is enough to go on with, for each workload that says so.
+#[test]
+fn a_reference_goes_on_from_the_word_that_it_keeps() {
+    for workload in ALL.iter().chain([&SPARSE]) {
+        let keeps = keeps(workload.name);
+        assert_eq!(keeps.is_some(), workload.varies, "{}", workload.name);
+        let Some(keeps) = keeps else { continue };
+        for seed in SEEDS {
+            let (mut whole, mut kept) = (State::new(seed), State::new(seed));
+            for _ in 0..40 {
+                assert_eq!((workload.reference)(&mut whole), (workload.reference)(&mut kept));
+                kept = match keeps {
+                    Keeps::Calls => State { calls: kept.calls, ..State::new(seed) },
+                    Keeps::Carry => State { calls: 1, carry: kept.carry, ..State::new(seed) },
+                };
+            }
+        }
+    }
+}
+
+#[test]
+fn the_sparse_guest_is_right() {
+    let mut guest = Guest::new(&SPARSE, HEADER_SEED);
+    assert_eq!(guest.call(), 0x0337_9c85);
+    guest.expected();
+    assert!((0..500).all(|_| guest.call_is_right()));
 }

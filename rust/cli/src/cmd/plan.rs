@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
-use wramp_core::config::{Config, Knob, Mode};
+use wramp_core::config::{Config, Knob, Mode, Park};
 use wramp_core::measure::Bytes;
 use wramp_core::ramp::Limit;
 use wramp_core::report::{Plan, Record, Word};
@@ -126,7 +126,7 @@ impl Row<'_> {
     fn stacks(&self) -> u32 {
         match self.config.mode {
             Mode::Threads => self.config.slots,
-            Mode::Pool { workers } => workers,
+            Mode::Pool { workers } | Mode::Park(Park { workers, .. }) => workers,
             Mode::Cooperative => 0,
         }
     }
@@ -140,7 +140,7 @@ impl Row<'_> {
         let stacks = u64::from(self.stacks()) * u64::from(config.slot_stack.0);
         let (slots, workers) = match config.mode {
             Mode::Threads => (Some(config.slots), None),
-            Mode::Pool { workers } => (None, Some(workers)),
+            Mode::Pool { workers } | Mode::Park(Park { workers, .. }) => (None, Some(workers)),
             Mode::Cooperative => (None, None),
         };
         vec![
@@ -389,7 +389,9 @@ fn remarks(args: &PlanArgs, rows: &[Row<'_>]) -> Vec<String> {
                 config.wasm_stack
             ));
         }
-        if config.mode != Mode::Threads && measured.residents.is_none() {
+        if matches!(config.mode, Mode::Pool { .. } | Mode::Cooperative)
+            && measured.residents.is_none()
+        {
             remarks.push(format!(
                 "the log does not say how many residents of {name} there may be, so only the arena \
                  limits them here"

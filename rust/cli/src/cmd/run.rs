@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup, Summary};
-use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Scenario};
+use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Park, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::{Record, Run, Word};
 use wramp_core::runtime::{Error, ErrorKind, StackKind};
@@ -621,7 +621,9 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
     };
     // A pool needs no more slots than it has workers.
     Ok(match config.mode {
-        Mode::Pool { workers } if geometry.slots.is_none() => Config { slots: workers, ..config },
+        Mode::Pool { workers } | Mode::Park(Park { workers, .. }) if geometry.slots.is_none() => {
+            Config { slots: workers, ..config }
+        }
         Mode::Cooperative => Config { slots: 0, ..config },
         _ => config,
     })

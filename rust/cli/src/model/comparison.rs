@@ -198,6 +198,23 @@ fn figures(ramp: &RampLog, common: u32, each_instance: bool) -> Vec<(String, Fig
         }
         add(&format!("cpu_{place}_permille"), Class::Cpu, step.value("cpu_permille"));
     }
+    if let Some(park) = ramp.parks.iter().last() {
+        for (key, class) in [
+            ("instance_bytes", Class::Cost),
+            ("parked_p50_bytes", Class::Cost),
+            ("parked_p99_bytes", Class::Cost),
+            ("parked_max_bytes", Class::Cost),
+            ("dirty_mean_bytes", Class::Cost),
+            ("park_mean_us", Class::Latency),
+            ("park_p50_us", Class::Latency),
+            ("park_p99_us", Class::Latency),
+            ("revive_mean_us", Class::Latency),
+            ("revive_p50_us", Class::Latency),
+            ("revive_p99_us", Class::Latency),
+        ] {
+            add(&format!("park_{}", key.trim_start_matches("park_")), class, park.value(key));
+        }
+    }
     if each_instance {
         for instance in ramp.instances.iter() {
             let name = format!("instance_{}_calls", instance.get().id);
@@ -523,8 +540,10 @@ pub fn judge(base: &Side, new: &Side, tolerances: &Tolerances) -> Vec<Judged> {
         for (name, was) in &old.figures {
             let found = fresh.figures.iter().find(|(other, _)| other == name).map(|(_, f)| f);
             let comparable = match was.class {
-                // Only a pool has turnarounds.
-                _ if name.starts_with("turnaround") && !one_mode => false,
+                // Only a pool has turnarounds, and only a park parks.
+                _ if (name.starts_with("turnaround") || name.starts_with("park_")) && !one_mode => {
+                    false
+                }
                 Class::Cost => one_width,
                 Class::Bytes => one_width && one_arena,
                 Class::Latency | Class::Max | Class::Calls | Class::Cpu => one_board,

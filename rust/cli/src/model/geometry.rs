@@ -1,7 +1,7 @@
 //! Options that describe a geometry; `run` and `plan` take the same ones.
 
 use clap::{Args, ValueEnum};
-use wramp_core::config::{Config, Knob, Mode, Pin};
+use wramp_core::config::{Config, Knob, Mode, Park, Pin};
 use wramp_core::measure::{Bytes, Nanos};
 
 use crate::problem::Problem;
@@ -15,6 +15,8 @@ pub enum ModeName {
     Pool,
     /// One thread serves any number of resident instances in turn, as on a machine without threads
     Cooperative,
+    /// A few live instances serve any number of parked ones, of which only the state is kept
+    Park,
 }
 
 /// The knobs. A knob that is not given keeps its value in the base: the preset's geometry for
@@ -59,9 +61,19 @@ pub struct Geometry {
     /// How instances share threads (run: threads)
     #[arg(long)]
     pub mode: Option<ModeName>,
-    /// Worker threads of a pool (of 4)
+    /// Worker threads of a pool or a park (of 4)
     #[arg(long, value_name = "N")]
     pub workers: Option<u32>,
+    /// Live instances of a park (as many as workers, fewer where they would take more than a
+    /// quarter of the arena)
+    #[arg(long, value_name = "N")]
+    pub live: Option<u32>,
+    /// Most bytes that an instance may park; `fit`: what one parks in a trial, and an eighth (fit)
+    #[arg(long, value_name = "BYTES|fit", value_parser = wasm_stack)]
+    pub park_bytes: Option<WasmStack>,
+    /// In a park, 1 in 100 instances gets 99 of 100 calls; otherwise all take turns
+    #[arg(long)]
+    pub hot: bool,
     /// Core to which all threads are pinned, or `free` (run: free)
     #[arg(long, value_name = "free|N", value_parser = pin)]
     pub pin: Option<Pin>,
@@ -127,15 +139,36 @@ impl Geometry {
     pub fn config(&self, base: Config) -> Result<Config, Problem> {
         let workers = self.workers.unwrap_or(match base.mode {
             Mode::Pool { workers } => workers,
+            Mode::Park(park) => park.workers,
             Mode::Threads | Mode::Cooperative => WORKERS,
         });
+        let park = Park {
+            workers,
+            live: self.live.unwrap_or(match base.mode {
+                Mode::Park(park) => park.live,
+                _ => 0,
+            }),
+            budget: match (self.park_bytes, base.mode) {
+                (Some(WasmStack::Bytes(bytes)), _) => Some(Bytes(bytes)),
+                (None, Mode::Park(park)) => park.budget,
+                _ => None,
+            },
+            hot: self.hot || matches!(base.mode, Mode::Park(Park { hot: true, .. })),
+        };
         let mode = match (self.mode, base.mode) {
             (Some(ModeName::Pool), _) | (None, Mode::Pool { .. }) => Mode::Pool { workers },
             (Some(ModeName::Threads), _) | (None, Mode::Threads) => Mode::Threads,
             (Some(ModeName::Cooperative), _) | (None, Mode::Cooperative) => Mode::Cooperative,
+            (Some(ModeName::Park), _) | (None, Mode::Park(_)) => Mode::Park(park),
         };
-        if self.workers.is_some() && !matches!(mode, Mode::Pool { .. }) {
+        if self.workers.is_some() && !matches!(mode, Mode::Pool { .. } | Mode::Park(_)) {
             return Err(Problem::new("--workers belongs to a pool: add --mode pool"));
+        }
+        let parks = self.live.is_some() || self.park_bytes.is_some() || self.hot;
+        if parks && !matches!(mode, Mode::Park(_)) {
+            return Err(Problem::new(
+                "--live, --park-bytes and --hot belong to a park: add --mode park",
+            ));
         }
         let config = Config {
             arena: self.arena_bytes.map_or(base.arena, Bytes),

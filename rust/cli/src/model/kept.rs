@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use wramp_core::report::{
-    End, Fault, Fit, Instance, Load, Member, Part, Predict, Record, Run, Step, Worker,
+    End, Fault, Fit, Instance, Load, Member, Park, Part, Predict, Record, Run, Step, Worker,
 };
 
 /// A kind of record, for [`Kept`].
@@ -21,7 +21,7 @@ macro_rules! kinds {
         pub struct $name;
         impl Kind for $name {
             type Record<'a> = $record<'a>;
-            fn of(record: Record<'_>) -> Option<$record<'_>> {
+            fn of(record: Record<'_>) -> Option<Self::Record<'_>> {
                 match record {
                     Record::$record(record) => Some(record),
                     _ => None,
@@ -44,6 +44,8 @@ kinds! {
     PartKind = Part;
     /// `wramp step`.
     StepKind = Step;
+    /// `wramp park`.
+    ParkKind = Park;
     /// `wramp instance`.
     InstanceKind = Instance;
     /// `wramp member`.

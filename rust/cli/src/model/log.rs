@@ -254,6 +254,7 @@ impl Log {
             }
             Record::Step(step) => run.ramp(step.workload.0).steps.push(line),
             Record::Instance(instance) => run.open(instance.workload.0).instances.push(line),
+            Record::Park(park) => run.ramp(park.workload.0).parks.push(line),
             Record::Member(member) => push_few(&mut run.ramp(member.workload.0).members, line),
             // No table shows it, so nothing of it is kept.
             Record::Mail(_) => 0,
@@ -291,9 +292,13 @@ impl Log {
         self.kept_bytes = 0;
         for ramp in self.runs.iter_mut().flat_map(|run| &mut run.ramps) {
             ramp.steps.thin();
+            ramp.parks.thin();
             ramp.instances.thin();
             ramp.workers.thin();
-            self.kept_bytes += ramp.steps.bytes() + ramp.instances.bytes() + ramp.workers.bytes();
+            self.kept_bytes += ramp.steps.bytes()
+                + ramp.parks.bytes()
+                + ramp.instances.bytes()
+                + ramp.workers.bytes();
         }
     }
 

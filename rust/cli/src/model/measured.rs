@@ -7,7 +7,7 @@
 //! Every other figure comes from the log. Where the log lacks one that a prediction needs, the
 //! prediction is refused with the name of the missing key.
 
-use wramp_core::config::{Config, Knob, MIN_ARENA_BYTES, Mode, Scenario};
+use wramp_core::config::{Config, Knob, MIN_ARENA_BYTES, Mode, Park, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::ramp::{Demand, Limit, Outcome, predict_set};
 use wramp_core::report::Run;
@@ -270,6 +270,8 @@ impl Measured {
             Mode::Threads => config.slots,
             // A resident takes no stack. The arena or the table of residents ends a pool.
             Mode::Pool { .. } | Mode::Cooperative => self.residents.unwrap_or(u32::MAX),
+            // The live instances need places. The parked ones are limited by the arena alone.
+            Mode::Park(_) => u32::MAX,
         }
     }
 
@@ -428,12 +430,12 @@ impl Measured {
         let mut best: Option<(Config, Prediction)> = None;
         let most = match config.mode {
             Mode::Threads => budget / stack,
-            Mode::Pool { .. } | Mode::Cooperative => 1,
+            Mode::Pool { .. } | Mode::Cooperative | Mode::Park(_) => 1,
         };
         for slots in 1..=most {
             let slots = match config.mode {
                 Mode::Threads => slots,
-                Mode::Pool { workers } => workers,
+                Mode::Pool { workers } | Mode::Park(Park { workers, .. }) => workers,
                 Mode::Cooperative => 0,
             };
             let Some(arena) = arena_beside(slots) else { break };
@@ -457,7 +459,7 @@ impl Measured {
 fn workers(mode: Mode) -> Option<i64> {
     match mode {
         Mode::Threads => None,
-        Mode::Pool { workers } => Some(i64::from(workers)),
+        Mode::Pool { workers } | Mode::Park(Park { workers, .. }) => Some(i64::from(workers)),
         // The controller has one interpreter stack.
         Mode::Cooperative => Some(1),
     }
@@ -469,6 +471,10 @@ pub fn config_of(run: &Run<'_>) -> Option<Config> {
     let mode = match run.mode.0 {
         "pool" => Mode::Pool { workers: run.workers? },
         "cooperative" => Mode::Cooperative,
+        "park" => {
+            let workers = run.workers?;
+            Mode::Park(Park { workers, live: 0, budget: None, hot: false })
+        }
         _ => Mode::Threads,
     };
     Some(Config {

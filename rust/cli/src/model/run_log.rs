@@ -3,8 +3,8 @@
 use wramp_core::report::{Done, Word};
 
 use crate::model::kept::{
-    EndKind, FaultKind, FitKind, InstanceKind, Kept, LoadKind, MemberKind, PartKind, PredictKind,
-    Rows, RunKind, StepKind, WorkerKind,
+    EndKind, FaultKind, FitKind, InstanceKind, Kept, LoadKind, MemberKind, ParkKind, PartKind,
+    PredictKind, Rows, RunKind, StepKind, WorkerKind,
 };
 
 /// One workload's ramp, as its records describe it.
@@ -24,6 +24,8 @@ pub struct RampLog {
     pub steps: Rows<StepKind>,
     /// The instances.
     pub instances: Rows<InstanceKind>,
+    /// What parking did, a row a rung.
+    pub parks: Rows<ParkKind>,
     /// The modules of a mix.
     pub members: Vec<Kept<MemberKind>>,
     /// The workers of a pool.

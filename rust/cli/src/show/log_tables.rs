@@ -76,6 +76,29 @@ const STEPS: &[Column] = &[
     column("wake_max_us", "max us", Micros),
 ];
 
+const PARKS: &[Column] = &[
+    column("instances", "instances", Count),
+    column("parked", "parked", Count),
+    column("live", "live", Count),
+    column("ended", "ended", Count),
+    column("instance_bytes", "bytes each", Count),
+    column("judge_bytes", "", Count),
+    column("budget_bytes", "may park", Count),
+    column("parked_p50_bytes", "parked p50", Count),
+    column("parked_p99_bytes", "p99", Count),
+    column("parked_max_bytes", "max", Count),
+    column("dirty_mean_bytes", "dirty a call", Count),
+    column("dirty_max_bytes", "max", Count),
+    column("revivals", "", Count),
+    column("revivals_per_s", "revivals/s", Count),
+    column("park_mean_us", "", Micros),
+    column("park_p50_us", "park p50 us", Micros),
+    column("park_p99_us", "p99 us", Micros),
+    column("revive_mean_us", "", Micros),
+    column("revive_p50_us", "revive p50 us", Micros),
+    column("revive_p99_us", "p99 us", Micros),
+];
+
 const INSTANCES: &[Column] = &[
     column("id", "instance", Count),
     column("slot", "slot", Count),
@@ -110,6 +133,8 @@ pub enum LogTable {
     Slo,
     /// One row a rung
     Steps,
+    /// One row a rung of a park: bytes of the parked states, and what parking takes
+    Parks,
     /// One row an instance
     Instances,
     /// One row a worker of a pool
@@ -121,10 +146,11 @@ pub enum LogTable {
 }
 
 /// The tables that are shown where none is asked for, in their order.
-pub const ALL: [LogTable; 6] = [
+pub const ALL: [LogTable; 7] = [
     LogTable::Summary,
     LogTable::Slo,
     LogTable::Steps,
+    LogTable::Parks,
     LogTable::Instances,
     LogTable::Workers,
     LogTable::Parts,
@@ -137,6 +163,7 @@ impl LogTable {
             Self::Summary => ("summary", "Summary", SUMMARY),
             Self::Slo => ("slo", "Promises", SLO),
             Self::Steps => ("steps", "Steps", STEPS),
+            Self::Parks => ("parks", "Parking", PARKS),
             Self::Instances => ("instances", "Instances", INSTANCES),
             Self::Workers => ("workers", "Workers", WORKERS),
             Self::Parts => ("parts", "Parts of an instance", PARTS),
@@ -202,6 +229,7 @@ impl LogTable {
                 }
             }
             Self::Steps => records(&ramp.steps, own, push),
+            Self::Parks => records(&ramp.parks, own, push),
             Self::Instances => records(&ramp.instances, own, push),
             Self::Workers => records(&ramp.workers, own, push),
             Self::Costs => {}

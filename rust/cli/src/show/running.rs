@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Fault, Mail, Part, Record, Run, Step};
+use wramp_core::report::{Fault, Mail, Park, Part, Record, Run, Step};
 use wramp_core::runtime::ErrorKind;
 
 use crate::problem::Problem;
@@ -24,6 +24,8 @@ pub struct Running {
     is_pool: bool,
     /// Modules of this ramp, and what an instance of each takes together.
     set: (u32, Option<Bytes>),
+    /// What parking did in the newest rung.
+    park: Option<String>,
     parts: Vec<(String, Vec<String>, u32)>,
     ends: Vec<String>,
     /// The rows of a mix's modules.
@@ -59,6 +61,7 @@ impl Running {
             table_begun: false,
             is_pool: false,
             set: (0, None),
+            park: None,
             parts: Vec::new(),
             ends: Vec::new(),
             members: Vec::new(),
@@ -167,7 +170,11 @@ impl Running {
                 ));
             }
             Record::Step(step) => self.step(step),
+            Record::Park(park) => self.park = Some(parking(&park)),
             Record::End(end) => {
+                if let Some(parking) = self.park.take() {
+                    self.print(&parking);
+                }
                 // The end record's cost is the newest instance's: in a set that of one module.
                 let cost = match std::mem::take(&mut self.set) {
                     (2.., cost) => cost,
@@ -375,6 +382,28 @@ impl Running {
         }
         self.failed.map_or(Ok(()), Err)
     }
+}
+
+/// What parking did in a rung, in lines of at most 80 columns.
+fn parking(park: &Park<'_>) -> String {
+    let dirty = park
+        .dirty_mean_bytes
+        .map_or(String::new(), |dirty| format!("; a call makes {} B dirty", count(dirty)));
+    format!(
+        "  {} parked, {} live: {} B each, of which a state may take {}\n  \
+         a parked state: {} B, p99 {}, max {}{dirty}\n  \
+         {} us to park, {} us to revive, {} revivals a second",
+        count(park.parked),
+        count(park.live),
+        count(park.instance_bytes),
+        count(park.budget_bytes),
+        count(park.parked_p50_bytes),
+        count(park.parked_p99_bytes),
+        count(park.parked_max_bytes),
+        time(park.park_mean_us),
+        time(park.revive_mean_us),
+        park.revivals_per_s.map_or("-".into(), count),
+    )
 }
 
 /// A time as a table shows it.
