@@ -191,3 +191,48 @@ fn blocks(
         begin += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The byte of `i32.popcnt`, which nothing else in the module has.
+    const LOOKED_FOR: u8 = 0x69;
+
+    #[test]
+    fn what_is_looked_for_remains_and_little_else() {
+        let wasm = wat::parse_str(
+            "(module
+                (func (param f64) (result i32)
+                    block (result i32)
+                        loop
+                            local.get 0 f64.sqrt drop
+                            block local.get 0 drop end
+                        end
+                        i32.const 5 i32.popcnt i32.const 2 i32.add
+                    end
+                    i32.const 3 i32.mul)
+                (func (param i32) local.get 0 if nop nop nop else i32.const 1 drop end))",
+        )
+        .unwrap();
+        let mut tries = 0;
+        let small = functions(&wasm, |candidate| {
+            tries += 1;
+            assert!(wramp_validate::check(candidate).is_ok());
+            Ok(candidate.contains(&LOOKED_FOR))
+        })
+        .unwrap();
+        let right = wat::parse_str(
+            "(module (func (param f64) (result i32) unreachable i32.popcnt) (func (param i32)))",
+        )
+        .unwrap();
+        assert_eq!(small, right, "{tries} tries");
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays() {
+        for wasm in [&b""[..], b"\0asm", b"\0asm\x01\0\0\0", b"\0asm\x01\0\0\0\x0a\xff"] {
+            assert_eq!(functions(wasm, |_| Ok(true)).unwrap(), wasm);
+        }
+    }
+}
