@@ -5,6 +5,7 @@
 //! same module. What is found is made smaller, saved once for each kind, and printed at the end.
 
 mod make;
+mod shrink;
 mod subject;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use subject::Found;
 const USAGE: &str = "\
 wramp-fuzz [--modules N] [--seed N] [--save DIR]   N generated modules, from that seed on
 wramp-fuzz --replay FILE...                         saved modules, .wasm or .wat
+wramp-fuzz --minimise FILE OUT                      the same find in a smaller module
 
 Exit status: 0 nothing found; 1 something found, saved and named; 2 wrong input.";
 
@@ -28,7 +30,7 @@ Exit status: 0 nothing found; 1 something found, saved and named; 2 wrong input.
 const BATCH: u64 = 250;
 /// How long one module may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a module is made smaller, at most.
+/// How often a part of a module is left out, at most.
 const MOST_TRIES: usize = 300;
 
 /// Counts of a generator, in the order of `subject::COUNTS`.
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
             _ => wrong(),
         },
         ["--one", file] => one(Path::new(file)),
+        ["--minimise", file, out] => minimise(Path::new(file), Path::new(out)),
         ["--replay", files @ ..] if !files.is_empty() => replay(files),
         options => {
             let (mut modules, mut seed, mut save) = (2_000, 0, PathBuf::from("found"));
@@ -269,7 +272,30 @@ fn does(wasm: &[u8], kind: &str, file: &Path) -> Result<bool, String> {
     Ok(found || ran.ended.as_deref() == Some(kind))
 }
 
-/// Leaves out as much as possible: the items that `make::parts` names, one after another.
+/// Makes a saved module smaller, and writes it as soon as it is.
+fn minimise(file: &Path, out: &Path) -> ExitCode {
+    let minimise = || {
+        let wasm = read(file)?;
+        let ran = child(&["--one", &file.to_string_lossy()])?;
+        let found = ran.lines.iter().find_map(|line| line.strip_prefix("found 0 "));
+        let Some(kind) = found.or(ran.ended.as_deref()) else {
+            return Err(format!("{}: nothing found", file.display()));
+        };
+        let small = smaller(&wasm, kind, out)?;
+        fs::write(out, &small).map_err(|error| format!("{}: {error}", out.display()))?;
+        println!("{}: {kind}, {} of {} bytes", out.display(), small.len(), wasm.len());
+        Ok(())
+    };
+    match minimise() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("wramp-fuzz: {why}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Leaves out as much as possible: the items that `make::parts` names, and then instructions.
 fn smaller(wasm: &[u8], kind: &str, file: &Path) -> Result<Vec<u8>, String> {
     let mut small = wasm.to_vec();
     let mut tries = 0;
@@ -282,7 +308,7 @@ fn smaller(wasm: &[u8], kind: &str, file: &Path) -> Result<Vec<u8>, String> {
         for candidate in make::parts(&small) {
             tries += 1;
             if tries > MOST_TRIES {
-                return Ok(small);
+                break;
             }
             if candidate.len() < small.len() && does(&candidate, kind, file)? {
                 small = candidate;
@@ -290,7 +316,11 @@ fn smaller(wasm: &[u8], kind: &str, file: &Path) -> Result<Vec<u8>, String> {
             }
         }
         if small.len() == before {
-            return Ok(small);
+            // A module that is not valid has no functions to take apart.
+            return match wramp_validate::check(&small) {
+                Ok(_) => shrink::functions(&small, |candidate| does(candidate, kind, file)),
+                Err(_) => Ok(small),
+            };
         }
     }
 }

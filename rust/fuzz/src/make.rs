@@ -140,16 +140,20 @@ fn sections(wasm: &[u8]) -> Vec<Section> {
     all
 }
 
-fn section(id: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn section(id: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![id];
-    let mut size = body.len();
-    while size > 0x7f {
-        bytes.push(size as u8 | 0x80);
-        size >>= 7;
-    }
-    bytes.push(size as u8);
+    leb(&mut bytes, body.len());
     bytes.extend(body);
     bytes
+}
+
+/// Appends a number in the form of WebAssembly's counts and sizes (LEB128).
+pub(crate) fn leb(bytes: &mut Vec<u8>, mut number: usize) {
+    while number > 0x7f {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
 }
 
 /// A module whose sections keep their sizes and lose their sense.

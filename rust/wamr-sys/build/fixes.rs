@@ -39,7 +39,7 @@ pub(crate) struct Corrections {
     /// The names for the record, joined by `+`. [`UNLISTED`] is among them if a source is not
     /// known. [`NONE`] stands alone.
     pub(crate) names: String,
-    /// Each faulty file, and its corrected copy.
+    /// Each faulty file, and its copy with all corrections of that file.
     pub(crate) copies: Vec<(PathBuf, PathBuf)>,
     /// Warnings for the person who builds.
     pub(crate) warnings: Vec<String>,
@@ -57,17 +57,12 @@ pub(crate) fn read(directory: &Path) -> Result<Vec<Fix>, String> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
         .collect();
     paths.sort();
-    let mut fixes: Vec<Fix> = Vec::new();
+    let mut fixes = Vec::new();
     for path in paths {
         let refuse = |why: String| format!("{}: {why}", path.display());
         let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let text = fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
-        let fix = parse(name, &text).map_err(refuse)?;
-        // A second correction would not find the checksum of the original.
-        if fixes.iter().any(|other| other.file == fix.file) {
-            return Err(refuse(format!("a second correction of {}", fix.file)));
-        }
-        fixes.push(fix);
+        fixes.push(parse(name, &text).map_err(refuse)?);
     }
     Ok(fixes)
 }
@@ -148,6 +143,9 @@ impl Fix {
 
 /// Applies the corrections for this interpreter to WAMR's source, and writes the copies.
 ///
+/// Corrections of the same file follow each other: the second one lists the checksum of the file
+/// that the first one corrected.
+///
 /// # Errors
 /// A description does not fit its source, or a file cannot be read or written.
 pub(crate) fn correct(
@@ -159,9 +157,14 @@ pub(crate) fn correct(
     let mut corrections =
         Corrections { names: String::new(), copies: Vec::new(), warnings: Vec::new() };
     let mut names = Vec::new();
+    let mut corrected_files: Vec<(&str, Vec<u8>)> = Vec::new();
     for fix in fixes.iter().filter(|fix| fix.interpreter == interpreter) {
         let path = root.join(&fix.file);
-        let source = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let before = corrected_files.iter().position(|(file, _)| *file == fix.file);
+        let source = match before {
+            Some(index) => corrected_files[index].1.clone(),
+            None => fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?,
+        };
         let Some(corrected) =
             fix.apply(&source).map_err(|why| format!("correction {}: {why}", fix.name))?
         else {
@@ -170,12 +173,18 @@ pub(crate) fn correct(
             continue;
         };
         names.push(&fix.name);
-        let copy = copies.join(&fix.file);
+        match before {
+            Some(index) => corrected_files[index].1 = corrected,
+            None => corrected_files.push((&fix.file, corrected)),
+        }
+    }
+    for (file, corrected) in corrected_files {
+        let copy = copies.join(file);
         copy.parent()
             .map_or(Ok(()), fs::create_dir_all)
             .and_then(|()| fs::write(&copy, corrected))
             .map_err(|error| format!("{}: {error}", copy.display()))?;
-        corrections.copies.push((path, copy));
+        corrections.copies.push((root.join(file), copy));
     }
     names.dedup();
     corrections.names = if names.is_empty() { NONE.into() } else { names.join("+") };

@@ -104,12 +104,35 @@ fn refuses_a_description_that_it_does_not_understand() {
     assert_eq!(name, "a name is lower-case letters, digits and hyphens");
 }
 
+/// The second correction of a file lists what the first one corrected.
+const TWICE: &str = "one \\\n    two; \\\nand; ${two} \\\nthree [x]\nfour;\n";
+
+/// A tree with a second correction of the same file. Its name is the last one.
+fn tree_of_two(name: &str) -> (PathBuf, PathBuf) {
+    let (root, fixes) = tree(name, ORIGINAL, &description("why", "why"));
+    let (from, to) = (sha256(CORRECTED.as_bytes()), sha256(TWICE.as_bytes()));
+    let text = format!(
+        "# why\n\ninterpreter fast\nfile a/b.c\nfaulty {from} {to} WAMR 1\nafter three [x]\n\
+         insert four;\n"
+    );
+    fs::write(fixes.join("third-fault.txt"), text).unwrap();
+    (root, fixes)
+}
+
 #[test]
-fn a_file_is_corrected_once() {
-    let (_, fixes) = tree("twice", ORIGINAL, &description("why", "why"));
-    fs::copy(fixes.join("some-fault.txt"), fixes.join("third-fault.txt")).unwrap();
-    let error = read(&fixes).unwrap_err();
-    assert!(error.ends_with("third-fault.txt: a second correction of a/b.c"), "{error}");
+fn corrections_of_a_file_follow_each_other() {
+    let (root, fixes) = tree_of_two("twice");
+    let fixes = read(&fixes).unwrap();
+    let to = directory("twice/to");
+    let done = correct(&fixes, "fast", &root, &to).unwrap();
+    assert_eq!((&*done.names, done.warnings.len()), ("some-fault+third-fault", 0));
+    assert_eq!(done.copies, [(root.join("a/b.c"), to.join("a/b.c"))]);
+    assert_eq!(fs::read_to_string(to.join("a/b.c")).unwrap(), TWICE);
+
+    // Without the first one, the second one does not know the source.
+    let third: Vec<_> = fixes.into_iter().filter(|fix| fix.name == "third-fault").collect();
+    let done = correct(&third, "fast", &root, &directory("twice/alone")).unwrap();
+    assert_eq!((&*done.names, done.copies.len(), done.warnings.len()), ("unlisted", 0, 1));
 }
 
 #[test]
@@ -194,6 +217,16 @@ fn cmake_writes_the_same_bytes() {
             let file = original.strip_prefix(root.to_string()).unwrap();
             assert_eq!(fs::read(to.join(file)).unwrap(), fs::read(copy).unwrap());
         }
+    }
+
+    // Two corrections of one file are one copy, also if CMake runs again.
+    let (twice_root, twice_fixes) = tree_of_two("cmake-twice");
+    let twice_to = directory("cmake-twice/to");
+    for _ in 0..2 {
+        let said = cmake(&twice_fixes, "fast", &twice_root, &twice_to).unwrap();
+        assert!(said.contains("-- names some-fault+third-fault\n"), "{said}");
+        assert_eq!(said.matches(&format!("{}", twice_to.join("a/b.c").display())).count(), 1);
+        assert_eq!(fs::read_to_string(twice_to.join("a/b.c")).unwrap(), TWICE);
     }
 
     // CMake keeps a copy that is right, and overwrites one that is not.
