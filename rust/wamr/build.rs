@@ -5,9 +5,12 @@ use std::env;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let fact = |name: &str| {
-        // Cargo makes this of the `links` key and the metadata of wamr-sys.
-        let name = format!("DEP_VMLIB_{name}");
-        env::var(&name).unwrap_or_else(|_| panic!("wamr-sys did not set {name}"))
+        // Cargo makes this of the `links` key and the metadata of wamr-sys. The second WAMR of a
+        // program has a key of its own: see rust/engines/wamr-other.
+        let [first, other] = ["VMLIB", "VMLIB_OTHER"].map(|links| format!("DEP_{links}_{name}"));
+        env::var(&first)
+            .or_else(|_| env::var(&other))
+            .unwrap_or_else(|_| panic!("wamr-sys did not set {first}"))
     };
     let fast = fact("INTERPRETER") == "fast";
 

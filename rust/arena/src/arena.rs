@@ -56,6 +56,14 @@ pub unsafe trait Arena: Sync {
     fn corrupt(&self) -> u32 {
         0
     }
+
+    // A feature, because a firmware has a table of these methods and no use for this one.
+    /// The region, `None` where the arena does not say. Every block lies in it and begins behind
+    /// its first byte, and nothing else that lives lies in it. The pointer may reach all of it.
+    #[cfg(feature = "region")]
+    fn region(&self) -> Option<NonNull<[u8]>> {
+        None
+    }
 }
 
 // SAFETY: every method calls the arena behind the reference, which fulfils all duties.
@@ -88,6 +96,11 @@ unsafe impl<A: Arena + ?Sized> Arena for &A {
 
     fn corrupt(&self) -> u32 {
         (**self).corrupt()
+    }
+
+    #[cfg(feature = "region")]
+    fn region(&self) -> Option<NonNull<[u8]>> {
+        (**self).region()
     }
 }
 

@@ -310,4 +310,12 @@ unsafe impl<'m, L: Lock<Blocks<'m>>> Arena for FirstFit<'m, L> {
     fn corrupt(&self) -> u32 {
         self.blocks.with(|blocks| blocks.corrupt)
     }
+
+    #[cfg(feature = "region")]
+    fn region(&self) -> Option<NonNull<[u8]>> {
+        self.blocks.with(|blocks| {
+            let bottom = NonNull::new(blocks.heap.bottom())?;
+            Some(NonNull::slice_from_raw_parts(bottom, blocks.heap.size()))
+        })
+    }
 }

@@ -124,4 +124,9 @@ unsafe impl<A: Arena, const EVENTS: usize> Arena for Watched<A, EVENTS> {
     fn corrupt(&self) -> u32 {
         self.arena.corrupt()
     }
+
+    #[cfg(feature = "region")]
+    fn region(&self) -> Option<NonNull<[u8]>> {
+        self.arena.region()
+    }
 }

@@ -8,7 +8,9 @@ use wramp_core::config::{Config, Knob, Mode, Pin, Scenario};
 use wramp_core::machine::{Lock as _, Machine};
 use wramp_core::measure::{Bytes, Ticks};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Done, End, FORMAT_VERSION, Fault, Fit, Load, Record, Run, Text, Word};
+use wramp_core::report::{
+    Done, End, FORMAT_VERSION, Fault, Fit, Load, Overdraft, Record, Run, Text, Word,
+};
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
 use wramp_core::slots::Slots;
 use wramp_imports::Linked;
@@ -334,7 +336,8 @@ fn may_begin<M: Machine, R: Runtime>(
 /// Nothing frees what that thread uses, so nobody can measure what the arena would get back.
 pub(crate) fn give_up<M: Machine>(scene: &Scene<'_, M>, climbed: &Climbed) -> ! {
     let mut summary = scene.so_far;
-    end(scene.machine, scene.config, scene.meters, scene.name, climbed, None);
+    let none = Overdraft::default();
+    end(scene.machine, scene.config, scene.meters, scene.name, climbed, None, none);
     summary.workloads += 1;
     summary.errors += climbed.errors;
     explain_stuck(scene.machine, scene.config, scene.meters, scene.name, climbed);
@@ -382,6 +385,7 @@ fn end<M: Machine>(
     name: &str,
     climbed: &Climbed,
     given_back: Option<(Bytes, i64)>,
+    overdraft: Overdraft,
 ) {
     let failure = climbed.failure.as_ref();
     machine.emit(&Record::from(End {
@@ -393,6 +397,7 @@ fn end<M: Machine>(
         cost_bytes: climbed.cost,
         arena_free_bytes: given_back.map(|(free, _)| free),
         leaked_bytes: given_back.map(|(_, leaked)| leaked),
+        overdraft_bytes: overdraft,
         calls: climbed.calls,
         errors: climbed.errors,
         over_budget: (meters && config.budget.is_some()).then_some(climbed.over_budget),
@@ -501,7 +506,8 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         self.summary.workloads += 1;
         self.summary.errors += climbed.errors;
         let meters = R::facts().meters;
-        end(machine, config, meters, name, &climbed, Some((after, leaked)));
+        let overdraft = Overdraft::new(self.runtime.take_overdraft());
+        end(machine, config, meters, name, &climbed, Some((after, leaked)), overdraft);
         if climbed.stuck.is_some() {
             explain_stuck(machine, config, meters, name, &climbed);
             self.summary.faults += 1;

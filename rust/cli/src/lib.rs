@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod cmd;
+pub mod engine;
 pub mod model;
 pub mod problem;
 pub mod show;
@@ -37,6 +38,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the ramp on this machine
     Run(cmd::run::RunArgs),
+    /// Compare every engine: bytes, peaks, times and the slowdown against native
+    Engines(cmd::engines::EnginesArgs),
     /// Read a board's records live from a serial port, a socket or stdin
     Capture(cmd::capture::CaptureArgs),
     /// Say whether modules fit on a board, and what would make room for more
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
     show::remarks::listen();
     let done = match Cli::parse().command {
         Command::Run(args) => cmd::run::execute(&args),
+        Command::Engines(args) => cmd::engines::execute(&args),
         Command::Capture(args) => cmd::capture::execute(&args),
         Command::Fit(args) => cmd::fit::execute(&args),
         Command::Table(args) => cmd::table::execute(&args),

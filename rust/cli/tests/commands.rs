@@ -54,6 +54,24 @@ fn knobs_that_no_board_runs_with_are_named() {
     refused(&["run", "--budget-instructions", "0"], &["--budget-instructions"]);
 }
 
+/// An engine that this build lacks is refused with the command that builds it.
+#[test]
+#[cfg(not(feature = "engines"))]
+fn an_engine_that_was_not_built_in_is_named_with_its_build() {
+    for engine in ["wasm3", "wasmi", "tinywasm"] {
+        refused(&["run", "--engine", engine], &[engine, "cargo build", "--features engines"]);
+    }
+}
+
+/// An interpreter that this build lacks is refused with the variable that builds it.
+#[test]
+#[cfg(not(feature = "engines"))]
+fn a_wamr_that_was_not_built_in_is_named_with_its_build() {
+    let other = if wramp_wamr::INTERPRETER == "fast" { "classic" } else { "fast" };
+    let words = [&format!("WRAMP_INTERPRETER={other}")[..], "scripts/wramp"];
+    refused(&["run", "--engine", &format!("wamr-{other}")], &words);
+}
+
 /// A budget that the engine cannot keep is refused before anything runs.
 #[test]
 fn a_budget_without_metering_is_refused() {

@@ -57,6 +57,7 @@ fn end(outcome: Outcome) -> String {
         cost_bytes: None,
         arena_free_bytes: Some(Bytes(0)),
         leaked_bytes: Some(0),
+        overdraft_bytes: wramp_core::report::Overdraft::default(),
         calls: 0,
         errors: 0,
         over_budget: None,

@@ -274,6 +274,49 @@ fn read_fixed(text: &str, decimals: usize) -> Option<u64> {
     u64::read(Some(whole))?.checked_mul(scale)?.checked_add(part.parse().ok()?)
 }
 
+/// Bytes that the arena could not serve and that came from elsewhere, where there are any.
+///
+/// Only an engine that ends the program when an allocation fails has them. A firmware without
+/// such an engine leaves out the feature `overdraft`, and then this is nothing at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overdraft(#[cfg(feature = "overdraft")] Bytes);
+
+impl Overdraft {
+    /// So many bytes.
+    #[must_use]
+    #[inline]
+    pub const fn new(bytes: Bytes) -> Self {
+        #[cfg(not(feature = "overdraft"))]
+        let _ = bytes;
+        Self(
+            #[cfg(feature = "overdraft")]
+            bytes,
+        )
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn bytes(self) -> Bytes {
+        #[cfg(feature = "overdraft")]
+        return self.0;
+        #[cfg(not(feature = "overdraft"))]
+        Bytes(0)
+    }
+}
+
+impl Value<'_> for Overdraft {
+    #[inline]
+    fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+        match self.bytes() {
+            Bytes(0) => Ok(()),
+            bytes => bytes.write(key, out),
+        }
+    }
+    fn read(text: Option<&str>) -> Option<Self> {
+        Option::<Bytes>::read(text).map(|bytes| Self::new(bytes.unwrap_or_default()))
+    }
+}
+
 impl Value<'_> for Nanos {
     fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, " {key}={}.{:03}", self.0 / 1000, self.0 % 1000)
@@ -854,6 +897,10 @@ records! {
         arena_free_bytes: Option<Bytes>,
         /// Arena bytes that did not come back. 0 is right. Absent where `arena_free_bytes` is.
         leaked_bytes: Option<i64>,
+        /// Bytes that the arena could not serve and that an engine got from elsewhere, where
+        /// there were any. With them the run ended in a clean error. Without them the engine
+        /// would have ended the program.
+        overdraft_bytes: Overdraft,
         /// Calls of all instances.
         calls: u64,
         /// Calls that failed or returned a wrong result.

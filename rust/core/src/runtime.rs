@@ -242,6 +242,8 @@ pub enum StackKind {
     Reserved,
     /// It grows in the arena as calls need it. The size asked for is its limit.
     Grown,
+    /// [`Runtime::instantiate`] reserves all of it: it is a part of the instance.
+    OfInstance,
 }
 
 /// What an engine is and can do.
@@ -390,6 +392,14 @@ pub trait Runtime: Sync {
     /// until one fails. Then it gives all of them back. `None` where nothing was noted or there
     /// was too much to keep.
     fn how_many_more(&self, places: usize, most: u32) -> Option<u32>;
+
+    /// Bytes that the arena could not serve since this was last asked, and that came from
+    /// elsewhere so that the engine could report an error. 0 for an engine that does not end
+    /// the program when an allocation fails.
+    #[inline]
+    fn take_overdraft(&self) -> Bytes {
+        Bytes(0)
+    }
 
     /// Loads, validates and prepares a module.
     ///

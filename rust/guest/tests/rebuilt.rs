@@ -15,9 +15,10 @@ use reference::root;
 use wasmparser::{Parser, Payload};
 
 /// The parts of `scripts/guests`, and where the committed modules of each are.
-const PARTS: [(&str, &str); 4] = [
+const PARTS: [(&str, &str); 5] = [
     ("rust", "rust/guest/examples"),
     ("c", "guest"),
+    ("kernels", "rust/engines/kernels/guest"),
     ("wasi-c", "guest/wasi/hello_c.wasm"),
     ("as", "guest/wasi/hello_as.wasm"),
 ];

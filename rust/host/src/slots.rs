@@ -14,6 +14,8 @@ const PAINT: u8 = 0xAA;
 /// ThreadSanitizer also keeps 900 KiB of its own state there.
 const ROOM: usize = match option_env!("WRAMP_SANITIZE") {
     Some(name) if matches!(name.as_bytes(), b"thread") => 1 << 20,
+    // One frame of an interpreter in Rust may take more than 64 KiB.
+    _ if cfg!(debug_assertions) => 512 << 10,
     _ => 64 << 10,
 };
 

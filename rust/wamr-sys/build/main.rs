@@ -3,6 +3,7 @@
 //! Either way, the crate learns the same five facts about the C: its version, its interpreter,
 //! whether it meters, whether its loader needs a guard, and what was corrected.
 
+mod apart;
 mod fixes;
 mod source;
 mod switches;
@@ -43,8 +44,12 @@ fn main() {
 fn build() -> Result<(), String> {
     println!("cargo::rustc-check-cfg=cfg(wamr_metering)");
     println!("cargo::rustc-check-cfg=cfg(wamr_host)");
+    println!("cargo::rustc-check-cfg=cfg(wamr_other)");
+    if apart::is_other() {
+        println!("cargo::rustc-cfg=wamr_other");
+    }
     println!("cargo::rustc-check-cfg=cfg(wamr_sanitizer, values(\"address\", \"thread\"))");
-    println!("cargo::rerun-if-changed=build");
+    println!("cargo::rerun-if-changed={}", apart::home()?.join("build").display());
 
     let external = variable("WRAMP_WAMR_EXTERNAL").is_some();
     let facts = if external || env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("none") {
@@ -113,7 +118,7 @@ fn external_facts() -> Result<Facts, String> {
 }
 
 fn compile() -> Result<Facts, String> {
-    let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let manifest_dir = apart::home()?;
     println!("cargo::rerun-if-env-changed=WAMR_DIR");
 
     let list = manifest_dir.join("../../src/wamr.cmake");
@@ -126,6 +131,11 @@ fn compile() -> Result<Facts, String> {
 
     let source = source::find(&manifest_dir)?;
     choose(&mut switches)?;
+    if apart::is_other() {
+        // The interpreter that rust/wamr-sys does not have.
+        let fast = switches.get_mut("WAMR_BUILD_FAST_INTERP").ok_or("no choice of interpreter")?;
+        fast.value = if fast.value == "1" { "0" } else { "1" }.into();
+    }
     // snprintf makes the text of an exception and takes some 2 KiB of stack in glibc (WAMR's
     // config.h has figures). A host therefore keeps WAMR's own, larger guard.
     switches.remove("WAMR_BUILD_STACK_GUARD_SIZE");
@@ -383,7 +393,13 @@ fn compile_c(
     for build in &builds {
         objects.extend(build.try_compile_intermediates().map_err(|error| error.to_string())?);
     }
-    cc::Build::new().objects(objects).try_compile("wamr").map_err(|error| error.to_string())?;
+    let library = if apart::is_other() {
+        apart::rename(&objects)?;
+        "wamr_other"
+    } else {
+        "wamr"
+    };
+    cc::Build::new().objects(objects).try_compile(library).map_err(|error| error.to_string())?;
     if let Some(sanitizer) = sanitizer {
         // The sanitizer's runtime refuses to start after libc. Libraries of a crate come before
         // those of std, and the first one that a crate names comes first.

@@ -15,7 +15,8 @@ use crate::{wasm_runtime_free, wasm_runtime_malloc};
 ///
 /// # Safety
 /// 1. The runtime is initialised.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(wamr_other), unsafe(no_mangle))]
+#[cfg_attr(wamr_other, unsafe(export_name = "wramp_other_os_mmap"))]
 unsafe extern "C" fn os_mmap(
     _hint: *mut c_void,
     size: usize,
@@ -38,7 +39,8 @@ unsafe extern "C" fn os_mmap(
 ///
 /// # Safety
 /// 1. `block` is null or from [`os_mmap`] or [`os_mremap`], not freed since.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(wamr_other), unsafe(no_mangle))]
+#[cfg_attr(wamr_other, unsafe(export_name = "wramp_other_os_munmap"))]
 unsafe extern "C" fn os_munmap(block: *mut c_void, _size: usize) {
     if !block.is_null() {
         // SAFETY: both get their blocks from wasm_runtime_malloc. The block is live by duty 1.
@@ -51,7 +53,8 @@ unsafe extern "C" fn os_munmap(block: *mut c_void, _size: usize) {
 ///
 /// # Safety
 /// 1. `old` is from [`os_mmap`] or [`os_mremap`] and has `old_size` bytes.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(wamr_other), unsafe(no_mangle))]
+#[cfg_attr(wamr_other, unsafe(export_name = "wramp_other_os_mremap"))]
 unsafe extern "C" fn os_mremap(old: *mut c_void, old_size: usize, new_size: usize) -> *mut c_void {
     // SAFETY: `old` exists, so the runtime is initialised. No hint, no flags.
     let new = unsafe { os_mmap(ptr::null_mut(), new_size, 0, 0, -1) };
@@ -66,15 +69,18 @@ unsafe extern "C" fn os_mremap(old: *mut c_void, old_size: usize, new_size: usiz
 }
 
 /// Protects nothing: all of the arena is readable and writable, and never executed.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(wamr_other), unsafe(no_mangle))]
+#[cfg_attr(wamr_other, unsafe(export_name = "wramp_other_os_mprotect"))]
 extern "C" fn os_mprotect(_block: *mut c_void, _size: usize, _protection: c_int) -> c_int {
     0
 }
 
 /// Nothing to flush: no code is generated.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(wamr_other), unsafe(no_mangle))]
+#[cfg_attr(wamr_other, unsafe(export_name = "wramp_other_os_dcache_flush"))]
 extern "C" fn os_dcache_flush() {}
 
 /// Nothing to flush: no code is generated.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(wamr_other), unsafe(no_mangle))]
+#[cfg_attr(wamr_other, unsafe(export_name = "wramp_other_os_icache_flush"))]
 extern "C" fn os_icache_flush(_start: *mut c_void, _length: usize) {}

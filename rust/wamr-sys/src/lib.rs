@@ -250,11 +250,14 @@ pub type RawFunction = unsafe extern "C" fn(environment: wasm_exec_env_t, values
 // wramp defines these, in src/wamr_imports.c.
 unsafe extern "C" {
     /// How many functions a module imports.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_imported_functions")]
     pub fn wramp_wamr_imported_functions(module: wasm_module_t) -> u32;
     /// How much else it imports.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_imported_others")]
     pub fn wramp_wamr_imported_others(module: wasm_module_t) -> u32;
     /// Links an imported function. Returns how many parameters it has, or -1 if there is no
     /// such import.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_link")]
     pub fn wramp_wamr_link(
         module: wasm_module_t,
         index: u32,
@@ -262,13 +265,17 @@ unsafe extern "C" {
         attachment: *mut c_void,
     ) -> i32;
     /// Reports who calls the host, inside a call of a linked function.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_caller")]
     pub fn wramp_wamr_caller(environment: wasm_exec_env_t, caller: *mut Caller);
 
     /// Keeps a pointer of the host's in an instance.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_set_custom_data")]
     pub fn wasm_runtime_set_custom_data(instance: wasm_module_inst_t, data: *mut c_void);
     /// The instance that an environment is attached to.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_get_module_inst")]
     pub fn wasm_runtime_get_module_inst(environment: wasm_exec_env_t) -> wasm_module_inst_t;
     /// Ends the call of an instance with a trap of that text, which is copied.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_set_exception")]
     pub fn wasm_runtime_set_exception(instance: wasm_module_inst_t, text: *const c_char);
 }
 
@@ -276,12 +283,16 @@ unsafe extern "C" {
     /// The number of the first feature that keeps a module's instances from being parked, from
     /// 1; 0 if there is none. The order is that of src/wamr_parts.c, which has this and what
     /// follows about an instance's state.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_unparkable")]
     pub fn wramp_wamr_unparkable(module: wasm_module_t) -> u32;
     /// Reports what a module's instances can change.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_shape")]
     pub fn wramp_wamr_shape(module: wasm_module_t, shape: *mut Shape);
     /// Reports where an instance's state is.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_pieces")]
     pub fn wramp_wamr_pieces(instance: wasm_module_inst_t, pieces: *mut Pieces);
     /// The first mutable global from `index` on: its bytes, or 0 if there is none.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_global")]
     pub fn wramp_wamr_global(
         instance: wasm_module_inst_t,
         index: *mut u32,
@@ -290,12 +301,16 @@ unsafe extern "C" {
         reference: *mut bool,
     ) -> u32;
     /// Grows the one memory to so many bytes.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_grow_to")]
     pub fn wramp_wamr_grow_to(instance: wasm_module_inst_t, bytes: u64) -> bool;
     /// Gives the one memory its first size again.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_shrink")]
     pub fn wramp_wamr_shrink(instance: wasm_module_inst_t);
     /// How many data segments there are.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_data_segments")]
     pub fn wramp_wamr_data_segments(instance: wasm_module_inst_t) -> u32;
     /// The length of a data segment that instantiation writes, else 0.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_data_segment")]
     pub fn wramp_wamr_data_segment(
         instance: wasm_module_inst_t,
         index: u32,
@@ -303,8 +318,10 @@ unsafe extern "C" {
         bytes: *mut *const u8,
     ) -> u32;
     /// The sizes of a table.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_table")]
     pub fn wramp_wamr_table(instance: wasm_module_inst_t, index: u32, table: *mut Table);
     /// Writes an element of a table and returns the one that was there.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_exchange_element")]
     pub fn wramp_wamr_exchange_element(
         instance: wasm_module_inst_t,
         index: u32,
@@ -312,10 +329,13 @@ unsafe extern "C" {
         element: u32,
     ) -> u32;
     /// Changes the size of a table.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_set_table_size")]
     pub fn wramp_wamr_set_table_size(instance: wasm_module_inst_t, index: u32, size: u32);
     /// An element of a table as instantiation writes it.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_first_element")]
     pub fn wramp_wamr_first_element(instance: wasm_module_inst_t, table: u32, element: u32) -> u32;
     /// Whether a passive segment was dropped. `set` 0 or 1 changes that; other numbers do not.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_dropped")]
     pub fn wramp_wamr_dropped(
         instance: wasm_module_inst_t,
         elements: bool,
@@ -323,30 +343,41 @@ unsafe extern "C" {
         set: c_int,
     ) -> bool;
     /// Forgets the text of an exception.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_forget_exception")]
     pub fn wramp_wamr_forget_exception(instance: wasm_module_inst_t);
 
     /// Reports what an instance's bytes are for. wramp defines it, in src/wamr_parts.c.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_parts")]
     pub fn wramp_wamr_parts(instance: wasm_module_inst_t, parts: *mut InstanceParts);
     /// Bytes of an environment's cache of block ends.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_block_cache_bytes")]
     pub safe static wramp_wamr_block_cache_bytes: u32;
     /// Block ends that the cache remembers. 0 for the fast interpreter.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_block_cache_entries")]
     pub safe static wramp_wamr_block_cache_entries: u32;
     /// Bytes of a thread's native stack that WAMR keeps free for its own frames.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_stack_guard_bytes")]
     pub safe static wramp_wamr_stack_guard_bytes: u32;
     /// 1 if ahead-of-time code is supported. wramp never loads any.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_aot")]
     pub safe static wramp_wamr_aot: u32;
 
     /// Initialises the one runtime of a program.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_full_init")]
     pub fn wasm_runtime_full_init(init_args: *mut RuntimeInitArgs) -> bool;
     /// Destroys it. Modules, instances and environments must be gone.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_destroy")]
     pub fn wasm_runtime_destroy();
 
     /// Allocates from the runtime's allocator.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_malloc")]
     pub fn wasm_runtime_malloc(size: c_uint) -> *mut c_void;
     /// Frees what [`wasm_runtime_malloc`] gave.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_free")]
     pub fn wasm_runtime_free(block: *mut c_void);
 
     /// Loads a module. It rewrites `bytes`, which must stay until the unload.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_load")]
     pub fn wasm_runtime_load(
         bytes: *mut u8,
         size: u32,
@@ -354,6 +385,7 @@ unsafe extern "C" {
         error_size: u32,
     ) -> wasm_module_t;
     /// Loads a module as `args` say.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_load_ex")]
     pub fn wasm_runtime_load_ex(
         bytes: *mut u8,
         size: u32,
@@ -362,9 +394,11 @@ unsafe extern "C" {
         error_size: u32,
     ) -> wasm_module_t;
     /// Unloads a module that has no instances.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_unload")]
     pub fn wasm_runtime_unload(module: wasm_module_t);
 
     /// Instantiates a module and runs its start function on a stack of that size.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_instantiate")]
     pub fn wasm_runtime_instantiate(
         module: wasm_module_t,
         stack_size: u32,
@@ -373,31 +407,37 @@ unsafe extern "C" {
         error_size: u32,
     ) -> wasm_module_inst_t;
     /// Destroys an instance.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_deinstantiate")]
     pub fn wasm_runtime_deinstantiate(instance: wasm_module_inst_t);
 
     /// Finds an exported function. Null if there is none with that name.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_lookup_function")]
     pub fn wasm_runtime_lookup_function(
         instance: wasm_module_inst_t,
         name: *const c_char,
     ) -> wasm_function_inst_t;
 
     /// How many parameters a function has.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_func_get_param_count")]
     pub fn wasm_func_get_param_count(
         function: wasm_function_inst_t,
         instance: wasm_module_inst_t,
     ) -> u32;
     /// How many results it has.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_func_get_result_count")]
     pub fn wasm_func_get_result_count(
         function: wasm_function_inst_t,
         instance: wasm_module_inst_t,
     ) -> u32;
     /// Writes the parameters' kinds, as many as there are parameters.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_func_get_param_types")]
     pub fn wasm_func_get_param_types(
         function: wasm_function_inst_t,
         instance: wasm_module_inst_t,
         kinds: *mut wasm_valkind_t,
     );
     /// Writes the results' kinds, as many as there are results.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_func_get_result_types")]
     pub fn wasm_func_get_result_types(
         function: wasm_function_inst_t,
         instance: wasm_module_inst_t,
@@ -405,16 +445,20 @@ unsafe extern "C" {
     );
 
     /// Creates an execution environment.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_create_exec_env")]
     pub fn wasm_runtime_create_exec_env(
         instance: wasm_module_inst_t,
         stack_size: u32,
     ) -> wasm_exec_env_t;
     /// Destroys it.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_destroy_exec_env")]
     pub fn wasm_runtime_destroy_exec_env(environment: wasm_exec_env_t);
     /// Attaches it to another instance.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_set_module_inst")]
     pub fn wasm_runtime_set_module_inst(environment: wasm_exec_env_t, instance: wasm_module_inst_t);
     /// Bounds the instructions of each later call. A negative number means no bound.
     #[cfg(wamr_metering)]
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_set_instruction_count_limit")]
     pub fn wasm_runtime_set_instruction_count_limit(
         environment: wasm_exec_env_t,
         instructions: c_int,
@@ -422,12 +466,15 @@ unsafe extern "C" {
 
     /// Takes the start function out of a loaded module of bytecode. Gives its index, or
     /// `u32::MAX` where there is none.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_take_start")]
     pub fn wramp_wamr_take_start(module: wasm_module_t) -> u32;
     /// A function of an instance of bytecode by its index. Null where there is none.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_function")]
     pub fn wramp_wamr_function(instance: wasm_module_inst_t, index: u32) -> wasm_function_inst_t;
 
     /// Calls a function. `argc` and `argv` are 32-bit cells. The results overwrite the
     /// arguments.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_call_wasm")]
     pub fn wasm_runtime_call_wasm(
         environment: wasm_exec_env_t,
         function: wasm_function_inst_t,
@@ -436,15 +483,20 @@ unsafe extern "C" {
     ) -> bool;
 
     /// The text of the exception that ended a call. Null if there was none.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_get_exception")]
     pub fn wasm_runtime_get_exception(instance: wasm_module_inst_t) -> *const c_char;
     /// Forgets it. The instance can then be called again.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_clear_exception")]
     pub fn wasm_runtime_clear_exception(instance: wasm_module_inst_t);
 
     /// Prepares the calling thread.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_init_thread_env")]
     pub fn wasm_runtime_init_thread_env() -> bool;
     /// Undoes [`wasm_runtime_init_thread_env`], on the same thread.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_destroy_thread_env")]
     pub fn wasm_runtime_destroy_thread_env();
 
     /// Sets the log's level. See [`WASM_LOG_LEVEL_FATAL`].
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wasm_runtime_set_log_level")]
     pub fn wasm_runtime_set_log_level(level: c_uint);
 }

@@ -11,8 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use wramp_arena::Arena;
-use wramp_bench::{Check, Count, EngineKind, Guest, Lineup};
+use wramp_bench::{Check, Count, Guest, Lineup};
 use wramp_core::config::{Config, DENSE_WORKERS, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::Record;
@@ -22,6 +21,7 @@ use wramp_host::place::{Placed, place};
 use wramp_imports::Grants;
 use wramp_wamr::Engine;
 
+use crate::engine::Wamr;
 use crate::model::board::{Board, heap_overhead};
 use crate::model::file;
 use crate::model::geometry::{WasmStack, bytes, wasm_stack};
@@ -103,17 +103,6 @@ pub enum FitFormat {
     Text,
     /// One object
     Json,
-}
-
-/// WAMR, as this command is built with it.
-struct Wamr;
-
-impl EngineKind for Wamr {
-    type Engine<'a> = Engine<'a>;
-
-    fn start<'a>(arena: &'a dyn Arena) -> Result<Engine<'a>, Error> {
-        Engine::new(arena)
-    }
 }
 
 /// The largest arena that the search for the least one tries.

@@ -1,6 +1,6 @@
 //! `wramp run`: the ramp on this machine, with the real engine and real threads.
 //!
-//! This file puts the host, the bench and the engine together.
+//! This file puts the host, the bench and an engine together.
 
 use std::fmt::Arguments;
 use std::process::ExitCode;
@@ -9,21 +9,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use wramp_arena::Arena;
-use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup};
+use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup, Summary};
 use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Park, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::{Record, Run, Word};
-use wramp_core::runtime::{Error, ErrorKind, Runtime as _};
+use wramp_core::runtime::{Error, ErrorKind, StackKind};
 use wramp_host::first_calls::{Asked, first_calls};
 use wramp_host::machine::Voice;
 use wramp_host::slots::least_stack;
-use wramp_host::{HostOptions, Setup};
+use wramp_host::{HostOptions, Setup, SetupError};
 use wramp_imports::{Capability, Grants, Queue, Stub};
 use wramp_opinion::{ENGINE, Outcome as Said, Verdict};
 use wramp_size::{Layout, sizes};
-use wramp_wamr::Engine;
 
+use crate::engine::{EngineName, WithEngine};
 use crate::model::geometry::{Geometry, bytes, option};
 use crate::model::log::Log;
 use crate::model::measured::Measured;
@@ -59,7 +58,7 @@ Examples:
   wramp run --module counter.wasm --allow log    a guest with imports (docs/guest.md)
   wramp run --format records | wramp plot - -o ramp.html
 
-The engine is chosen when wramp is built, by environment variables:
+WAMR is built by environment variables:
   WAMR_DIR=DIR                       a WAMR 2.4; else that of the west workspace, or of crates.io
   WRAMP_INTERPRETER=classic|fast     fast: more speed, less memory, more code
   WRAMP_INTERPRETER_OPT=s|2|3        how the compiler optimises the interpreter's file
@@ -108,6 +107,9 @@ pub struct RunArgs {
     /// The geometry to start from; the options below change it
     #[arg(long, value_enum, default_value_t)]
     pub preset: Preset,
+    /// The engine
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    pub engine: EngineName,
     /// How to show them
     #[arg(long, value_enum, default_value_t)]
     pub format: RecordFormat,
@@ -154,14 +156,18 @@ fn queue(text: &str) -> Result<u32, String> {
     }
 }
 
-/// WAMR, as this command is built with it.
-struct Wamr;
+/// A run of the host, for an engine of any kind.
+struct HostRun<'s, 'g> {
+    setup: Setup<'s>,
+    guests: &'s [Guest<'g>],
+    host: Option<HostOptions<'s>>,
+}
 
-impl EngineKind for Wamr {
-    type Engine<'a> = Engine<'a>;
+impl WithEngine for HostRun<'_, '_> {
+    type Output = Result<Summary, SetupError>;
 
-    fn start<'a>(arena: &'a dyn Arena) -> Result<Engine<'a>, Error> {
-        Engine::new(arena)
+    fn with<E: EngineKind>(self) -> Self::Output {
+        wramp_host::run_hosted::<E>(self.setup, self.guests, self.host)
     }
 }
 
@@ -176,6 +182,17 @@ impl<'a> Host<'a> {
     fn options(self, voice: Voice<'a>) -> HostOptions<'a> {
         HostOptions { grants: self.grants, queue_bytes: self.queue_bytes, voice }
     }
+}
+
+/// Runs the ramps on the engine of that name.
+fn run_on<'s>(
+    engine: EngineName,
+    setup: Setup<'s>,
+    guests: &'s [Guest<'_>],
+    host: Option<HostOptions<'s>>,
+) -> Result<Summary, Problem> {
+    let ran = engine.choose(HostRun { setup, guests, host })?;
+    ran.map_err(|error| Problem::new(error.to_string()))
 }
 
 /// The largest interpreter stack that the search tries for a module of one's own. A built-in
@@ -205,7 +222,7 @@ pub fn execute(args: &RunArgs) -> Outcome {
         .then(|| Mixed::read("--mix", &args.mix, export, &grants))
         .transpose()?;
     for own in mix.iter().flat_map(Mixed::own).chain(&module) {
-        remark_on_memory(own);
+        remark_on_memory(own, args.engine.facts()?.interpreter);
     }
     let own = || mix.iter().flat_map(Mixed::own).chain(&module);
     let host = own().any(|module| module.needs_host).then(|| Host {
@@ -246,12 +263,12 @@ pub fn execute(args: &RunArgs) -> Outcome {
     }
 
     let own: Vec<&OwnModule> = mix.iter().flat_map(Mixed::own).chain(&module).collect();
-    let opinion = opinion_on_all(&own, args.second_opinion)?;
+    let opinion = opinion_on_all(&own, args.engine, args.second_opinion)?;
     let larger = if own.is_empty() { None } else { larger_stack(&config) };
     let has_start = module.as_ref().map(|module| module.has_start);
     let climb = |config, waits| {
         let config = match geometry.budget_bytes {
-            Some(budget) => spend(config, budget, &guests, host, &interrupted)?,
+            Some(budget) => spend(args, config, budget, &guests, host, &interrupted)?,
             None => config,
         };
         let word = opinion.as_ref().map(Opinion::as_str);
@@ -292,7 +309,11 @@ impl Opinion {
 }
 
 /// Asks about each of the user's modules. A difference in one of them counts, then a silence.
-fn opinion_on_all(all: &[&OwnModule], wanted: SecondOpinion) -> Result<Option<Opinion>, Problem> {
+fn opinion_on_all(
+    all: &[&OwnModule],
+    engine: EngineName,
+    wanted: SecondOpinion,
+) -> Result<Option<Opinion>, Problem> {
     let mut worst = None;
     for own in all {
         let rank = |opinion: &Opinion| match opinion {
@@ -301,7 +322,7 @@ fn opinion_on_all(all: &[&OwnModule], wanted: SecondOpinion) -> Result<Option<Op
             Opinion::Asked(Verdict::Agree) => 1,
             Opinion::Off => 0,
         };
-        let one = opinion_on(own, wanted)?;
+        let one = opinion_on(own, engine, wanted)?;
         if worst.as_ref().is_none_or(|worst| rank(&one) > rank(worst)) {
             worst = Some(one);
         }
@@ -309,11 +330,26 @@ fn opinion_on_all(all: &[&OwnModule], wanted: SecondOpinion) -> Result<Option<Op
     Ok(worst)
 }
 
+/// The first calls of a module, on an engine of any kind.
+struct FirstCalls(Asked);
+
+impl WithEngine for FirstCalls {
+    type Output = Option<Vec<Result<i32, Error>>>;
+
+    fn with<E: EngineKind>(self) -> Self::Output {
+        first_calls::<E>(self.0, PATIENCE)
+    }
+}
+
 /// How long the engine may take for the few calls that the other one has already finished.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Compares the first calls with another engine's, and says on stderr what a person should know.
-fn opinion_on(module: &OwnModule, wanted: SecondOpinion) -> Result<Opinion, Problem> {
+fn opinion_on(
+    module: &OwnModule,
+    engine: EngineName,
+    wanted: SecondOpinion,
+) -> Result<Opinion, Problem> {
     let OwnModule { name, wasm, export, parameters, .. } = module;
     if wanted == SecondOpinion::Off {
         return Ok(Opinion::Off);
@@ -328,7 +364,7 @@ fn opinion_on(module: &OwnModule, wanted: SecondOpinion) -> Result<Opinion, Prob
     };
     let calls = u32::try_from(other.len() - 1).unwrap_or(u32::MAX);
     let asked = Asked { wasm, export: export.clone(), parameters: *parameters, calls };
-    let ours = first_calls::<Wamr>(asked, PATIENCE).ok_or_else(|| {
+    let ours = engine.choose(FirstCalls(asked))?.ok_or_else(|| {
         Problem::new(format!(
             "{name}: a call that {ENGINE} finishes has not returned for {} s: --second-opinion off \
              runs it all the same",
@@ -411,8 +447,7 @@ fn climb(
         std::process::exit(i32::from(code))
     };
     let setup = Setup { config, sink, interrupted, gave_up: &gave_up };
-    let summary = wramp_host::run_hosted::<Wamr>(setup, guests, host)
-        .map_err(|error| Problem::new(error.to_string()))?;
+    let summary = run_on(args.engine, setup, guests, host)?;
     let mut shown = lock(&shown);
     if shown.waits && lacks_stack(&shown.text) && !interrupted.load(Relaxed) {
         return Ok(None);
@@ -525,11 +560,12 @@ fn has_slots(config: &Config, guests: &[Guest<'_>]) -> Result<(), Problem> {
 /// The knobs of the command line over the preset's.
 fn config(args: &RunArgs) -> Result<Config, Problem> {
     let geometry = &args.geometry;
-    let meters = Engine::facts().meters;
+    let facts = args.engine.facts()?;
+    let meters = facts.meters;
     if geometry.budget_instructions.is_some() && !meters {
         return Err(Problem::new(
-            "--budget-instructions: this build does not count instructions: build it with \
-             WRAMP_METERING=1",
+            "--budget-instructions: this engine does not count instructions: take \
+             --engine tinywasm, or build WAMR with WRAMP_METERING=1",
         ));
     }
     if geometry.export.is_some() && geometry.module.is_none() && args.mix.is_empty() {
@@ -562,10 +598,12 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
         return Err(Problem::new(format!(
             "{} is too small: at least {least}, of which the engine keeps {} free",
             option(Knob::SlotStack),
-            Engine::facts().stack_guard
+            facts.stack_guard
         )));
     }
     let config = Config {
+        // Only a stack that is reserved apart from its instance can be searched for.
+        fit_wasm_stack: config.fit_wasm_stack && facts.stack == StackKind::Reserved,
         budget: match geometry.budget_instructions {
             // An endless guest ends by default where the engine can end it.
             None if meters => Some(DEFAULT_BUDGET),
@@ -596,6 +634,7 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
 /// In a pool the arena gets what the workers' stacks leave. With threads, one instance runs
 /// first, to find out what it costs.
 fn spend(
+    args: &RunArgs,
     config: Config,
     budget: u32,
     guests: &[Guest<'_>],
@@ -618,12 +657,11 @@ fn spend(
     let gave_up = |status| std::process::exit(i32::try_from(status).unwrap_or(1));
     let setup = Setup { config: one, sink, interrupted, gave_up: &gave_up };
     let quiet = host.map(|host| host.options(Box::new(|_| {})));
-    wramp_host::run_hosted::<Wamr>(setup, first, quiet)
-        .map_err(|error| Problem::new(error.to_string()))?;
+    run_on(args.engine, setup, first, quiet)?;
     if lacks_stack(&text)
         && let Some(wasm_stack) = larger_stack(&one)
     {
-        return spend(Config { wasm_stack, ..config }, budget, guests, host, interrupted);
+        return spend(args, Config { wasm_stack, ..config }, budget, guests, host, interrupted);
     }
     let log = Log::read("budget", text.as_bytes())?;
     let measured = log
@@ -676,9 +714,8 @@ fn stubs(leave: &Leave) -> Result<Vec<Stub<'_>>, Problem> {
 }
 
 /// Says in one line what would save most where linear memory is most of an instance.
-fn remark_on_memory(own: &OwnModule) {
+fn remark_on_memory(own: &OwnModule, interpreter: &str) {
     let OwnModule { name, wasm, .. } = own;
-    let interpreter = Engine::facts().interpreter;
     let Some(layout) = Layout::of(usize::BITS, interpreter) else { return };
     // A module that this cannot read is the engine's to refuse.
     let Ok(report) = sizes(wasm, layout) else { return };

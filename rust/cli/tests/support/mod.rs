@@ -238,6 +238,7 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
         cost_bytes: Some(Bytes(shape.cost)),
         arena_free_bytes: Some(Bytes(ARENA - 48)),
         leaked_bytes: Some(0),
+        overdraft_bytes: wramp_core::report::Overdraft::default(),
         calls,
         errors: 0,
         over_budget: None,
