@@ -170,7 +170,7 @@ impl Running {
                 ));
             }
             Record::Step(step) => self.step(step),
-            Record::Park(park) => self.park = Some(parking(&park)),
+            Record::Park(park) => self.park = Some(parking(park)),
             Record::End(end) => {
                 if let Some(parking) = self.park.take() {
                     self.print(&parking);
