@@ -134,7 +134,7 @@ impl Board {
     }
 }
 
-/// RAM of a user's module beside the arena: `wramp_bench::Agreement`, which the results of its
+/// RAM of a user's module beside the arena: the bench's `Agreement`, which the results of its
 /// instances are compared with. Linked images differ by 2,052 bytes and alignment.
 const AGREEMENT_BYTES: u32 = 2_056;
 
