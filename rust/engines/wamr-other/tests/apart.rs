@@ -17,6 +17,20 @@ fn every_function_exists_twice() {
     }
     let functions = twice! {
         wramp_wamr_parts
+        wramp_wamr_unparkable
+        wramp_wamr_shape
+        wramp_wamr_pieces
+        wramp_wamr_global
+        wramp_wamr_grow_to
+        wramp_wamr_shrink
+        wramp_wamr_data_segments
+        wramp_wamr_data_segment
+        wramp_wamr_table
+        wramp_wamr_exchange_element
+        wramp_wamr_set_table_size
+        wramp_wamr_first_element
+        wramp_wamr_dropped
+        wramp_wamr_forget_exception
         wasm_runtime_full_init
         wasm_runtime_destroy
         wasm_runtime_malloc
