@@ -46,7 +46,7 @@ allocations are made in an arena as large as the board's. Times are not predicte
 
 Exit status: 0 yes, 1 no, 2 wrong input.")]
 pub struct FitArgs {
-    /// The mix: FILE[:EXPORT], with =N for N instances (1 where nothing is said) or =* for as many
+    /// The mix: FILE or FILE:EXPORT, with =N for N instances (1 where nothing is said) or =* for as many
     /// as fit; a built-in workload's name is a FILE too
     #[arg(value_name = "MODULE[=N|=*]", required_unless_present = "boards")]
     pub mix: Vec<Item>,

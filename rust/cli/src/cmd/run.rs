@@ -95,7 +95,7 @@ pub struct RunArgs {
     /// Which ramps to make (mixed: at least two workloads)
     #[arg(long, value_enum, default_value_t)]
     pub scenario: ScenarioName,
-    /// Modules side by side, each in a number of its own: FILE[:EXPORT]=N, or =* for as many as
+    /// Modules side by side, each in a number of its own: FILE:EXPORT=N, or =* for as many as
     /// fit, separated by commas; a built-in workload's name is a FILE too
     #[arg(
         long,
