@@ -592,8 +592,8 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
                 }
             }
             let mut stuck = None;
-            for live in yard.live.iter().filter(|live| live.instance.is_none()) {
-                let id = live.tenant.unwrap_or_default();
+            let absent = yard.live.iter().filter(|live| live.instance.is_none());
+            for id in absent.filter_map(|live| live.tenant) {
                 stuck.get_or_insert(id);
                 climbed.errors += 1;
                 // How many calls returned before this one is known of the sample only.

@@ -88,7 +88,9 @@ pub fn place<E: EngineKind>(
     for id in 0..most.min(lineup.end().unwrap_or(most)) {
         let index = lineup.guest(id);
         let (guest, module) = (&guests[index], &modules[index]);
-        let stack = stacks.get(index).copied().unwrap_or_default();
+        let Some(&stack) = stacks.get(index) else {
+            return Err(Error::new(ErrorKind::Engine, "a guest without a stack's size"));
+        };
         let before = free();
         let started = engine.instantiate(module, guest.export, guest.parameters, stack).and_then(
             |instance| {

@@ -722,12 +722,12 @@ pub fn execute(args: &FitArgs) -> Outcome {
             vec![Bytes(each); guests.len()]
         }
     };
-    if board.image.slot_stack_least_bytes.is_some_and(|least| args.slot_stack_bytes < least) {
+    if let Some(least) = board.image.slot_stack_least_bytes
+        && args.slot_stack_bytes < least
+    {
         return Err(Problem::new(format!(
-            "--slot-stack-bytes {}: the firmware of {} takes {} at least",
-            args.slot_stack_bytes,
-            board.board,
-            board.image.slot_stack_least_bytes.unwrap_or_default()
+            "--slot-stack-bytes {}: the firmware of {} takes {least} at least",
+            args.slot_stack_bytes, board.board
         )));
     }
     let asked = spending.answer()?;
