@@ -156,18 +156,26 @@ impl<M: Machine> Scene<'_, M> {
     /// below the call.
     #[inline]
     pub(crate) fn time(&self, call: impl FnOnce()) -> (Ticks, Ticks) {
-        let machine = self.machine;
-        let began = machine.now();
+        self.time_after(self.machine.now(), call)
+    }
 
+    /// Makes a call and times it, after the caller read the clock at `known`. Returns how long
+    /// the call took and when it ended.
+    ///
+    /// To read the clock once more would make short calls rarer by some per cent. The caller
+    /// MUST NOT have slept since, so that the call began less than 2^32 ticks later.
+    #[inline]
+    pub(crate) fn time_after(&self, known: Ticks, call: impl FnOnce()) -> (Ticks, Ticks) {
+        let machine = self.machine;
         let mark = machine.mark();
         call();
         let took = machine.since(mark);
 
         let ended = machine.now();
-        let whole = ended.saturating_sub(began);
-        // A machine may count in 32 bits between mark and now.
-        let took = if whole.0 >> 31 == 0 { took } else { whole };
-        (took, ended)
+        if M::SINCE_IS_WHOLE {
+            return (took, ended);
+        }
+        (took.with_wraps(ended.saturating_sub(known)), ended)
     }
 
     /// Waits for an answer from instances that share the CPU with others. It waits at most

@@ -378,6 +378,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
             return Ok(());
         }
         let mut turn = None;
+        let mut now = self.scene.machine.now();
         loop {
             // Put one back and take the next one: this takes the lock once per call.
             let stop = seat.asked_to_stop();
@@ -388,9 +389,14 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
                 if stop { None } else { queue.take() }
             });
             match &mut turn {
-                Some((place, resident)) => self.serve(worker, *place, resident, &mut stack),
+                Some((place, resident)) => {
+                    now = self.serve(worker, *place, resident, &mut stack, now);
+                }
                 None if stop => return Ok(()),
-                None => self.scene.machine.sleep(GLANCE),
+                None => {
+                    self.scene.machine.sleep(GLANCE);
+                    now = self.scene.machine.now();
+                }
             }
         }
     }
@@ -413,22 +419,24 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         stack
     }
 
-    /// Makes one call of one resident.
+    /// Makes one call of one resident, after the worker read the clock at `known`. Returns
+    /// when the call ended.
     fn serve(
         &self,
         worker: usize,
         place: usize,
         resident: &mut Resident<R::Instance<'s>>,
         stack: &mut R::Stack<'s>,
-    ) {
+        mut known: Ticks,
+    ) -> Ticks {
         if resident.calls > 0 {
-            self.pause(resident.ended);
+            known = self.pause(resident.ended).unwrap_or(known);
         }
         let argument = self.guest.argument(&resident.judge, resident.calls);
         let budget = self.scene.config.budget;
-        let Some(instance) = &mut resident.instance else { return };
+        let Some(instance) = &mut resident.instance else { return known };
         let mut result = Ok(0);
-        let (took, now) = self.scene.time(|| {
+        let (took, now) = self.scene.time_after(known, || {
             result = self.runtime.call(stack, instance, argument, budget);
         });
 
@@ -444,6 +452,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         if !resident.judge.accepts(&self.guest.check, place == 0, resident.calls, &result) {
             self.note_error(worker, place, resident, &result);
         }
+        now
     }
 
     #[cold]
@@ -471,17 +480,21 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
     }
 
     /// Waits until the pause after the instance's latest call is over. The queue is in the
-    /// order in which calls ended, so the next resident is due even later.
-    pub(crate) fn pause(&self, ended: Ticks) {
+    /// order in which calls ended, so the next resident is due even later. Returns when the
+    /// pause was over. `None` if the configuration has none.
+    pub(crate) fn pause(&self, ended: Ticks) -> Option<Ticks> {
         let pause = Micros(u64::from(self.scene.config.pause_ms) * 1000);
         if pause == Micros(0) {
-            return;
+            return None;
         }
         let machine = self.scene.machine;
-        let gone = machine.now().saturating_sub(ended).to_micros(self.scene.clock_hz);
-        if gone < pause {
-            machine.sleep(pause.saturating_sub(gone));
+        let now = machine.now();
+        let gone = now.saturating_sub(ended).to_micros(self.scene.clock_hz);
+        if gone >= pause {
+            return Some(now);
         }
+        machine.sleep(pause.saturating_sub(gone));
+        Some(machine.now())
     }
 }
 
@@ -602,7 +615,8 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
             return pool.serve_next(0, hall, stack);
         }
         let Some((place, mut resident)) = pool.queue.with(Queue::take) else { return false };
-        pool.serve(0, place, &mut resident, stack);
+        let now = pool.scene.machine.now();
+        pool.serve(0, place, &mut resident, stack, now);
         pool.queue.with(|queue| queue.put(place, resident));
         true
     }

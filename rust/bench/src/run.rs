@@ -223,6 +223,15 @@ pub fn run_hosted<M: Machine, S: Slots, R: Runtime>(
             fault(machine, None, ErrorKind::Engine, Some(Knob::Mode), message);
             summary.faults = 1;
         }
+        // The controller itself would be in a call that never returns.
+        Ok(_) if M::POOLS && config.mode.workers() == Some(0) && may_hang(config, guests) => {
+            let message = format_args!(
+                "without a thread, nothing but a budget ends a call of your module that does not \
+                 return"
+            );
+            fault(machine, None, ErrorKind::Engine, Some(Knob::Budget), message);
+            summary.faults = 1;
+        }
         Ok(runtime) => {
             let began = machine.now();
             let mut bench =
@@ -233,6 +242,12 @@ pub fn run_hosted<M: Machine, S: Slots, R: Runtime>(
     }
     finish(machine, &summary);
     summary
+}
+
+/// Whether a call may go on for ever: wramp's own guests return, others need a budget.
+fn may_hang(config: &Config, guests: &[Guest<'_>]) -> bool {
+    let own = |guest: &Guest<'_>| matches!(guest.check, Check::Agreement(_));
+    config.budget.is_none() && guests.iter().any(own)
 }
 
 /// The most residents that fit in the table's memory.

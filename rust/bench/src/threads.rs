@@ -254,10 +254,12 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         let first = if M::MIXES { self.is_first(slot) } else { id == 0 };
         let mut judge = Judge::new(seed_of(id));
         let mut calls = 0_u32;
+        let mut now = scene.machine.now();
         while !seat.asked_to_stop() {
             let argument = guest.argument(&judge, calls);
             let mut result = Ok(0);
-            let (took, ended) = scene.time(|| result = call(argument));
+            let (took, ended) = scene.time_after(now, || result = call(argument));
+            now = ended;
             calls = calls.saturating_add(1);
             if let Err(error) = &result
                 && calls == 1
@@ -280,6 +282,7 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
             let pause = scene.config.pause_ms;
             if pause > 0 && !seat.asked_to_stop() {
                 scene.machine.sleep(Micros(u64::from(pause) * 1000));
+                now = scene.machine.now();
             }
         }
         Ok(())

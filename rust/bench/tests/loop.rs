@@ -651,6 +651,17 @@ fn a_machine_without_threads_judges_results() {
     assert_eq!(run_on::<false, true>(config, script, &[GUEST]).summary.exit(), 2);
 }
 
+/// Nobody is left to say that such a call is stuck, so it is not begun.
+#[test]
+fn without_a_thread_a_module_that_may_hang_needs_a_budget() {
+    let agreement = Agreement::new();
+    let guest = [Guest { check: Check::Agreement(&agreement), ..GUEST }];
+    let config = Config { mode: Mode::Cooperative, slots: 0, slot_stack: Bytes(0), ..CONFIG };
+    let log = run_on::<false, true>(config, Script::default(), &guest);
+    assert_eq!((log.summary.exit(), log.instances().len()), (2, 0), "{log}");
+    assert_eq!(log.faults()[0].knob.map(|knob| knob.0), Knob::Budget.symbol(), "{log}");
+}
+
 // Calls that do not return. ---------------------------------------------------------
 
 /// The clock is fast enough that nobody waits ten seconds. It is slow enough that a call on a

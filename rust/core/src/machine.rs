@@ -106,12 +106,15 @@ pub trait Machine: Sync {
         (0..1 << 16).any(|_| self.now() > began)
     }
 
+    /// Whether [`since`](Self::since) counts all ticks. Otherwise it counts them modulo 2^32.
+    const SINCE_IS_WHOLE: bool;
+
     /// A point from which [`since`](Self::since) measures. It MUST be cheap, because the bench
     /// calls it inside the timed region.
     fn mark(&self) -> Mark;
 
-    /// Ticks since `mark`. A machine may count them in 32 bits, so the answer MUST be right
-    /// below 2^32 ticks. The bench takes longer times from [`now`](Self::now).
+    /// Ticks since `mark`, modulo 2^32 unless [`SINCE_IS_WHOLE`](Self::SINCE_IS_WHOLE). The
+    /// bench finds the wraps with [`now`](Self::now).
     fn since(&self, mark: Mark) -> Ticks;
 
     /// Gives the CPU to others for at least that long. It may return earlier only if

@@ -67,6 +67,14 @@ impl Ticks {
     pub fn to_micros(self, hz: u64) -> Micros {
         Micros(scaled(self.0, 1_000_000, hz.into()))
     }
+
+    /// A time that was counted modulo 2^32, with its wraps. `around` is a longer time, by fewer
+    /// than 2^32 ticks.
+    #[inline]
+    #[must_use]
+    pub const fn with_wraps(self, around: Self) -> Self {
+        Self(self.0 + (around.0.saturating_sub(self.0) >> 32 << 32))
+    }
 }
 
 unit! {

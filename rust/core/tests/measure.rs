@@ -119,6 +119,12 @@ proptest! {
     #![proptest_config(cases(256))]
 
     #[test]
+    fn a_time_modulo_2_to_32_gets_its_wraps_back(took in 0_u64..1 << 40, beside in 0_u64..1 << 32) {
+        let counted = Ticks(took & u64::from(u32::MAX));
+        prop_assert_eq!(counted.with_wraps(Ticks(took + beside)), Ticks(took));
+    }
+
+    #[test]
     fn percentiles_are_close_and_the_longest_is_exact(latencies in latencies()) {
         let spread = spread::<AtomicU32, ALL_BUCKETS>(&latencies, 0);
         prop_assert_eq!(spread.calls(), latencies.len() as u64);

@@ -91,6 +91,7 @@ impl Kinds for Made {
 impl wramp_core::machine::Machine for Machine {
     type Lock<T: Send> = ZephyrLock<T>;
     type Tally = Tally;
+    const SINCE_IS_WHOLE: bool = false;
     const POOLS: bool = cfg!(any(CONFIG_WRAMP_MODE_POOL, CONFIG_WRAMP_MODE_COOPERATIVE));
     const PARKS: bool = cfg!(CONFIG_WRAMP_MODE_PARK);
     const MIXES: bool = cfg!(CONFIG_WRAMP_OWN_MODULES);

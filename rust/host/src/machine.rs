@@ -110,6 +110,7 @@ fn bytes(n: usize) -> Bytes {
 impl wramp_core::machine::Machine for Machine<'_> {
     type Lock<T: Send> = HostLock<T>;
     type Tally = Counts<AtomicU32, ALL_BUCKETS>;
+    const SINCE_IS_WHOLE: bool = true;
     const POOLS: bool = true;
     const MIXES: bool = true;
     const PARKS: bool = true;

@@ -472,6 +472,7 @@ impl<W: Work> Crew for Threads<'_, '_, W> {
 impl Machine for Fake {
     type Lock<T: Send> = FakeLock<T>;
     type Tally = Counts<AtomicU32, ALL_BUCKETS>;
+    const SINCE_IS_WHOLE: bool = false;
     const POOLS: bool = true;
     const MIXES: bool = true;
 
