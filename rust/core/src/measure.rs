@@ -326,6 +326,14 @@ struct Sums {
 
 /// Number of words of [`Sums`].
 const WORDS: usize = 10;
+/// The first words, which change with each call. The others are of the shortest and the longest
+/// call.
+const EACH_CALL: usize = 3;
+
+/// Two words as one number.
+const fn wide(low: u32, high: u32) -> u64 {
+    (high as u64) << 32 | low as u64
+}
 
 impl Sums {
     const NONE: Self =
@@ -357,7 +365,6 @@ impl Sums {
     fn from_words(words: [u32; WORDS]) -> Self {
         let [calls, sum, sum_high, min, max, max_high, dwell, before, longest, longest_high] =
             words;
-        let wide = |low, high| u64::from(high) << 32 | u64::from(low);
         Self {
             calls,
             sum: wide(sum, sum_high),
@@ -376,8 +383,13 @@ impl Sums {
 /// the readers to it. A reader that the writer overtook reads again. A reader therefore never
 /// waits for a writer that it has preempted. It would have to with a lock or with a plain
 /// sequence lock.
+///
+/// Few calls are shorter or longer than all before. So the words that change [with each
+/// call](EACH_CALL) and the others switch copies apart, and most writes leave the others where
+/// they are.
 struct Shared {
-    /// Writes so far, wrapping. The last write went to copy `writes % 2`.
+    /// The lowest bit is the copy of the words that change with each call, the next one that of
+    /// the others. Above these two is the number of writes so far, wrapping.
     writes: AtomicU32,
     copies: [[AtomicU32; WORDS]; 2],
 }
@@ -402,31 +414,50 @@ impl Shared {
         Self { writes: AtomicU32::new(0), copies: [copy(), copy()] }
     }
 
-    fn copy(&self, writes: u32) -> &[AtomicU32; WORDS] {
-        &self.copies[(writes % 2) as usize]
-    }
-
-    /// The writer's own view.
-    fn get(&self) -> Sums {
-        let copy = self.copy(self.writes.load(Relaxed));
-        Sums::from_words(core::array::from_fn(|word| copy[word].load(Relaxed)))
+    /// The copy of that word in which the readers find it after `writes`.
+    fn word(&self, writes: u32, word: usize) -> &AtomicU32 {
+        let copy = if word < EACH_CALL { writes } else { writes >> 1 };
+        &self.copies[(copy % 2) as usize][word]
     }
 
     /// Replaces the sums. Only one thread calls it.
     fn set(&self, sums: Sums) {
-        self.write(sums.to_words());
+        self.write(self.writes.load(Relaxed) ^ 0b11, sums.to_words());
     }
 
-    /// Writes word by word, as the words come. A test reads between two words.
-    fn write(&self, words: impl IntoIterator<Item = u32>) {
-        let next = self.writes.load(Relaxed).wrapping_add(1);
+    /// Counts a call. Only one thread calls it.
+    fn count(&self, ticks: u64, dwell: u32) {
+        let writes = self.writes.load(Relaxed);
+        let word = |word| self.word(writes, word).load(Relaxed);
+        let calls = word(0).saturating_add(1);
+        let sum = wide(word(1), word(2)).saturating_add(ticks);
+        let (min, old, longest) = (!word(3), word(6), wide(word(8), word(9)));
+        let short = u32::try_from(ticks).unwrap_or(u32::MAX);
+        if old == dwell && ticks <= longest && short >= min {
+            return self.write(writes ^ 0b01, [calls, sum as u32, (sum >> 32) as u32]);
+        }
+        let (before, longest) = if old == dwell { (word(7), longest) } else { (word(0), 0) };
+        self.set(Sums {
+            calls,
+            sum,
+            min: min.min(short),
+            max: wide(word(4), word(5)).max(ticks),
+            dwell,
+            before,
+            dwell_max: longest.max(ticks),
+        });
+    }
+
+    /// Writes the first words, one by one as they come, to the copies that the lowest bits of
+    /// `copies` name. A test reads between two words.
+    fn write(&self, copies: u32, words: impl IntoIterator<Item = u32>) {
         // A reader that sees a word of this write also sees that readers were directed away
         // from this copy before. Its own fence comes after it has read the words.
         fence(Release);
-        for (to, from) in self.copy(next).iter().zip(words) {
-            to.store(from, Relaxed);
+        for (at, word) in words.into_iter().enumerate() {
+            self.word(copies, at).store(word, Relaxed);
         }
-        self.writes.store(next, Release);
+        self.writes.store(copies.wrapping_add(0b100), Release);
     }
 
     /// The sums as one write left them. Any thread may call it.
@@ -438,14 +469,13 @@ impl Shared {
     fn read_while(&self, mut meanwhile: impl FnMut()) -> Sums {
         loop {
             let writes = self.writes.load(Acquire);
-            let copy = self.copy(writes);
             let words = core::array::from_fn(|word| {
                 meanwhile();
-                copy[word].load(Relaxed)
+                self.word(writes, word).load(Relaxed)
             });
             fence(Acquire);
-            // One more write went to the other copy. It changes nothing in this copy before it
-            // is counted. A write after that one may have changed this copy, so read again.
+            // One more write went to the other copies. It changes nothing in these before it is
+            // counted. A write after that one may have changed these, so read again.
             if self.writes.load(Relaxed) == writes {
                 return Sums::from_words(words);
             }
@@ -484,20 +514,7 @@ impl<C: Counter, const N: usize> Tally for Counts<C, N> {
         let ticks = latency.0.max(1);
         let bucket = bucket_of(Ticks(ticks)).saturating_sub(floor as usize).min(N - 1);
         self.histogram[bucket].increment();
-        let sums = self.sums.get();
-        let (before, longest) = match sums.dwell == dwell {
-            true => (sums.before, sums.dwell_max),
-            false => (sums.calls, 0),
-        };
-        self.sums.set(Sums {
-            calls: sums.calls.saturating_add(1),
-            sum: sums.sum.saturating_add(ticks),
-            min: sums.min.min(u32::try_from(ticks).unwrap_or(u32::MAX)),
-            max: sums.max.max(ticks),
-            dwell,
-            before,
-            dwell_max: longest.max(ticks),
-        });
+        self.sums.count(ticks, dwell);
     }
 
     fn error(&self) {
@@ -671,11 +688,17 @@ mod tests {
             let shared = Shared::new();
             shared.set(sums(0));
             for number in 1..100 {
+                let before = shared.read();
                 let words = sums(number).to_words().into_iter().inspect(|_| {
-                    assert_eq!(shared.read(), sums(number - 1));
+                    assert_eq!(shared.read(), before);
                 });
-                shared.write(words);
-                assert_eq!((shared.read(), shared.get()), (sums(number), sums(number)));
+                shared.write(shared.writes.load(Relaxed) ^ 0b11, words);
+                assert_eq!(shared.read(), sums(number));
+                let words = sums(number + 100).to_words().into_iter().take(EACH_CALL);
+                let words = words.inspect(|_| assert_eq!(shared.read(), sums(number)));
+                shared.write(shared.writes.load(Relaxed) ^ 0b01, words);
+                let Sums { calls, sum, .. } = sums(number + 100);
+                assert_eq!(shared.read(), Sums { calls, sum, ..sums(number) });
             }
             done.send(()).unwrap();
         });
@@ -683,22 +706,31 @@ mod tests {
         assert_eq!(over, Ok(()), "a reader waits for the writer, or reads half of a write");
     }
 
-    /// The writer writes one to three times before some word. The reader gets what one of the
-    /// writes left. It reads again only if a write overtook it.
+    /// The writer writes one to three times before some word, all words or the first ones. The
+    /// reader gets what one of the writes left. It reads again only if a write overtook it.
     #[test]
     fn a_reader_that_is_overtaken_reads_again() {
         for writes in 0..4 {
-            for at in 0..WORDS {
+            for (at, which) in (0..WORDS).flat_map(|at| (0..8).map(move |which| (at, which))) {
                 let shared = Shared::new();
                 shared.set(sums(0));
+                let mut left = std::vec![sums(0)];
                 let mut looks = 0;
                 let read = shared.read_while(|| {
                     if looks == at {
-                        (1..=writes).for_each(|number| shared.set(sums(number)));
+                        for number in 1..=writes {
+                            if which >> (number - 1) & 1 == 0 {
+                                shared.set(sums(number));
+                            } else {
+                                let words = sums(number).to_words().into_iter().take(EACH_CALL);
+                                shared.write(shared.writes.load(Relaxed) ^ 0b01, words);
+                            }
+                            left.push(shared.read());
+                        }
                     }
                     looks += 1;
                 });
-                assert!((0..=writes).any(|number| read == sums(number)), "{read:?}");
+                assert!(left.contains(&read), "{read:?}");
                 let rounds = if writes == 0 { 1 } else { 2 };
                 assert_eq!(looks, rounds * WORDS, "{writes} writes before word {at}");
             }

@@ -18,6 +18,8 @@
 //! The reserve is reachable through a session alone, so nothing else of the program can spend
 //! bytes that no machine has.
 //!
+//! [`Stack`], [`facts`] and [`runtime_on_a_session`] are the glue that every engine shares.
+//!
 //! [`foreign`] is the same for an engine in C that has no hooks for an allocator.
 //!
 //! This crate names no engine.
@@ -25,9 +27,11 @@
 mod allocator;
 pub mod error;
 pub mod foreign;
+mod glue;
 mod session;
 mod space;
 mod thread;
 
 pub use allocator::EngineAllocator;
+pub use glue::{Stack, facts};
 pub use session::{Lane, Session};

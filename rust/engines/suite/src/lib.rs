@@ -233,3 +233,64 @@ pub fn ramps_end_as_predicted<E: EngineKind>() {
         }
     }
 }
+
+/// All of the above.
+pub fn all<E: EngineKind>() {
+    errors_say_what_to_do::<E>();
+    instances_are_apart::<E>();
+    memory_that_cannot_grow_is_the_guests_affair::<E>();
+    running_out_is_an_error::<E>(
+        "(module (memory 1) (table 4 funcref) (elem (i32.const 0) $f)
+           (func $f (export \"run\") (result i32) i32.const 7))",
+    );
+    ramps_end_as_predicted::<E>();
+}
+
+/// The tests of an engine in Rust, for a binary of their own: it installs the allocator.
+#[macro_export]
+macro_rules! tests_of_an_engine_in_rust {
+    ($engine:ty, $package:literal, $version:expr) => {
+        #[global_allocator]
+        static ALLOCATOR: wramp_engine_arena::EngineAllocator = wramp_engine_arena::EngineAllocator;
+
+        /// One engine at a time has the arena.
+        static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+        fn alone() -> std::sync::MutexGuard<'static, ()> {
+            ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        }
+
+        #[test]
+        fn what_every_engine_must_pass() {
+            let _alone = alone();
+            $crate::all::<$engine>();
+        }
+
+        /// What a thread keeps for calls is there before the first one, so a pool's prediction
+        /// holds.
+        #[test]
+        fn a_call_takes_what_a_stack_has_ready() {
+            use wramp_core::runtime::{ModuleBytes, Parameters, Runtime as _};
+            let _alone = alone();
+            let text = "(module (func (export \"run\") (result i32) i32.const 1))";
+            let wasm = wat::parse_str(text).unwrap();
+            $crate::on_an_arena::<$engine, _>(128 << 10, |engine, arena| {
+                let module = engine.load(ModuleBytes::Borrowed(&wasm)).unwrap();
+                let size = wramp_core::measure::Bytes(4096);
+                let mut one = engine.instantiate(&module, "run", Parameters::None, size).unwrap();
+                let mut stack = engine.stack(&module, &one, size).unwrap();
+                let (ready, free) = (stack.kept(), arena.stats().free);
+                assert_eq!(engine.call(&mut stack, &mut one, 0, None), Ok(1));
+                assert_eq!((stack.kept(), arena.stats().free), (ready, free));
+            })
+            .unwrap();
+        }
+
+        #[test]
+        fn the_version_is_that_of_the_lock_file() {
+            let lock = include_str!("../../../Cargo.lock");
+            let entry = format!("name = \"{}\"\nversion = \"{}\"", $package, $version);
+            assert!(lock.contains(&entry), "{entry}");
+        }
+    };
+}

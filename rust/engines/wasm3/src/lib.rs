@@ -13,11 +13,9 @@ use wasmparser::{Parser, Payload};
 use wramp_arena::Arena;
 use wramp_bench::EngineKind;
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{
-    Artefact, Error, ErrorKind, Facts, ModuleBytes, Parameters, Parts, Runtime, StackKind,
-};
-use wramp_engine_arena::error::{error, import, no_export, signature, wrong_module};
-use wramp_engine_arena::{Lane, Session};
+use wramp_core::runtime::{Error, ErrorKind, Facts, ModuleBytes, Parameters, Runtime, StackKind};
+use wramp_engine_arena::error::{error, import, no_export, signature};
+use wramp_engine_arena::{Session, Stack, facts};
 
 mod sys;
 
@@ -170,60 +168,15 @@ pub struct Instance<'m> {
 // call sets the limit of the native stack anew. `&mut` keeps other threads out of it.
 unsafe impl Send for Instance<'_> {}
 
-/// A thread's right to call instances of a module.
-#[derive(Debug)]
-pub struct Stack<'m> {
-    lane: Lane<'m>,
-    module: u32,
-}
-
 impl Runtime for Engine<'_> {
-    type Module<'r>
-        = Module<'r>
-    where
-        Self: 'r;
-    type Instance<'m>
-        = Instance<'m>
-    where
-        Self: 'm;
-    type Stack<'m>
-        = Stack<'m>
-    where
-        Self: 'm;
+    wramp_engine_arena::runtime_on_a_session!(Module, Instance);
 
     fn facts() -> Facts {
         Facts {
-            name: "wasm3",
-            version: VERSION,
-            interpreter: "threaded",
             interpreter_opt: Some("O3"),
-            block_cache: None,
-            aot: None,
-            fixes: "none",
-            artefact: Artefact::Wasm,
-            copies_modules: false,
-            meters: false,
             stack: StackKind::OfInstance,
-            shares_stack: true,
-            stack_guard: Bytes(0),
-            survives_out_of_memory: false,
+            ..facts("wasm3", VERSION, "threaded")
         }
-    }
-
-    fn note(&self, place: usize) {
-        self.session.note(place);
-    }
-
-    fn noted(&self, _: &Instance<'_>, stack: Option<(&Stack<'_>, Bytes)>) -> Option<Parts> {
-        self.session.noted(stack.is_some())
-    }
-
-    fn how_many_more(&self, _places: usize, most: u32) -> Option<u32> {
-        self.session.how_many_more(most)
-    }
-
-    fn take_overdraft(&self) -> Bytes {
-        self.session.take_overdraft()
     }
 
     fn load<'r>(&'r self, bytes: ModuleBytes<'_>) -> Result<Module<'r>, Error> {
@@ -279,10 +232,7 @@ impl Runtime for Engine<'_> {
         first: &Instance<'_>,
         _size: Bytes,
     ) -> Result<Stack<'m>, Error> {
-        if first.module != module.number {
-            return Err(wrong_module());
-        }
-        Ok(Stack { lane: self.session.lane(&[])?, module: module.number })
+        Stack::new(&self.session, module.number, first.module, &[])
     }
 
     #[inline]
@@ -293,9 +243,7 @@ impl Runtime for Engine<'_> {
         argument: i32,
         _budget: Option<u32>,
     ) -> Result<i32, Error> {
-        if stack.module != instance.module {
-            return Err(wrong_module());
-        }
+        let lane = stack.lane_for(instance.module)?;
         let (function, count) = (instance.function.as_ptr(), instance.arguments);
         let mut result = 0_i32;
         let argument: *const c_void = (&raw const argument).cast();
@@ -311,7 +259,7 @@ impl Runtime for Engine<'_> {
             }
         };
         // SAFETY: what a call leaves behind is the instance's, which borrows the session.
-        let called = unsafe { self.session.call(&mut stack.lane, call) }?;
+        let called = unsafe { self.session.call(lane, call) }?;
         called.map(|()| result).map_err(|why| explain(why, ErrorKind::Trap))
     }
 }

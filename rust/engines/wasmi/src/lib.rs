@@ -2,7 +2,7 @@
 //!
 //! wasmi translates a module when it is loaded, and every instance runs the same code. An
 //! instance is a store of its own. Stacks belong to wasmi's engine, which makes one for each
-//! call; wramp keeps its blocks for the thread's next call (see [`Lane`]).
+//! call; wramp keeps its blocks for the thread's next call (see [`Lane`](wramp_engine_arena::Lane)).
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -12,11 +12,9 @@ use wasmi::{CompilationMode, Config, Store, TrapCode, TypedFunc};
 use wramp_arena::Arena;
 use wramp_bench::EngineKind;
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{
-    Artefact, Error, ErrorKind, Facts, ModuleBytes, Parameters, Parts, Runtime, StackKind,
-};
-use wramp_engine_arena::error::{error, import, no_export, signature, wrong_module};
-use wramp_engine_arena::{Lane, Session};
+use wramp_core::runtime::{Error, ErrorKind, Facts, ModuleBytes, Parameters, Runtime};
+use wramp_engine_arena::error::{error, import, no_export, signature};
+use wramp_engine_arena::{Session, Stack, facts};
 
 /// The version that is compiled in. A test compares it with the lock file.
 pub const VERSION: &str = "2.0.0";
@@ -92,68 +90,11 @@ enum Export {
     I32(TypedFunc<i32, i32>),
 }
 
-/// A thread's right to call instances of a module.
-#[derive(Debug)]
-pub struct Stack<'m> {
-    lane: Lane<'m>,
-    module: u32,
-}
-
-impl Stack<'_> {
-    /// The sizes of the blocks that this thread keeps from call to call, in bytes.
-    #[must_use]
-    pub fn kept(&self) -> Vec<usize> {
-        self.lane.kept()
-    }
-}
-
 impl Runtime for Engine<'_> {
-    type Module<'r>
-        = Module<'r>
-    where
-        Self: 'r;
-    type Instance<'m>
-        = Instance<'m>
-    where
-        Self: 'm;
-    type Stack<'m>
-        = Stack<'m>
-    where
-        Self: 'm;
+    wramp_engine_arena::runtime_on_a_session!(Module, Instance);
 
     fn facts() -> Facts {
-        Facts {
-            name: "wasmi",
-            version: VERSION,
-            interpreter: "register",
-            interpreter_opt: None,
-            block_cache: None,
-            aot: None,
-            fixes: "none",
-            artefact: Artefact::Wasm,
-            copies_modules: false,
-            meters: false,
-            stack: StackKind::Grown,
-            shares_stack: true,
-            stack_guard: Bytes(0),
-            survives_out_of_memory: false,
-        }
-    }
-
-    fn note(&self, place: usize) {
-        self.session.note(place);
-    }
-
-    fn noted(&self, _: &Instance<'_>, stack: Option<(&Stack<'_>, Bytes)>) -> Option<Parts> {
-        self.session.noted(stack.is_some())
-    }
-
-    fn how_many_more(&self, _places: usize, most: u32) -> Option<u32> {
-        self.session.how_many_more(most)
-    }
-
-    fn take_overdraft(&self) -> Bytes {
-        self.session.take_overdraft()
+        facts("wasmi", VERSION, "register")
     }
 
     fn load<'r>(&'r self, bytes: ModuleBytes<'_>) -> Result<Module<'r>, Error> {
@@ -206,10 +147,7 @@ impl Runtime for Engine<'_> {
         first: &Instance<'_>,
         _size: Bytes,
     ) -> Result<Stack<'m>, Error> {
-        if first.module != module.number {
-            return Err(wrong_module());
-        }
-        Ok(Stack { lane: self.session.lane(&OF_A_CALL)?, module: module.number })
+        Stack::new(&self.session, module.number, first.module, &OF_A_CALL)
     }
 
     #[inline]
@@ -220,9 +158,7 @@ impl Runtime for Engine<'_> {
         argument: i32,
         _budget: Option<u32>,
     ) -> Result<i32, Error> {
-        if stack.module != instance.module {
-            return Err(wrong_module());
-        }
+        let lane = stack.lane_for(instance.module)?;
         let store = &mut *instance.store;
         let call = || match instance.export {
             Export::None(function) => function.call(store, ()),
@@ -230,7 +166,7 @@ impl Runtime for Engine<'_> {
         };
         // SAFETY: what a call leaves behind lies in the store or in the engine, which borrow the
         // session or are dropped before it.
-        let result = unsafe { self.session.call(&mut stack.lane, call) }?;
+        let result = unsafe { self.session.call(lane, call) }?;
         result.map_err(|cause| explain(&cause, ErrorKind::Trap))
     }
 }
