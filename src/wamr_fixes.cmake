@@ -27,7 +27,7 @@ function(wramp_correct_wamr fixes engine root to names originals copies)
       endif()
       set(${word} "${CMAKE_MATCH_1}")
     endforeach()
-    if(NOT engine STREQUAL interpreter)
+    if(NOT interpreter MATCHES "^(${engine}|both)$")
       continue()
     endif()
 

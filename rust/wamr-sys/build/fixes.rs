@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Takes the place of a correction's name if its description does not list the source.
 pub(crate) const UNLISTED: &str = "unlisted";
+/// Takes the place of an interpreter if each has the fault.
+const BOTH: &str = "both";
 /// Takes the place of the names if nothing had to be corrected.
 pub(crate) const NONE: &str = "none";
 
@@ -17,7 +19,7 @@ pub(crate) const NONE: &str = "none";
 pub(crate) struct Fix {
     /// The name in the record: lower-case letters, digits and hyphens.
     pub(crate) name: String,
-    /// The interpreter that has the fault.
+    /// The interpreter that has the fault, or [`BOTH`].
     pub(crate) interpreter: String,
     /// The file, relative to the root of WAMR's source.
     pub(crate) file: String,
@@ -158,7 +160,8 @@ pub(crate) fn correct(
         Corrections { names: String::new(), copies: Vec::new(), warnings: Vec::new() };
     let mut names = Vec::new();
     let mut corrected_files: Vec<(&str, Vec<u8>)> = Vec::new();
-    for fix in fixes.iter().filter(|fix| fix.interpreter == interpreter) {
+    let here = |fix: &&Fix| [interpreter, BOTH].contains(&fix.interpreter.as_str());
+    for fix in fixes.iter().filter(here) {
         let path = root.join(&fix.file);
         let before = corrected_files.iter().position(|(file, _)| *file == fix.file);
         let source = match before {

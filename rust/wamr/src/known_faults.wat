@@ -1,4 +1,4 @@
-;; The smallest programs that show the known faults of WAMR's fast interpreter.
+;; The smallest programs that show the known faults of WAMR.
 ;;
 ;; Each function returns 3 when it is given 1. docs/engine-faults.md describes the faults.
 ;; self_test.rs has this module in the binary format, and a test compares them. It has no
@@ -53,4 +53,10 @@
       i32.const 3 i32.const 1 br_if 0
       unreachable
     end
-    i32.const 1 i32.eqz drop))
+    i32.const 1 i32.eqz drop)
+
+  ;; null-element: a null reference in a segment becomes function 0, and the result is 8.
+  (func (export "null") (type 0)
+    i32.const 3 i32.const 8 local.get 0 table.get 0 ref.is_null select)
+  (table 2 funcref)
+  (elem (i32.const 0) funcref (ref.func 0) (ref.null func)))

@@ -53,6 +53,30 @@ const GOOD: &str = r#"
         (block (result i32) (loop (result i32)
           (call_indirect (type $f) (local.get 0) (i32.const 0))))))"#;
 
+/// WAMR gets this wrong without a correction: see `null-element` in docs/engine-faults.md.
+#[test]
+fn a_null_reference_of_a_segment_is_no_function() {
+    for index in 0..4 {
+        let text = format!(
+            r#"(module
+                (type $f (func (param i32) (result i32)))
+                (table 4 funcref)
+                (func $zero (type $f) (i32.const 10))
+                (elem (i32.const 0) funcref (ref.null func) (ref.func $zero) (ref.null func))
+                (func (export "run") (type $f)
+                    (call_indirect (type $f) (local.get 0) (i32.const {index}))))"#
+        );
+        if index == 1 {
+            arena::with(ROOMY, || {
+                let engine = Engine::new(&TestArena).unwrap();
+                assert_eq!(run(&engine, &wasm(&text)), Ok(10));
+            });
+        } else {
+            expect(error(&text), ErrorKind::Trap, "uninitialized element");
+        }
+    }
+}
+
 #[test]
 fn a_good_module() {
     arena::with(ROOMY, || {
