@@ -403,3 +403,30 @@ WASMFunctionInstance *wramp_wamr_function(WASMModuleInstance *instance, uint32_t
 {
 	return index < instance->e->function_count ? &instance->e->functions[index] : NULL;
 }
+
+/*
+ * The one export that calls enter, in two of the words that WAMR reserves in each instance and
+ * neither reads nor writes. So who keeps many instances keeps one pointer of each.
+ */
+
+/* In the order of Entry in rust/wamr-sys. */
+struct wramp_wamr_entry {
+	WASMModule *module;
+	WASMFunctionInstance *function;
+	uint32_t note; /* the caller's own */
+};
+
+void wramp_wamr_set_entry(WASMModuleInstance *instance, const WASMFunctionInstance *function,
+			  uint32_t note)
+{
+	instance->reserved[0] = (uint32_t)(function - instance->e->functions);
+	instance->reserved[1] = note;
+}
+
+/* What was set. Before that, the module's first function. */
+void wramp_wamr_entry(const WASMModuleInstance *instance, struct wramp_wamr_entry *entry)
+{
+	entry->module = instance->module;
+	entry->function = &instance->e->functions[instance->reserved[0]];
+	entry->note = instance->reserved[1];
+}

@@ -179,8 +179,7 @@ impl Keeps {
     }
 }
 
-/// Judges one instance's results, call by call. It is small, because a pool keeps one per
-/// instance.
+/// Judges one instance's results, call by call.
 pub(crate) struct Judge {
     state: State,
     /// For a user's module: the digest of its results so far. For a workload that does not
@@ -243,6 +242,36 @@ impl Judge {
                 [self.memo, calls.min(!STRAYED) | strayed]
             }
         }
+    }
+
+    /// The judge of resident `id` after `calls` calls, from what
+    /// [`of_resident`](Self::of_resident) said of it. `constant` is as for
+    /// [`restored`](Self::restored).
+    pub(crate) fn of_resident(
+        keeps: Keeps,
+        id: u32,
+        calls: u32,
+        (word, strayed): (u32, bool),
+        constant: Option<u32>,
+    ) -> Self {
+        let other = if strayed { STRAYED } else { 0 };
+        let words = match keeps {
+            Keeps::Calls => [calls, 0],
+            Keeps::Both => [calls, word],
+            Keeps::Nothing | Keeps::Carry | Keeps::Digest => [word, other],
+        };
+        Self::restored(keeps, id, calls == 0, words, constant).0
+    }
+
+    /// The word and the bit that a pool keeps of this judge between two calls, beside the number
+    /// of calls.
+    pub(crate) fn beside_calls(&self, keeps: Keeps) -> (u32, bool) {
+        let word = match keeps {
+            Keeps::Nothing | Keeps::Calls => 0,
+            Keeps::Carry | Keeps::Both => self.state.carry,
+            Keeps::Digest => self.memo,
+        };
+        (word, self.strayed)
     }
 
     /// The one result of a workload that does not vary, once it is known.

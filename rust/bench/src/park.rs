@@ -9,7 +9,7 @@
 //! nor a count of calls is kept of each. A sample of instances has them, and the run has sums.
 //! Every result is judged all the same.
 
-use core::num::NonZeroUsize;
+use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use core::sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{Acquire, Release},
@@ -18,7 +18,7 @@ use core::sync::atomic::{
 use wramp_arena::Places;
 use wramp_core::config::{Knob, Park as Knobs};
 use wramp_core::machine::{Lock, Machine};
-use wramp_core::measure::{Bytes, Nanos, Tally, Ticks, fairness};
+use wramp_core::measure::{Bytes, Micros, Nanos, Tally, Ticks, fairness};
 use wramp_core::ramp::{Event, Limit, Outcome};
 use wramp_core::report::{Instance, Park as Parked, Part, Predict, Text, Word, Worker};
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
@@ -31,6 +31,7 @@ use crate::lead::{
     Account, Climbed, Dwell, Figures, GLANCE, Herd, Scale, Scene, Window, drive_by, report,
     stuck_error,
 };
+use crate::pool::Place;
 use crate::run::give_up;
 use crate::seat::{Phase, Seat};
 use crate::threads::{failed, start_error, wrong_result};
@@ -55,10 +56,10 @@ const PROGRESS: u32 = 64;
 struct Live<I> {
     /// Absent while a worker has it.
     instance: Option<I>,
-    /// The number of the instance whose state it has.
-    tenant: Option<u32>,
+    /// The instance whose state it has.
+    tenant: Option<Tenant>,
     /// Whose state a worker is parking out of it.
-    leaving: Option<u32>,
+    leaving: Option<Tenant>,
     /// When it was taken last, in turns.
     used: u32,
     /// Calls of the tenant since it was revived.
@@ -66,8 +67,27 @@ struct Live<I> {
 }
 
 impl<I> Live<I> {
-    fn has(&self, id: u32) -> bool {
-        self.tenant == Some(id) || self.leaving == Some(id)
+    fn has(&self, tenant: Tenant) -> bool {
+        self.tenant == Some(tenant) || self.leaving == Some(tenant)
+    }
+}
+
+// A machine lends one table, for residents or for live instances. A handle is a pointer or more.
+const _: () = assert!(size_of::<Live<NonZeroU32>>() <= size_of::<Place<NonZeroU32>>());
+const _: () = assert!(size_of::<Live<NonZeroU64>>() <= size_of::<Place<NonZeroU64>>());
+
+/// An instance by its number, in such a way that the absence of one takes no byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tenant(NonZeroU32);
+
+impl Tenant {
+    /// There are fewer than 2^32 - 1 instances, since each takes a byte at least.
+    fn new(id: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(id))
+    }
+
+    const fn id(self) -> u32 {
+        self.0.get() - 1
     }
 }
 
@@ -166,7 +186,7 @@ struct Turn<I> {
     first: bool,
     /// Whether the instance holds its state already.
     here: bool,
-    leaving: Option<u32>,
+    leaving: Option<Tenant>,
     /// Calls of the one that leaves since it was revived, or of the tenant.
     calls: u32,
     judge: [u32; 2],
@@ -197,7 +217,8 @@ impl<'p, I> Yard<'p, I> {
     }
 
     fn is_in_call(&self, id: u32) -> bool {
-        self.live.iter().any(|live| live.instance.is_none() && live.has(id))
+        let tenant = Tenant::new(id);
+        self.live.iter().any(|live| live.instance.is_none() && live.has(tenant))
     }
 
     /// Whether an instance is neither in a call nor at its end.
@@ -255,16 +276,17 @@ impl<'p, I> Yard<'p, I> {
         }
         let (id, first) = self.choose(knobs, now, pause)?;
         let places = || self.live.iter().enumerate().filter(|(_, live)| idle(live));
-        let here = places().find(|(_, live)| live.tenant == Some(id));
+        let tenant = Some(Tenant::new(id));
+        let here = places().find(|(_, live)| live.tenant == tenant);
         let least = || places().min_by_key(|(_, live)| (live.tenant.is_some(), live.used));
         let place = here.or_else(least)?.0;
         let judge = self.judge(id);
         let turns = self.turns;
         let live = self.live.get_mut(place)?;
         let instance = live.instance.take()?;
-        let here = live.tenant == Some(id);
+        let here = live.tenant == tenant;
         live.leaving = if here { None } else { live.tenant };
-        live.tenant = Some(id);
+        live.tenant = tenant;
         live.used = turns;
         let (leaving, calls, ended) = (live.leaving, live.calls, Ticks(0));
         let outcome = None;
@@ -559,7 +581,7 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
                 {
                     // The last state of each must fit too.
                     live.tenant = None;
-                    self.park(yard, tenant, &mut instance, false);
+                    self.park(yard, tenant.id(), &mut instance, false);
                     yard.live[place].instance = Some(instance);
                 }
             }
@@ -593,7 +615,7 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
             }
             let mut stuck = None;
             let absent = yard.live.iter().filter(|live| live.instance.is_none());
-            for id in absent.filter_map(|live| live.tenant) {
+            for id in absent.filter_map(|live| live.tenant).map(Tenant::id) {
                 stuck.get_or_insert(id);
                 climbed.errors += 1;
                 // How many calls returned before this one is known of the sample only.
@@ -638,6 +660,10 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
             machine.sleep(GLANCE);
         }
         let (mut done, mut constant) = (None, None);
+        // There may be fewer hot instances than workers. Who gets none looks rarely: each look
+        // takes time from those that call.
+        let most_glances = if self.knobs.hot { 16 } else { 1 };
+        let mut glances = 1;
         loop {
             // Put one back and take the next one: this takes the lock once per call.
             let stop = seat.asked_to_stop();
@@ -655,9 +681,13 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
                 Some(mut turn) => {
                     self.serve(worker, &mut turn, &mut stack, &mut constant);
                     done = Some(turn);
+                    glances = 1;
                 }
                 None if stop => return Ok(()),
-                None => machine.sleep(GLANCE),
+                None => {
+                    machine.sleep(Micros(GLANCE.0 * glances));
+                    glances = (2 * glances).min(most_glances);
+                }
             }
         }
     }
@@ -861,7 +891,7 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
 
     /// Parks who is in the instance, and revives who is called.
     fn change_tenant(&self, worker: usize, turn: &mut Turn<R::Instance<'s>>) -> Result<(), Error> {
-        if let Some(old) = turn.leaving {
+        if let Some(old) = turn.leaving.map(Tenant::id) {
             let took = self.yard.with(|yard| {
                 let sampled = turn.calls == 1 && yard.samples.get(old).is_some();
                 self.park(yard, old, &mut turn.instance, sampled)

@@ -15,14 +15,14 @@ use core::sync::atomic::{
 
 use wramp_arena::Places;
 use wramp_core::machine::{Lock, Machine};
-use wramp_core::measure::{Micros, Nanos, Tally, Ticks, fairness};
+use wramp_core::measure::{Micros, Nanos, Ratio, Tally, Ticks, fairness};
 use wramp_core::ramp::{Event, Limit};
 use wramp_core::report::{Instance, Text, Word, Worker};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 use wramp_core::slots::{Crew, Slots, Work};
 
 use crate::agenda::Agenda;
-use crate::guest::{Check, Guest, Judge, seed_of};
+use crate::guest::{Check, Guest, Judge, Keeps};
 use crate::lead::{
     Account, Climbed, Dwell, Figures, GLANCE, Herd, Scale, Scene, Window, drive, report,
     report_parts, stuck_error,
@@ -32,70 +32,133 @@ use crate::run::give_up;
 use crate::seat::{Phase, Seat};
 use crate::threads::{failed, start_error, wrong_result};
 
-/// An instance without a thread. Its memory lies in the arena. Everything else lies beside the
-/// arena, in the table that the machine lends.
+/// An instance without a thread, in a worker's hands. What is kept of it between two calls is a
+/// [`Place`].
 pub(crate) struct Resident<I> {
     /// Missing only where it could not be started again.
     pub(crate) instance: Option<I>,
     pub(crate) judge: Judge,
     pub(crate) calls: u32,
-    /// The dwell that it was last taken in, and its calls until then.
-    dwell: u32,
-    calls_before: u32,
-    errors: u32,
-    over_budget: u32,
+    errors: u16,
     pub(crate) from_ms: u32,
     /// When its latest call ended. Meaningless before the first call.
     pub(crate) ended: Ticks,
 }
 
-impl<I> Resident<I> {
-    fn new(instance: I, id: u32) -> Self {
-        Self {
-            instance: Some(instance),
-            judge: Judge::new(seed_of(id)),
-            calls: 0,
-            dwell: 0,
-            calls_before: 0,
-            errors: 0,
-            over_budget: 0,
-            from_ms: 0,
-            ended: Ticks(0),
-        }
+/// A resident's place in the table, which lies beside the arena. The instance's memory lies in
+/// the arena.
+///
+/// A board has hundreds of them, so a place is packed: with an engine's handle of 4 bytes it
+/// takes 24.
+pub(crate) struct Place<I> {
+    /// Missing while a worker has it, or where it could not be started again.
+    instance: Option<I>,
+    calls: u32,
+    /// What the number of calls does not say of its judge.
+    judge: u32,
+    from_ms: u32,
+    marks: Marks,
+    ended: Moment,
+}
+
+const _: () = assert!(size_of::<Place<core::num::NonZeroU32>>() == 24);
+
+/// Errors of a resident, and two bits.
+#[derive(Clone, Copy)]
+struct Marks(u16);
+
+impl Marks {
+    /// A worker has the resident.
+    const AWAY: u16 = 1 << 15;
+    /// The judge has seen that the resident strayed from the first one.
+    const STRAYED: u16 = 1 << 14;
+    /// The most errors that are counted of one resident. The sum of a ramp counts them all.
+    const MOST: u16 = Self::STRAYED - 1;
+
+    const fn errors(self) -> u16 {
+        self.0 & Self::MOST
+    }
+
+    const fn has(self, bit: u16) -> bool {
+        self.0 & bit != 0
+    }
+
+    fn of(errors: u16, strayed: bool) -> Self {
+        Self(errors.min(Self::MOST) | if strayed { Self::STRAYED } else { 0 })
     }
 }
 
-/// A resident's place in the table.
-pub(crate) enum Place<I> {
-    /// The resident waits for its next call.
-    Here(Resident<I>),
-    /// A worker has the resident in a call. These are the figures from before the call.
-    InCall {
-        /// Calls that had returned.
-        calls: u32,
-        /// When the first of these calls had returned.
-        from_ms: u32,
-    },
+/// The low 48 bits of a time. Of a clock of 1 GHz these last 78 hours, so they say when a call
+/// ended that is no older than that.
+#[derive(Clone, Copy)]
+struct Moment([u16; 3]);
+
+impl Moment {
+    const BITS: u32 = 48;
+
+    fn of(time: Ticks) -> Self {
+        Self([0, 16, 32].map(|shift| (time.0 >> shift) as u16))
+    }
+
+    /// The time, if it was not after `latest`.
+    fn before(self, latest: Ticks) -> Ticks {
+        let [low, middle, high] = self.0.map(u64::from);
+        let kept = low | middle << 16 | high << 32;
+        let ago = latest.0.wrapping_sub(kept) & ((1 << Self::BITS) - 1);
+        Ticks(latest.0.saturating_sub(ago))
+    }
 }
 
-/// Memory for a table of `residents` of an engine's instances, in 64-bit words.
+impl<I> Place<I> {
+    fn new(instance: I) -> Self {
+        Self {
+            instance: Some(instance),
+            calls: 0,
+            judge: 0,
+            from_ms: 0,
+            marks: Marks(0),
+            ended: Moment::of(Ticks(0)),
+        }
+    }
+
+    /// Whether a worker has the resident in a call.
+    const fn is_away(&self) -> bool {
+        self.marks.has(Marks::AWAY)
+    }
+}
+
+/// Memory for a table of `residents` of an engine's instances, in 64-bit words; or for as many
+/// live instances of a park.
 #[must_use]
 pub const fn table_words<R: Runtime + 'static>(residents: usize) -> usize {
     Places::<Place<R::Instance<'static>>>::bytes_for(residents) / size_of::<u64>()
 }
 
+/// Residents that say how fair a dwell was.
+const SAMPLES: usize = 32;
+
 /// All residents, in the order in which they started.
 pub(crate) struct Queue<'p, I> {
     places: Places<'p, Place<I>>,
+    /// What is kept of each judge.
+    keeps: Keeps,
+    /// The one result of a workload that does not vary, once it is known.
+    constant: Option<u32>,
+    /// When the latest of all calls ended.
+    latest: Ticks,
     /// The place where the rotation continues.
     next: usize,
     /// A new resident. Its first call comes before the rotation continues.
     newest: Option<usize>,
-    /// The number of the current dwell.
-    dwell: u32,
+    /// Residents when the latest dwell began, and the calls of a sample of them until then.
+    sampled: usize,
+    calls_before: [u32; SAMPLES],
     /// Residents whose first call has returned. First calls come in the order of the starts and
     /// one at a time, so this number says whose they were.
     called: usize,
+    /// Failed or wrong calls, and those that the budget ended.
+    errors: u64,
+    over_budget: u64,
     /// The first error of all, and the resident that had it.
     error: Option<(usize, Error)>,
     /// Whose turn it is, where residents have a host and may wait.
@@ -103,8 +166,22 @@ pub(crate) struct Queue<'p, I> {
 }
 
 impl<'p, I> Queue<'p, I> {
-    const fn new(places: Places<'p, Place<I>>) -> Self {
-        Self { places, next: 0, newest: None, dwell: 0, called: 0, error: None, agenda: None }
+    const fn new(places: Places<'p, Place<I>>, keeps: Keeps) -> Self {
+        Self {
+            places,
+            keeps,
+            constant: None,
+            latest: Ticks(0),
+            next: 0,
+            newest: None,
+            sampled: 0,
+            calls_before: [0; SAMPLES],
+            called: 0,
+            errors: 0,
+            over_budget: 0,
+            error: None,
+            agenda: None,
+        }
     }
 
     /// Takes the next resident that is not in a call.
@@ -122,34 +199,68 @@ impl<'p, I> Queue<'p, I> {
     }
 
     pub(crate) fn take_from(&mut self, place: usize) -> Option<(usize, Resident<I>)> {
-        let there = self.places.get_mut(place)?;
-        let Place::Here(resident) = there else { return None };
-        let in_call = Place::InCall { calls: resident.calls, from_ms: resident.from_ms };
-        let Place::Here(mut resident) = core::mem::replace(there, in_call) else { return None };
-        if resident.dwell != self.dwell {
-            resident.dwell = self.dwell;
-            resident.calls_before = resident.calls;
-        }
+        let there = self.places.get_mut(place).filter(|there| !there.is_away())?;
+        let id = u32::try_from(place).unwrap_or(u32::MAX);
+        let kept = (there.judge, there.marks.has(Marks::STRAYED));
+        let resident = Resident {
+            instance: there.instance.take(),
+            judge: Judge::of_resident(self.keeps, id, there.calls, kept, self.constant),
+            calls: there.calls,
+            errors: there.marks.errors(),
+            from_ms: there.from_ms,
+            ended: there.ended.before(self.latest),
+        };
+        there.marks.0 |= Marks::AWAY;
         Some((place, resident))
     }
 
     pub(crate) fn put(&mut self, place: usize, resident: Resident<I>) {
-        if resident.calls == 1 {
+        let Resident { instance, judge, calls, errors, from_ms, ended } = resident;
+        if calls == 1 {
             self.called = self.called.max(place + 1);
         }
+        if calls > 0 {
+            self.latest = self.latest.max(ended);
+        }
+        self.constant = judge.constant().or(self.constant);
+        let (word, strayed) = judge.beside_calls(self.keeps);
         if let Some(there) = self.places.get_mut(place) {
-            *there = Place::Here(resident);
+            let marks = Marks::of(errors, strayed);
+            let ended = Moment::of(ended);
+            *there = Place { instance, calls, judge: word, from_ms, marks, ended };
         }
     }
 
     /// Adds a resident and makes it the next one to be called. False if the table is full.
-    fn add(&mut self, resident: Resident<I>) -> bool {
+    fn add(&mut self, instance: I) -> bool {
         let place = self.places.len();
-        let added = self.places.push(Place::Here(resident)).is_ok();
+        let added = self.places.push(Place::new(instance)).is_ok();
         if added {
             self.newest = Some(place);
         }
         added && self.agenda.as_mut().is_none_or(Agenda::add)
+    }
+
+    /// The places of a sample of so many residents.
+    fn sample(sampled: usize) -> impl Iterator<Item = usize> + Clone {
+        let count = sampled.min(SAMPLES);
+        (0..count).map(move |member| member * sampled / count)
+    }
+
+    fn begin_dwell(&mut self) {
+        self.sampled = self.places.len();
+        for (before, place) in self.calls_before.iter_mut().zip(Self::sample(self.sampled)) {
+            *before = self.places[place].calls;
+        }
+    }
+
+    /// Jain's index over the sample, in which those that are in a call do not count.
+    fn fairness(&self) -> Option<Ratio> {
+        let members = Self::sample(self.sampled).zip(&self.calls_before);
+        fairness(members.filter_map(|(place, before)| {
+            let there = self.places.get(place).filter(|there| !there.is_away())?;
+            Some(u64::from(there.calls.saturating_sub(*before)))
+        }))
     }
 }
 
@@ -210,7 +321,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
             calls: Scale::of_calls(),
             turnarounds: Scale::of_turnarounds(),
             most: u32::try_from(places.capacity()).unwrap_or(u32::MAX),
-            queue: M::Lock::new(Queue::new(places)),
+            queue: M::Lock::new(Queue::new(places, Keeps::of(guest))),
             failure: M::Lock::new(None),
             open: AtomicBool::new(false),
             residents: AtomicU32::new(0),
@@ -283,52 +394,38 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
     /// give back what they hold.
     fn finish(&self, mut climbed: Climbed) -> Climbed {
         self.queue.with(|queue| {
-            // Count over the latest dwell, in which all residents were there. A resident that
-            // was in a call when the dwell began counts from its next call.
-            let dwell = queue.dwell;
-            let since = |place: &Place<_>| match place {
-                Place::Here(resident) if resident.dwell == dwell => {
-                    Some(u64::from(resident.calls.saturating_sub(resident.calls_before)))
-                }
-                Place::Here(_) => Some(0),
-                Place::InCall { .. } => None,
-            };
-            climbed.fairness = fairness(queue.places.iter().filter_map(since));
+            climbed.fairness = queue.fairness();
+            (climbed.errors, climbed.over_budget) = (queue.errors, queue.over_budget);
             let mut stuck = None;
             for (id, place) in queue.places.iter().enumerate() {
                 let number = u32::try_from(id).unwrap_or(u32::MAX);
-                let resident = match place {
-                    Place::Here(resident) => resident,
-                    &Place::InCall { calls, from_ms } => {
-                        stuck.get_or_insert(number);
-                        climbed.calls += u64::from(calls);
-                        climbed.errors += 1;
-                        self.report_stuck(number, calls, from_ms);
-                        continue;
-                    }
-                };
-                climbed.calls += u64::from(resident.calls);
-                climbed.errors += u64::from(resident.errors);
-                climbed.over_budget += u64::from(resident.over_budget);
+                climbed.calls += u64::from(place.calls);
+                if place.is_away() {
+                    stuck.get_or_insert(number);
+                    climbed.errors += 1;
+                    self.report_stuck(number, place.calls, place.from_ms);
+                    continue;
+                }
+                let errors = u32::from(place.marks.errors());
                 let first = queue.error.as_ref().filter(|(of, _)| *of == id);
-                let until_ms = self.scene.millis_at(resident.ended);
+                let until_ms = self.scene.millis_at(place.ended.before(queue.latest));
                 self.scene.emit(Instance {
                     workload: Word(self.guest.name),
                     id: number,
                     slot: None,
-                    alive_ms: self.scene.shown(match resident.calls {
+                    alive_ms: self.scene.shown(match place.calls {
                         0 => 0,
-                        _ => until_ms.saturating_sub(resident.from_ms),
+                        _ => until_ms.saturating_sub(place.from_ms),
                     }),
-                    calls: resident.calls,
-                    errors: resident.errors,
+                    calls: place.calls,
+                    errors,
                     latency_mean_us: None,
                     latency_min_us: None,
                     latency_p50_us: None,
                     latency_p99_us: None,
                     latency_max_us: None,
                     stack_used_bytes: None,
-                    result: Word(if resident.errors == 0 { "ok" } else { "bad" }),
+                    result: Word(if errors == 0 { "ok" } else { "bad" }),
                     error: first.map(|(_, error)| Word(error.kind.as_str())),
                     message: first.map(|(_, error)| Text::new(error.message.as_str())),
                 });
@@ -472,11 +569,12 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         }
         let error = result.err().unwrap_or_else(|| wrong_result(&self.guest.check));
         resident.errors = resident.errors.saturating_add(1);
-        if error.kind == ErrorKind::Budget {
-            resident.over_budget = resident.over_budget.saturating_add(1);
-        }
         self.serving[worker].tally.error();
-        self.queue.with(|queue| queue.error.get_or_insert((place, error)).0);
+        self.queue.with(|queue| {
+            queue.errors += 1;
+            queue.over_budget += u64::from(error.kind == ErrorKind::Budget);
+            queue.error.get_or_insert((place, error));
+        });
     }
 
     /// Waits until the pause after the instance's latest call is over. The queue is in the
@@ -570,8 +668,7 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
         if id == 0 {
             self.parts = pool.runtime.noted(&instance, None);
         }
-        let resident = Resident::new(instance, id);
-        let added = pool.queue.with(|queue| queue.add(resident));
+        let added = pool.queue.with(|queue| queue.add(instance));
         pool.scene.machine.rouse();
         match added {
             true => Ok(()),
@@ -703,7 +800,7 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
         let pool = self.pool;
         self.serving.begin(&pool.calls, pool.serving.iter().map(|seat| &seat.tally));
         self.turning.begin(&pool.turnarounds, pool.turning.iter().map(|seat| &seat.tally));
-        pool.queue.with(|queue| queue.dwell = queue.dwell.wrapping_add(1));
+        pool.queue.with(Queue::begin_dwell);
         self.dwell = Dwell::begin(pool.scene.machine);
     }
 
@@ -759,11 +856,16 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
 #[cfg(test)]
 mod tests {
     use core::mem::MaybeUninit;
+    use core::num::{NonZeroU32, NonZeroU64};
 
-    use super::{Place, Places, Queue, Resident};
+    use wramp_core::measure::Ticks;
 
-    fn add(queue: &mut Queue<'_, ()>, id: u32) {
-        assert!(queue.add(Resident::new((), id)));
+    use super::{Keeps, Marks, Moment, Place, Places, Queue, SAMPLES};
+
+    const WORDS: usize = Places::<Place<()>>::bytes_for(256) / 8;
+
+    fn queue(memory: &mut [MaybeUninit<u64>]) -> Queue<'_, ()> {
+        Queue::new(Places::over(memory), Keeps::Digest)
     }
 
     /// The residents that get the next calls.
@@ -776,24 +878,95 @@ mod tests {
         })
     }
 
+    /// What wramp keeps of a resident, with an engine's handle of one pointer, such as WAMR's.
+    #[test]
+    fn a_resident_takes_24_bytes_on_32_bits_and_32_on_64() {
+        assert_eq!(size_of::<Place<NonZeroU32>>(), 24);
+        assert_eq!(size_of::<Place<NonZeroU64>>(), 32);
+    }
+
     #[test]
     fn a_new_resident_is_next_and_the_rotation_goes_on_where_it_was() {
-        let mut memory = [const { MaybeUninit::uninit() }; Places::<Place<()>>::bytes_for(8) / 8];
-        let mut queue = Queue::new(Places::over(&mut memory));
-        (0..4).for_each(|id| add(&mut queue, id));
+        let mut memory = [const { MaybeUninit::uninit() }; WORDS];
+        let mut queue = queue(&mut memory);
+        (0..4).for_each(|_| assert!(queue.add(())));
         assert_eq!(turns(&mut queue), [3, 0, 1, 2, 3, 0]);
-        add(&mut queue, 4);
+        assert!(queue.add(()));
         assert_eq!(turns(&mut queue), [4, 1, 2, 3, 4, 0]);
     }
 
     #[test]
     fn a_resident_in_a_call_is_passed_over() {
-        let mut memory = [const { MaybeUninit::uninit() }; Places::<Place<()>>::bytes_for(8) / 8];
-        let mut queue = Queue::new(Places::over(&mut memory));
+        let mut memory = [const { MaybeUninit::uninit() }; WORDS];
+        let mut queue = queue(&mut memory);
         assert!(queue.take().is_none());
-        (0..3).for_each(|id| add(&mut queue, id));
+        (0..3).for_each(|_| assert!(queue.add(())));
         let (place, _in_call) = queue.take().unwrap();
         assert_eq!(place, 2);
         assert_eq!(turns(&mut queue), [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_resident_comes_back_as_it_was_put() {
+        let mut memory = [const { MaybeUninit::uninit() }; WORDS];
+        let mut queue = queue(&mut memory);
+        assert!(queue.add(()));
+        let (place, mut resident) = queue.take().unwrap();
+        (resident.calls, resident.errors, resident.from_ms) = (77, 3, 12_345);
+        resident.ended = Ticks((1 << 50) + 99);
+        queue.put(place, resident);
+        let (_, resident) = queue.take().unwrap();
+        assert!(resident.instance.is_some());
+        assert_eq!((resident.calls, resident.errors, resident.from_ms), (77, 3, 12_345));
+        assert_eq!(resident.ended, Ticks((1 << 50) + 99));
+        queue.put(place, resident);
+        // A call of another one ends almost three days later.
+        assert!(queue.add(()));
+        let (other, mut late) = queue.take().unwrap();
+        assert_eq!(other, 1);
+        (late.calls, late.ended) = (1, Ticks((1 << 50) + (1 << 48)));
+        queue.put(other, late);
+        let (_, resident) = queue.take_from(place).unwrap();
+        assert_eq!(resident.ended, Ticks((1 << 50) + 99));
+    }
+
+    #[test]
+    fn errors_are_counted_up_to_what_a_place_holds() {
+        assert_eq!(Marks::of(Marks::MOST - 1, true).errors(), Marks::MOST - 1);
+        assert_eq!(Marks::of(u16::MAX, false).errors(), Marks::MOST);
+        assert!(!Marks::of(u16::MAX, false).has(Marks::AWAY | Marks::STRAYED));
+    }
+
+    #[test]
+    fn a_moment_is_a_time_of_the_last_three_days() {
+        for time in [0, 1, 99, 1 << 40, (1 << 48) - 1, 1 << 48, u64::MAX - 5] {
+            for later in [0, 1, 5, (1 << 48) - 1] {
+                let Some(latest) = u64::checked_add(time, later) else { continue };
+                assert_eq!(Moment::of(Ticks(time)).before(Ticks(latest)), Ticks(time));
+            }
+        }
+    }
+
+    #[test]
+    fn fairness_is_that_of_a_sample() {
+        let mut memory = [const { MaybeUninit::uninit() }; WORDS];
+        let mut queue = queue(&mut memory);
+        assert_eq!(queue.fairness(), None);
+        (0..200).for_each(|_| assert!(queue.add(())));
+        queue.begin_dwell();
+        assert_eq!(Queue::<()>::sample(200).count(), SAMPLES);
+        for _ in 0..3 {
+            turns::<200>(&mut queue);
+        }
+        assert_eq!(queue.fairness().map(|ratio| ratio.0), Some(10_000));
+        // Half of them get twice as many calls: (3 / 2)^2 / ((1 + 4) / 2).
+        queue.begin_dwell();
+        turns::<200>(&mut queue);
+        for place in 0..100 {
+            let (_, mut resident) = queue.take_from(place).unwrap();
+            resident.calls += 1;
+            queue.put(place, resident);
+        }
+        assert_eq!(queue.fairness().map(|ratio| ratio.0), Some(9_000));
     }
 }

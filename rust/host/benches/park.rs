@@ -154,7 +154,8 @@ fn hot(report: &mut Report) {
         let base = Config { dwell_ms: 1_500, step: 1 << 16, ..Config::DENSE };
         let park = Mode::Park(Park { hot: true, live, ..KNOBS });
         // In less arena: the climb alone would take longer than what is measured.
-        let park = Config { mode: park, arena: Bytes(base.arena.0 / 2), ..base };
+        let arena = if name == "cpu" { Bytes(base.arena.0 / 2) } else { base.arena };
+        let park = Config { mode: park, arena, ..base };
         let mut ratios = vec![];
         for round in 1..=ROUNDS {
             let of = |config| {

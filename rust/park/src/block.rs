@@ -75,6 +75,17 @@ fn bits(bytes: u32) -> u8 {
     ((marks >> 7 | marks >> 14 | marks >> 21 | marks >> 28) & 0xF) as u8
 }
 
+/// The rows of a mask, in their order.
+#[inline]
+fn rows(mask: u8) -> impl Iterator<Item = usize> {
+    let mut left = u32::from(mask);
+    core::iter::from_fn(move || {
+        let row = (left != 0).then_some(left.trailing_zeros() as usize & 7);
+        left &= left.wrapping_sub(1);
+        row
+    })
+}
+
 /// The one header and the one mask that a block is written with; no mask is 0.
 fn plan(columns: &[Column; 4]) -> (u8, u8) {
     let (mut header, mut mask) = (0, 0);
@@ -113,7 +124,7 @@ pub(crate) fn write(words: &Words, into: &mut [u8; MOST]) -> usize {
         match header >> (2 * number) & 3 {
             ZEROS => {}
             FEW => {
-                for row in (0..8).filter(|row| mask >> row & 1 != 0) {
+                for row in rows(mask) {
                     into[at] = (column[row / 4] >> (8 * (row % 4))) as u8;
                     at += 1;
                 }
@@ -172,7 +183,7 @@ pub(crate) fn read(bytes: &[u8; MOST], words: &mut Words) -> Result<usize, Malfo
         match header >> (2 * number) & 3 {
             ZEROS => {}
             FEW => {
-                for row in (0..8).filter(|row| mask >> row & 1 != 0) {
+                for row in rows(mask) {
                     let byte = bytes.get(at).ok_or(Malformed)?;
                     column[row / 4] |= u32::from(*byte) << (8 * (row % 4));
                     at += 1;

@@ -27,6 +27,7 @@ mod block;
 mod cells;
 mod fixed;
 mod image;
+mod log;
 mod memory;
 mod seal;
 mod store;
@@ -34,8 +35,10 @@ mod stream;
 
 pub use block::BLOCK;
 pub use cells::{Cells, Layout};
+pub use embedded_storage::nor_flash;
 pub use fixed::Fixed;
 pub use image::{Image, Segment, Segments};
+pub use log::{Log, LogError};
 pub use memory::{
     NUMBER, Reader, apply, changed, dirty, encode, max_encoded_len, memory_bytes, put_number,
     read_number, reset, take, undo,

@@ -51,7 +51,14 @@ pub fn encode(memory: &[u8], image: Image<'_>, sink: impl Sink) -> Result<u32, R
 ///
 /// # Errors
 /// Those of [`encode`].
-pub fn take(memory: &mut [u8], image: Image<'_>, sink: impl Sink) -> Result<u32, Refused> {
+pub fn take(memory: &mut [u8], image: Image<'_>, mut sink: impl Sink) -> Result<u32, Refused> {
+    take_into(memory, image, &mut sink)
+}
+
+/// It is compiled in this crate, as a firmware says for this crate: for speed. A generic function
+/// is compiled as its caller is.
+#[inline(never)]
+fn take_into(memory: &mut [u8], image: Image<'_>, sink: &mut dyn Sink) -> Result<u32, Refused> {
     let mut writer = Writer::new(memory.len(), sink);
     let mut walk = image.walk(memory.len());
     while let Some((offset, difference)) = walk.next_difference(memory) {
@@ -78,7 +85,13 @@ pub fn dirty(memory: &[u8], image: Image<'_>, most: u32) -> u32 {
 ///
 /// # Errors
 /// Then the memory holds neither. [`reset`] makes it the image again.
-pub fn apply(source: impl Source, memory: &mut [u8]) -> Result<(), Malformed> {
+pub fn apply(mut source: impl Source, memory: &mut [u8]) -> Result<(), Malformed> {
+    apply_from(&mut source, memory)
+}
+
+/// Compiled here, as [`take_into`] is.
+#[inline(never)]
+fn apply_from(source: &mut dyn Source, memory: &mut [u8]) -> Result<(), Malformed> {
     let mut difference = Words::default();
     for_each(source, memory, |_, written, block| {
         let used = read_block(written, &mut difference, block.len())?;

@@ -229,6 +229,18 @@ pub struct Table {
     pub most: u32,
 }
 
+/// What [`wramp_wamr_entry`] reports: what a call of an instance enters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// The instance's module.
+    pub module: wasm_module_t,
+    /// The function that was set.
+    pub function: wasm_function_inst_t,
+    /// The note that was set with it.
+    pub note: u32,
+}
+
 /// What [`wramp_wamr_caller`] reports: who calls the host.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -471,6 +483,16 @@ unsafe extern "C" {
     /// A function of an instance of bytecode by its index. Null where there is none.
     #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_function")]
     pub fn wramp_wamr_function(instance: wasm_module_inst_t, index: u32) -> wasm_function_inst_t;
+    /// Keeps in an instance which of its functions calls enter, and a note.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_set_entry")]
+    pub fn wramp_wamr_set_entry(
+        instance: wasm_module_inst_t,
+        function: wasm_function_inst_t,
+        note: u32,
+    );
+    /// Reports what was kept, and the instance's module.
+    #[cfg_attr(wamr_other, link_name = "wramp_other_wramp_wamr_entry")]
+    pub fn wramp_wamr_entry(instance: wasm_module_inst_t, entry: *mut Entry);
 
     /// Calls a function. `argc` and `argv` are 32-bit cells. The results overwrite the
     /// arguments.

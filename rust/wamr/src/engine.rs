@@ -247,7 +247,8 @@ impl Runtime for Engine<'_> {
         argument: i32,
         budget: Option<u32>,
     ) -> Result<i32, Error> {
-        if stack.module != instance.module {
+        let entry = instance.entry();
+        if stack.module.as_ptr() != entry.module {
             return Err(wrong_module());
         }
         let handle = stack.handle.as_ptr();
@@ -272,14 +273,9 @@ impl Runtime for Engine<'_> {
         // instance's. Its signature was checked: `cells` arguments, 0 or 1, and a result of at
         // most two cells, all in `cells`.
         let done = unsafe {
-            sys::wasm_runtime_call_wasm(
-                handle,
-                instance.function.as_ptr(),
-                instance.cells,
-                cells.as_mut_ptr(),
-            )
+            sys::wasm_runtime_call_wasm(handle, entry.function, entry.cells, cells.as_mut_ptr())
         };
-        if done { Ok(instance.result(cells)) } else { Err(instance.take_error()) }
+        if done { Ok(entry.result(cells)) } else { Err(instance.take_error()) }
     }
 
     fn shape(&self, module: &Module<'_>) -> Result<Shape, Error> {

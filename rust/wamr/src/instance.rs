@@ -2,7 +2,7 @@
 
 use core::ffi::{CStr, c_char};
 use core::marker::PhantomData;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use wramp_core::measure::Bytes;
 use wramp_core::runtime::{Error, ErrorKind, Parameters};
@@ -19,22 +19,36 @@ use crate::stack::Thread;
 const EXPORT_BYTES: usize = 127;
 
 /// An instance. It may move to another thread between calls.
+///
+/// It is one pointer, because a pool keeps hundreds of them. What a call enters lies in the
+/// instance itself.
 #[derive(Debug)]
 pub struct Instance<'m> {
     pub(crate) handle: Handle,
-    pub(crate) module: NonNull<sys::WASMModuleCommon>,
-    pub(crate) function: NonNull<sys::WASMFunctionInstanceCommon>,
+    _module: PhantomData<&'m ()>,
+}
+
+const _: () = assert!(size_of::<Option<Instance<'_>>>() == size_of::<usize>());
+
+/// What a call of an instance enters.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    /// It is compared, never read.
+    pub(crate) module: *mut sys::WASMModuleCommon,
+    pub(crate) function: *mut sys::WASMFunctionInstanceCommon,
     /// Cells of arguments: 1 for an i32, else 0.
     pub(crate) cells: u32,
     /// Cells of the result: 1 for an i32.
     #[cfg(feature = "imports")]
     gives: u32,
-    _module: PhantomData<&'m ()>,
 }
 
+/// Where in an entry's note the cells of the result are.
+#[cfg(feature = "imports")]
+const GIVES: u32 = 8;
+
 // SAFETY: an instance is memory of the arena. WAMR keeps nothing of it in a thread. Each call
-// tells it the thread anew (that of the stack), and any thread may free it. `module` is only
-// compared, and `function` is part of the instance.
+// tells it the thread anew (that of the stack), and any thread may free it.
 unsafe impl Send for Instance<'_> {}
 
 impl<'m> Instance<'m> {
@@ -54,15 +68,8 @@ impl<'m> Instance<'m> {
         let _ = budget;
         let function = handle.function(name).ok_or_else(|| no_export(export))?;
         let cells = handle.check_signature(function, parameters)?;
-        Ok(Self {
-            handle,
-            module: module.handle(),
-            function,
-            cells,
-            #[cfg(feature = "imports")]
-            gives: 1,
-            _module: PhantomData,
-        })
+        handle.enters(function, cells, 1);
+        Ok(Self { handle, _module: PhantomData })
     }
 
     /// An instance of a module whose imports are linked. The calls of its start function, of
@@ -91,28 +98,28 @@ impl<'m> Instance<'m> {
         if let Some(initialize) = handle.function(c"_initialize").filter(is_plain) {
             handle.run(initialize, stack, budget)?;
         }
-        Ok(Self { handle, module: module.handle(), function, cells, gives, _module: PhantomData })
+        handle.enters(function, cells, gives);
+        Ok(Self { handle, _module: PhantomData })
     }
 
-    /// The result of a call, from the cells that it left. No result is 0. Of two cells it is a
-    /// number that is equal for equal cells, and differs if one of them does.
-    #[cfg(feature = "imports")]
+    /// What a call enters.
     #[inline]
-    pub(crate) fn result(&self, [low, high]: [u32; CELLS]) -> i32 {
-        let cell = match self.gives {
-            1 => low,
-            0 => 0,
-            // The factor is odd, so no two high cells give the same.
-            _ => low ^ high.wrapping_mul(0x9e37_79b1),
-        };
-        cell.cast_signed()
-    }
-
-    /// The result of a call, which is one cell.
-    #[cfg(not(feature = "imports"))]
-    #[inline]
-    pub(crate) fn result(&self, [cell]: [u32; CELLS]) -> i32 {
-        cell.cast_signed()
+    pub(crate) fn entry(&self) -> Entry {
+        let (module, function) = (ptr::null_mut(), ptr::null_mut());
+        let mut entry = sys::Entry { module, function, note: 0 };
+        // SAFETY: the instance lives, and is of bytecode: nothing else is ever loaded. Its entry
+        // was set when it was made. `entry` is of the layout that the C has.
+        unsafe { sys::wramp_wamr_entry(self.handle.0.as_ptr(), &raw mut entry) };
+        let sys::Entry { module, function, note } = entry;
+        #[cfg(feature = "imports")]
+        let (note, gives) = (note & ((1 << GIVES) - 1), note >> GIVES);
+        Entry {
+            module,
+            function,
+            cells: note,
+            #[cfg(feature = "imports")]
+            gives,
+        }
     }
 
     /// The bytes of each of its parts.
@@ -139,6 +146,29 @@ impl<'m> Instance<'m> {
         // SAFETY: as above.
         unsafe { sys::wasm_runtime_clear_exception(instance) };
         error
+    }
+}
+
+impl Entry {
+    /// The result of a call, from the cells that it left. No result is 0. Of two cells it is a
+    /// number that is equal for equal cells, and differs if one of them does.
+    #[cfg(feature = "imports")]
+    #[inline]
+    pub(crate) fn result(&self, [low, high]: [u32; CELLS]) -> i32 {
+        let cell = match self.gives {
+            1 => low,
+            0 => 0,
+            // The factor is odd, so no two high cells give the same.
+            _ => low ^ high.wrapping_mul(0x9e37_79b1),
+        };
+        cell.cast_signed()
+    }
+
+    /// The result of a call, which is one cell.
+    #[cfg(not(feature = "imports"))]
+    #[inline]
+    pub(crate) fn result(&self, [cell]: [u32; CELLS]) -> i32 {
+        cell.cast_signed()
     }
 }
 
@@ -244,6 +274,22 @@ impl Handle {
             Some(handle) => Ok(Self(handle)),
             None => Err(text.instantiate_error(&watch)),
         }
+    }
+
+    /// Keeps in the instance what its calls enter: a function of its own, with the cells of its
+    /// arguments and of its result.
+    fn enters(
+        &self,
+        function: NonNull<sys::WASMFunctionInstanceCommon>,
+        cells: u32,
+        #[cfg_attr(not(feature = "imports"), expect(unused_variables))] gives: u32,
+    ) {
+        let note = cells;
+        #[cfg(feature = "imports")]
+        let note = note | gives << GIVES;
+        // SAFETY: the instance lives, is of bytecode, and has the function. The words are WAMR's
+        // to reserve, and it neither reads nor writes them.
+        unsafe { sys::wramp_wamr_set_entry(self.0.as_ptr(), function.as_ptr(), note) };
     }
 
     /// The function with that index, counted with the imported ones.

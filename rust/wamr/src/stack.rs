@@ -30,7 +30,7 @@ impl<'m> Stack<'m> {
         first: &Instance<'_>,
         size: Bytes,
     ) -> Result<Self, Error> {
-        if first.module != module.handle() {
+        if first.entry().module != module.handle().as_ptr() {
             return Err(wrong_module());
         }
         MEMORY.trace.note_environment(|| Self::create(module, first, size))

@@ -31,6 +31,8 @@ fn every_function_exists_twice() {
         wramp_wamr_first_element
         wramp_wamr_dropped
         wramp_wamr_forget_exception
+        wramp_wamr_set_entry
+        wramp_wamr_entry
         wasm_runtime_full_init
         wasm_runtime_destroy
         wasm_runtime_malloc
