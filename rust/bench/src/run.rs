@@ -9,7 +9,7 @@ use wramp_core::machine::{Lock as _, Machine};
 use wramp_core::measure::{Bytes, Ticks};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Load, Overdraft, Record, Run, Text, Word,
+    Done, End, FORMAT_VERSION, Fault, Fit, Load, OnHost, Overdraft, Record, Run, Text, Word,
 };
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
 use wramp_core::slots::Slots;
@@ -143,6 +143,8 @@ pub(crate) fn describe<M: Machine, R: Runtime>(
         engine_fixes: Some(Word(engine.fixes)),
         // Whoever composes the run asks for it, and puts it in.
         second_opinion: None,
+        load_permille: OnHost::default(),
+        starved_permille: OnHost::default(),
         artefact: Some(Word(engine.artefact.as_str())),
         shares_stack: Some(Word(on(engine.shares_stack))),
         rustc: Word(here.rustc),

@@ -836,3 +836,62 @@ fn a_second_opinion_is_asked_and_recorded() {
     ]);
     assert!(!stdout(&output).contains("second_opinion"), "a workload has a reference");
 }
+
+/// Two runs of one program on a host differ in every time, and that is no regression.
+#[test]
+fn a_host_is_judged_by_its_bytes_and_not_by_its_times() {
+    let directory = scratch("compare-host");
+    let base = String::from_utf8(support::read_golden("host.log")).unwrap();
+    let ten_times_slower = |line: &str| {
+        let words = line.split(' ').map(|word| match word.split_once("_us=") {
+            Some((key, time)) if key.starts_with("latency") => {
+                format!("{key}_us={:.3}", time.parse::<f64>().unwrap() * 10.0)
+            }
+            _ => word.to_owned(),
+        });
+        Some(words.collect::<Vec<_>>().join(" "))
+    };
+    let slow = edited(&base, ten_times_slower);
+    assert_ne!(slow, base);
+    let costly = edited(&slow, |line| Some(line.replace("cost_bytes=", "cost_bytes=9")));
+    for (name, text) in [("base.log", &base), ("slow.log", &slow), ("costly.log", &costly)] {
+        std::fs::write(directory.join(name), text).unwrap();
+    }
+    let compare = |new: &str, options: &[&str]| {
+        let words = [&["compare", "base.log", new], options].concat();
+        let output = support::wramp_in(directory.clone(), &words);
+        (output.status.code(), stdout(&output))
+    };
+    let (code, said) = compare("slow.log", &[]);
+    assert!(code == Some(0) && said.contains("--times judges them too"), "{said}");
+    for options in [&["--times"][..], &["--tolerance", "latency=5%"]] {
+        let (code, said) = compare("slow.log", options);
+        assert!(code == Some(1) && said.contains("WORSE"), "{options:?}: {said}");
+    }
+    let (code, said) = compare("costly.log", &["--changed"]);
+    assert!(code == Some(1) && said.contains("cost_bytes"), "{said}");
+    assert!(!said.contains("latency") && !said.contains(" same\n"), "{said}");
+    let (code, said) = compare("costly.log", &["--workload", "mem"]);
+    assert!(code == Some(1) && said.contains(" mem ") && !said.contains(" cpu "), "{said}");
+    let refused =
+        support::wramp_in(directory, &["compare", "base.log", "slow.log", "--workload", "fib"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("no ramp of fib"), "{}", stderr(&refused));
+}
+
+/// A run of this machine says how busy the machine was with other things.
+#[test]
+fn a_run_says_how_loaded_its_machine_was() {
+    let words = "run --workload add --slots 1 --settle-ms 0 --dwell-ms 1 --format records";
+    let output = wramp(&words.split(' ').collect::<Vec<_>>());
+    let text = stdout(&output);
+    let run = text.lines().next().unwrap();
+    for (key, file) in
+        [("load_permille", "/proc/loadavg"), ("starved_permille", "/proc/thread-self/schedstat")]
+    {
+        let number = run.split(' ').find_map(|word| word.strip_prefix(&format!("{key}=")));
+        let there = std::fs::read_to_string(file).is_ok();
+        assert!(number.is_some() == there, "{run}");
+        assert!(number.is_none_or(|number| number.parse::<u32>().is_ok()), "{run}");
+    }
+}

@@ -317,6 +317,45 @@ impl Value<'_> for Overdraft {
     }
 }
 
+/// A figure that only a host has.
+///
+/// A firmware leaves out the feature `host-figures`, and then this is nothing at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OnHost(#[cfg(feature = "host-figures")] Option<u32>);
+
+impl OnHost {
+    /// This figure.
+    #[must_use]
+    #[inline]
+    pub const fn new(figure: Option<u32>) -> Self {
+        #[cfg(not(feature = "host-figures"))]
+        let _ = figure;
+        Self(
+            #[cfg(feature = "host-figures")]
+            figure,
+        )
+    }
+
+    /// The figure, where there is one.
+    #[must_use]
+    pub const fn get(self) -> Option<u32> {
+        #[cfg(feature = "host-figures")]
+        return self.0;
+        #[cfg(not(feature = "host-figures"))]
+        None
+    }
+}
+
+impl Value<'_> for OnHost {
+    #[inline]
+    fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.get().map_or(Ok(()), |figure| figure.write(key, out))
+    }
+    fn read(text: Option<&str>) -> Option<Self> {
+        Option::<u32>::read(text).map(Self::new)
+    }
+}
+
 impl Value<'_> for Nanos {
     fn write(&self, key: &str, out: &mut dyn fmt::Write) -> fmt::Result {
         write!(out, " {key}={}.{:03}", self.0 / 1000, self.0 % 1000)
@@ -572,6 +611,12 @@ records! {
         /// that one of the two is wrong; `none` where it could not be asked; `off` where nobody
         /// asked.
         second_opinion: Option<Word<'a>>,
+        /// Threads that wanted a core in the minute before the run, over the cores, in
+        /// thousandths, on a host: 1000 is one for each core.
+        load_permille: OnHost,
+        /// How much of its time each core was not to be had just before the run, in thousandths,
+        /// on a host: what a busy thread on each core did not get.
+        starved_permille: OnHost,
         /// What the engine loads: `wasm`, or `native` for code compiled from it.
         artefact: Option<Word<'a>>,
         /// Whether one interpreter stack can serve many instances: `on` or `off`. A pool needs it.

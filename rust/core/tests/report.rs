@@ -10,9 +10,9 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Mail, Member, Only, Overdraft,
-    PREFIX, Park, ParseError, Part, Plan, Predict, Record, RecordKind, Run, Step, Text, Word,
-    Worker, crc16,
+    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Mail, Member, OnHost, Only,
+    Overdraft, PREFIX, Park, ParseError, Part, Plan, Predict, Record, RecordKind, Run, Step, Text,
+    Word, Worker, crc16,
 };
 
 const GOLDEN: &str = include_str!("golden/format-2.log");
@@ -31,9 +31,10 @@ struct Kind {
 }
 
 impl Kind {
-    /// The keys that every build writes. An overdraft takes a feature of the crate.
+    /// The keys that every build writes. These take a feature of the crate.
     fn keys(&self) -> impl Iterator<Item = &'static str> + use<> {
-        self.keys.iter().copied().filter(|key| *key != "overdraft_bytes")
+        let of_a_host = ["overdraft_bytes", "load_permille", "starved_permille"];
+        self.keys.iter().copied().filter(move |key| !of_a_host.contains(key))
     }
 }
 
@@ -49,6 +50,8 @@ const KINDS: [Kind; 15] = [
             "module_copy",
             "engine_fixes",
             "second_opinion",
+            "load_permille",
+            "starved_permille",
             "artefact",
             "shares_stack",
             "cc",
@@ -269,12 +272,17 @@ macro_rules! cooked_from_numbers {
         }
     )*};
 }
-/// The encoder leaves it out in most builds, so no test of the format has any.
-impl Cooked<'_> for Overdraft {
-    fn cooked(_: &mut Cook<'_>) -> Self {
-        Self::default()
-    }
+/// The encoder leaves them out in most builds, so no test of the format has any.
+macro_rules! cooked_empty {
+    ($($type:ty),*) => {$(
+        impl Cooked<'_> for $type {
+            fn cooked(_: &mut Cook<'_>) -> Self {
+                Self::default()
+            }
+        }
+    )*};
 }
+cooked_empty!(OnHost, Overdraft);
 
 cooked_from_numbers! {
     u32: n => n as u32,
@@ -299,7 +307,7 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
         "run" => {
             let record: Record<'_> = record!(Run: format wramp board os pointer_bits clock_hz cores
                 runtime runtime_version interpreter interpreter_opt block_cache aot module_copy
-                engine_fixes second_opinion artefact shares_stack rustc cc scenario mode workers residents arena_bytes arena_unit_bytes
+                engine_fixes second_opinion load_permille starved_permille artefact shares_stack rustc cc scenario mode workers residents arena_bytes arena_unit_bytes
                 arena_header_bytes arena_at heap_at slots slot_stack_bytes slot_stack_real_bytes
                 slot_stack_least_bytes stack_guard_bytes wasm_stack_bytes fit step
                 settle_ms dwell_ms pause_ms pin slice_ms budget stuck_ms slo_us);
@@ -757,6 +765,8 @@ fn golden_records() -> [Record<'static>; 15] {
             module_copy: Some(Word("on")),
             engine_fixes: Some(Word("none")),
             second_opinion: Some(Word("agrees")),
+            load_permille: OnHost::default(),
+            starved_permille: OnHost::default(),
             artefact: Some(Word("wasm")),
             shares_stack: Some(Word("on")),
             rustc: Word("1.90.0"),
@@ -988,6 +998,8 @@ fn a_log_of_the_format_before_is_read() {
                 board: Word("rpi_pico2/rp2350a/m33"),
                 engine_fixes: None,
                 second_opinion: None,
+                load_permille: OnHost::default(),
+                starved_permille: OnHost::default(),
                 artefact: None,
                 shares_stack: None,
                 arena_unit_bytes: None,

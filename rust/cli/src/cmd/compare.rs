@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::model::comparison::{Compared, Side, Tolerances, Verdict, judge};
+use crate::model::comparison::{Compared, Judged, Side, Tolerances, Verdict, judge};
 use crate::model::published;
 use crate::problem::{Outcome, Problem};
 use crate::show::number;
@@ -29,10 +29,13 @@ Examples:
   wramp compare results/linux/2026-01-31-1a2b3c4 new.log
   wramp compare published run.log
   wramp compare base.log new.log --tolerance latency=20%,cost=0 || echo regression
+  wramp compare base.log new.log --workload cpu --changed
 
 Tolerances are fractions of BASE, by figure (cost_bytes), by class (peak, errors, cost, bytes,
 fairness, latency, max, calls, cpu), or one for all that depends on time. Default: 0 for peak,
 errors, cost and bytes; 0.05 for fairness, latency and calls; max and cpu are shown only.
+On Linux and native_sim, where other programs take CPU time, what depends on time is judged only
+with --times or with a tolerance for it.
 \"first\" is the ramp's first rung, \"peak\" the most instances that both runs reached.
 
 Exit status: 0 no regression; 1 a figure is worse, a figure of BASE is missing from NEW, or NEW is
@@ -45,6 +48,15 @@ pub struct CompareArgs {
     /// What may get worse by how much
     #[arg(long, value_name = "[NAME=]FRACTION", value_delimiter = ',')]
     pub tolerance: Vec<String>,
+    /// Judge what depends on time also on a host
+    #[arg(long)]
+    pub times: bool,
+    /// Only this workload (repeat for several; default: all)
+    #[arg(long, value_name = "NAME")]
+    pub workload: Vec<String>,
+    /// Only figures that are worse, better or missing
+    #[arg(long)]
+    pub changed: bool,
     /// How to write it
     #[arg(long, value_enum, default_value_t)]
     pub format: TableFormat,
@@ -63,19 +75,26 @@ pub fn execute(args: &CompareArgs) -> Outcome {
         open(path).map(Compared::Log)
     };
     let (old, fresh) = (opened(&args.base)?, opened(&args.new)?);
-    let (base, new) = (old.side(&fresh), fresh.side(&old));
+    let (mut base, mut new) = (old.side(&fresh), fresh.side(&old));
+    base.choose(&args.workload)?;
+    // What NEW lacks of these is missing, and is told so.
+    new.keep(&args.workload);
     for side in [&base, &new] {
         if side.is_empty() {
             return Err(Problem::new(format!("{}: no ramp in it to compare", side.name)));
         }
     }
-    let judged = judge(&base, &new, &tolerances);
+    let judged = judge(&base, &new, &tolerances, args.times);
     tolerances.check(&judged)?;
     let count = |verdict| judged.iter().filter(|judged| judged.verdict == verdict).count();
     let (worse, better) = (count(Verdict::Worse), count(Verdict::Better));
     let missing = count(Verdict::Missing);
     let regression = worse + missing > 0 || !new.done;
-    let rows = judged.iter().map(|judged| {
+    let is_shown = |judged: &&Judged| {
+        !args.changed
+            || matches!(judged.verdict, Verdict::Worse | Verdict::Better | Verdict::Missing)
+    };
+    let rows = judged.iter().filter(is_shown).map(|judged| {
         vec![
             Some(judged.workload.clone()),
             Some(judged.figure.clone()),
@@ -89,7 +108,7 @@ pub fn execute(args: &CompareArgs) -> Outcome {
     let (columns, rows) = (COLUMNS.to_vec(), rows.collect());
     let title = format!("{} against {}", new.name, base.name);
     let table = Table { name: "compare", title, columns, rows, ..Table::default() };
-    let notes = notes(&base, &new);
+    let notes = notes(&base, &new, args.times);
     let mut verdict = format!(
         "{}: {worse} worse, {better} better, {} the same, {} not judged",
         if regression { "REGRESSION" } else { "no regression" },
@@ -115,8 +134,24 @@ pub fn execute(args: &CompareArgs) -> Outcome {
     Ok(ExitCode::from(u8::from(regression)))
 }
 
-fn notes(base: &Side, new: &Side) -> String {
+fn notes(base: &Side, new: &Side, times: bool) -> String {
     let mut text = String::new();
+    if base.is_host() || new.is_host() {
+        if !times {
+            let _ =
+                writeln!(text, "times of a host are shown and not judged; --times judges them too");
+        }
+        for side in [base, new] {
+            if let Some(permille) = side.starved_permille {
+                let _ = writeln!(
+                    text,
+                    "{}: before it began, other programs took {} % of the CPU",
+                    side.name,
+                    number::percent(permille.into())
+                );
+            }
+        }
+    }
     if base.pointer_bits != new.pointer_bits {
         let _ = writeln!(
             text,

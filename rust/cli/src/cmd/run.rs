@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup, Summary};
 use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Park, Scenario};
 use wramp_core::measure::Bytes;
-use wramp_core::report::{Record, Run, Word};
+use wramp_core::report::{OnHost, Record, Run, Word};
 use wramp_core::runtime::{Error, ErrorKind, StackKind};
 use wramp_host::first_calls::{Asked, first_calls};
 use wramp_host::machine::Voice;
@@ -23,6 +23,7 @@ use wramp_opinion::{ENGINE, Outcome as Said, Verdict};
 use wramp_size::{Layout, sizes};
 
 use crate::engine::{EngineName, WithEngine};
+use crate::model::busy::{self, Busy};
 use crate::model::geometry::{Geometry, bytes, option};
 use crate::model::log::Log;
 use crate::model::measured::Measured;
@@ -266,13 +267,14 @@ pub fn execute(args: &RunArgs) -> Outcome {
     let opinion = opinion_on_all(&own, args.engine, args.second_opinion)?;
     let larger = if own.is_empty() { None } else { larger_stack(&config) };
     let has_start = module.as_ref().map(|module| module.has_start);
+    let busy = busy::look();
     let climb = |config, waits| {
         let config = match geometry.budget_bytes {
             Some(budget) => spend(args, config, budget, &guests, host, &interrupted)?,
             None => config,
         };
         let word = opinion.as_ref().map(Opinion::as_str);
-        let about = About { has_start, opinion: word };
+        let about = About { has_start, opinion: word, busy };
         climb(args, config, &guests, host, about, &interrupted, waits)
     };
     let code = match (climb(config, larger.is_some())?, larger) {
@@ -398,13 +400,15 @@ fn larger_stack(config: &Config) -> Option<Bytes> {
     (config.fit_wasm_stack && most > config.wasm_stack.0).then_some(Bytes(most))
 }
 
-/// What is known of the users' modules before they run.
+/// What is known before the run.
 #[derive(Clone, Copy)]
 struct About<'a> {
     /// Whether the only module has a start function.
     has_start: Option<bool>,
     /// The second opinion, as the `run` record has it.
     opinion: Option<&'a str>,
+    /// How busy this machine is with other things.
+    busy: Busy,
 }
 
 /// Makes the ramps and shows them. Returns the process's status, or nothing where the search for
@@ -415,7 +419,7 @@ fn climb(
     config: Config,
     guests: &[Guest<'_>],
     host: Option<Host<'_>>,
-    About { has_start, opinion }: About<'_>,
+    About { has_start, opinion, busy }: About<'_>,
     interrupted: &AtomicBool,
     waits: bool,
 ) -> Result<Option<u8>, Problem> {
@@ -425,7 +429,13 @@ fn climb(
         let mut shown = lock(&shown);
         match *record {
             Record::Run(run) => {
-                shown.record(&Run { second_opinion: opinion.map(Word), ..run }.into())
+                let run = Run {
+                    second_opinion: opinion.map(Word),
+                    load_permille: OnHost::new(busy.load_permille),
+                    starved_permille: OnHost::new(busy.starved_permille),
+                    ..run
+                };
+                shown.record(&run.into());
             }
             _ => shown.record(record),
         }

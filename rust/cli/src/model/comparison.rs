@@ -4,8 +4,12 @@
 //! Figures that depend on time tolerate 5 %. A figure is judged only where the two runs can be
 //! compared: bytes only among equal pointer widths, times only on one board. A figure that was
 //! measured in the base and is missing from the new run counts as a regression.
+//!
+//! On a host, times are judged only where the user asks for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use wramp_core::report::Word;
 
 use crate::model::kept::{Kept, StepKind};
 use crate::model::log::Log;
@@ -98,6 +102,8 @@ pub struct Side {
     pub is_published: bool,
     /// Keys of the run record that make two runs differ.
     pub knobs: BTreeMap<&'static str, String>,
+    /// Thousandths of its cores' time that a host did not get just before the run.
+    pub starved_permille: Option<u32>,
     arena_bytes: u32,
     workloads: Vec<Workload>,
 }
@@ -107,6 +113,13 @@ struct Workload {
     limit: Option<String>,
     peak: u32,
     figures: Vec<(String, Figure)>,
+}
+
+impl Workload {
+    /// Whether it has that name, as in records or as a person reads it.
+    fn is(&self, name: &str) -> bool {
+        self.name == name || Word(&self.name).readable().to_string() == name
+    }
 }
 
 /// Keys of the run record that make two runs differ.
@@ -303,6 +316,7 @@ impl Compared {
                     name: log.name.clone(),
                     board: run.map_or("?", |run| run.board()).to_owned(),
                     pointer_bits: header.map_or(0, |header| header.get().pointer_bits),
+                    starved_permille: header.and_then(|header| header.get().starved_permille.get()),
                     arena_bytes: header.map_or(0, |header| header.get().arena_bytes.0),
                     knobs: KNOBS
                         .iter()
@@ -347,6 +361,7 @@ fn published_side() -> Side {
         name: published::NAME.into(),
         board: published::BOARD.into(),
         pointer_bits: published::POINTER_BITS,
+        starved_permille: None,
         arena_bytes: published::ARENA_BYTES,
         knobs: BTreeMap::new(),
         workloads,
@@ -409,6 +424,12 @@ impl Tolerances {
             }
         }
         Ok(())
+    }
+
+    /// Whether the user named a tolerance for this figure of time.
+    fn asks_for(&self, figure: &str, class: Class) -> bool {
+        let word = CLASSES.iter().find(|(_, of)| *of == class).map_or("", |(word, _)| *word);
+        self.timed.is_some() || self.named.contains_key(figure) || self.named.contains_key(word)
     }
 
     fn of(&self, figure: &str, class: Class) -> Option<f64> {
@@ -516,11 +537,58 @@ impl Side {
     pub fn is_empty(&self) -> bool {
         self.workloads.is_empty()
     }
+
+    /// Whether its times come from the CPU of a computer that also did other things.
+    #[must_use]
+    pub fn is_host(&self) -> bool {
+        self.board == "linux" || self.board.starts_with("native_sim")
+    }
+
+    /// Leaves only these workloads; all where none is named.
+    ///
+    /// # Errors
+    /// The first workload that is not there.
+    pub fn choose(&mut self, workloads: &[String]) -> Result<(), Problem> {
+        for name in workloads {
+            if !self.workloads.iter().any(|own| own.is(name)) {
+                let message = format!("--workload {name}: no ramp of {name} in {}", self.name);
+                return Err(Problem::new(message));
+            }
+        }
+        self.keep(workloads);
+        Ok(())
+    }
+
+    /// The same, where one may be missing.
+    pub fn keep(&mut self, workloads: &[String]) {
+        if !workloads.is_empty() {
+            self.workloads.retain(|own| workloads.iter().any(|name| own.is(name)));
+        }
+    }
+}
+
+/// Whether how fast a machine was decides the figure, so that no run of a host repeats it.
+///
+/// What instances have in their memory when they are parked depends on how many calls they made.
+fn depends_on_time(figure: &str, class: Class, was: &Workload, is: &Workload) -> bool {
+    let by_promise = [was, is].iter().any(|one| one.limit.as_deref() == Some("slo"));
+    let of_a_park = |one: &Workload| one.figures.iter().any(|(name, _)| name.starts_with("park_"));
+    match class {
+        Class::Peak => by_promise || of_a_park(was) || of_a_park(is),
+        Class::Cost => figure.starts_with("park_parked") || figure.starts_with("park_dirty"),
+        Class::Bytes => of_a_park(was) || of_a_park(is),
+        Class::Errors => false,
+        _ => class.is_timed(),
+    }
 }
 
 /// Judges every figure of the base, the worst first.
+///
+/// What depends on time is judged on a host only with `times`, or where the user named a
+/// tolerance for it: two runs of one program differ there.
 #[must_use]
-pub fn judge(base: &Side, new: &Side, tolerances: &Tolerances) -> Vec<Judged> {
+pub fn judge(base: &Side, new: &Side, tolerances: &Tolerances, times: bool) -> Vec<Judged> {
+    let on_host = base.is_host() || new.is_host();
     let one_board = base.board == new.board
         || (base.is_published && new.board.starts_with("esp32s3"))
         || (new.is_published && base.board.starts_with("esp32s3"));
@@ -549,7 +617,11 @@ pub fn judge(base: &Side, new: &Side, tolerances: &Tolerances) -> Vec<Judged> {
                 Class::Latency | Class::Max | Class::Calls | Class::Cpu => one_board,
                 Class::Peak | Class::Errors | Class::Fairness => true,
             };
-            let tolerance = tolerances.of(name, was.class).filter(|_| comparable);
+            let judged = times
+                || !on_host
+                || tolerances.asks_for(name, was.class)
+                || !depends_on_time(name, was.class, old, fresh);
+            let tolerance = tolerances.of(name, was.class).filter(|_| comparable && judged);
             let worse = match found {
                 Some(is) => worse_by(was.value, is.value, was.class.less_is_better(name)),
                 None => f64::INFINITY,

@@ -1,6 +1,7 @@
 //! What logs say, and what follows from it; nothing here prints or draws.
 
 pub mod board;
+pub mod busy;
 pub mod comparison;
 pub mod file;
 pub mod geometry;

@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Instance, Load, Part, Predict, Record, Run, Step, Text, Word,
-    crc16,
+    Done, End, FORMAT_VERSION, Fault, Instance, Load, OnHost, Part, Predict, Record, Run, Step,
+    Text, Word, crc16,
 };
 
 /// A file of tests/golden.
@@ -108,6 +108,8 @@ pub(crate) fn header(board: &str, pointer_bits: u32) -> String {
         module_copy: None,
         engine_fixes: Some(Word("none")),
         second_opinion: None,
+        load_permille: OnHost::default(),
+        starved_permille: OnHost::default(),
         artefact: Some(Word("wasm")),
         shares_stack: Some(Word("on")),
         rustc: Word("1.95.0"),
