@@ -44,6 +44,8 @@ pub enum Command {
     Capture(cmd::capture::CaptureArgs),
     /// Say whether modules fit on a board, and what would make room for more
     Fit(cmd::fit::FitArgs),
+    /// Judge modules by what they may cost on a board; exit status 1 where they cost more
+    Gate(cmd::gate::GateArgs),
     /// Show what logs say as text, Markdown, CSV or JSON
     Table(cmd::table::TableArgs),
     /// Draw what logs say as SVG, PNG or one self-contained HTML page
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Engines(args) => cmd::engines::execute(&args),
         Command::Capture(args) => cmd::capture::execute(&args),
         Command::Fit(args) => cmd::fit::execute(&args),
+        Command::Gate(args) => cmd::gate::execute(&args, &cmd::fit::ask),
         Command::Table(args) => cmd::table::execute(&args),
         Command::Plot(args) => cmd::plot::execute(&args),
         Command::Compare(args) => cmd::compare::execute(&args),

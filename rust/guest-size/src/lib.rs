@@ -10,9 +10,11 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+mod frames;
 mod survey;
 
 pub use advice::{Advice, STACK_BYTES};
+pub use frames::{Frame, frames};
 pub use survey::Unreadable;
 
 use survey::Survey;

@@ -8,7 +8,7 @@ use wramp_bench::{EngineKind, Guest, Lineup};
 use wramp_core::config::Mode;
 use wramp_core::machine::ArenaStats;
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Error, ErrorKind, Runtime};
+use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
 use wramp_arena::Arena as _;
 
@@ -24,6 +24,9 @@ pub struct Placed {
     /// Arena bytes of the first instance of each guest, with its interpreter stack if it has one
     /// of its own.
     pub costs: Vec<Option<Bytes>>,
+    /// What these bytes are for, where the engine can tell. What is missing to the cost is the
+    /// allocator's.
+    pub parts: Vec<Option<Parts>>,
     /// Arena bytes of the workers' interpreter stacks.
     pub workers: Bytes,
     /// Instances of each guest.
@@ -77,6 +80,7 @@ pub fn place<E: EngineKind>(
         engine: engine_bytes,
         modules: loaded,
         costs: vec![None; guests.len()],
+        parts: vec![None; guests.len()],
         workers: Bytes(0),
         instances: vec![0; guests.len()],
         stopped: None,
@@ -91,6 +95,10 @@ pub fn place<E: EngineKind>(
         let Some(&stack) = stacks.get(index) else {
             return Err(Error::new(ErrorKind::Engine, "a guest without a stack's size"));
         };
+        let is_first = placed.costs[index].is_none();
+        if is_first {
+            engine.note(index);
+        }
         let before = free();
         let started = engine.instantiate(module, guest.export, guest.parameters, stack).and_then(
             |instance| {
@@ -106,7 +114,12 @@ pub fn place<E: EngineKind>(
                 break;
             }
         };
-        placed.costs[index].get_or_insert(before.saturating_sub(free()));
+        if is_first {
+            let cost = before.saturating_sub(free());
+            let parts = engine.noted(&instance, stack_of_its_own.as_ref().map(|own| (own, stack)));
+            placed.costs[index] = Some(cost);
+            placed.parts[index] = parts.filter(|parts| parts.sum() <= cost);
+        }
         own.extend(stack_of_its_own);
         // A run makes the workers' stacks after the first resident. The controller of a machine
         // without threads is the one worker.

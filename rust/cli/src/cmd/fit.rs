@@ -24,6 +24,7 @@ use wramp_wamr::Engine;
 use crate::engine::Wamr;
 use crate::model::board::{Board, heap_overhead};
 use crate::model::file;
+use crate::model::fitted::{Fitted, FittedGuest, Question, Threads};
 use crate::model::geometry::{WasmStack, bytes, wasm_stack};
 use crate::model::mix::Item;
 use crate::model::own::Mixed;
@@ -689,6 +690,80 @@ pub fn execute(args: &FitArgs) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     };
     args.picture.as_deref().map(is_page).transpose()?;
+    answered(args, name, |asked, fitted, items| show(args, asked, fitted, items))
+}
+
+/// Asks what `wramp fit` asks, for another subcommand.
+///
+/// # Errors
+/// As [`execute`].
+pub fn ask(question: &Question<'_>) -> Result<Fitted, Problem> {
+    let (mode, workers) = match question.threads {
+        Threads::Each => (FitMode::Threads, DENSE_WORKERS),
+        Threads::Pool { workers } => (FitMode::Pool, workers),
+    };
+    let args = FitArgs {
+        mix: question.mix.to_vec(),
+        board: Some(question.board.to_owned()),
+        boards: false,
+        export: None,
+        mode,
+        workers,
+        slot_stack_bytes: question.slot_stack_bytes,
+        wasm_stack_bytes: question.wasm_stack_bytes,
+        reserve_bytes: question.reserve_bytes,
+        output: None,
+        picture: None,
+        format: FitFormat::Json,
+    };
+    answered(&args, question.board, |asked, fitted, _| Ok(told(asked, fitted)))
+}
+
+/// The answer in the terms that other subcommands know.
+fn told(asked: &Answer<'_>, fitted: &[(Bytes, Bytes)]) -> Fitted {
+    let Spending { board, guests, stacks, .. } = &asked.spending;
+    let placed = &asked.placed;
+    let guest = |place: usize| {
+        let cost = placed.costs[place].unwrap_or_default().0;
+        let mut parts: Vec<(&'static str, u32)> = placed.parts[place]
+            .iter()
+            .flat_map(|parts| parts.iter())
+            .map(|(name, bytes)| (name, bytes.0))
+            .filter(|&(_, bytes)| bytes > 0)
+            .collect();
+        let known: u32 = parts.iter().map(|(_, bytes)| bytes).sum();
+        if !parts.is_empty() && cost > known {
+            parts.push(("allocator", cost - known));
+        }
+        FittedGuest {
+            name: guests[place].name.to_owned(),
+            wasm: guests[place].module.bytes().to_vec(),
+            export: guests[place].export.to_owned(),
+            instances: placed.instances[place],
+            instance_bytes: cost,
+            module_arena_bytes: placed.modules[place].0,
+            wasm_stack_bytes: stacks[place].0,
+            wasm_stack_needed_bytes: fitted[place].0.0,
+            parts,
+        }
+    };
+    Fitted {
+        fits: asked.yes,
+        sentence: asked.sentence(),
+        board: Board::clone(board),
+        interpreter: Engine::facts().interpreter,
+        spare_bytes: asked.spare,
+        arena_bytes: asked.arena,
+        guests: (0..guests.len()).map(guest).collect(),
+    }
+}
+
+/// Finds the answer and hands it on, with what the first call of each guest needs.
+fn answered<T>(
+    args: &FitArgs,
+    name: &str,
+    hand_on: impl FnOnce(&Answer<'_>, &[(Bytes, Bytes)], &[Item]) -> Result<T, Problem>,
+) -> Result<T, Problem> {
     let board = Board::find(name)?;
     if board.pointer_bits != usize::BITS {
         return Err(Problem::new(format!(
@@ -731,22 +806,27 @@ pub fn execute(args: &FitArgs) -> Outcome {
         )));
     }
     let asked = spending.answer()?;
-    let better = changes(&asked, &fitted)?;
+    hand_on(&asked, &fitted, mixed.items())
+}
+
+/// Prints the answer and writes what was asked for besides.
+fn show(args: &FitArgs, asked: &Answer<'_>, fitted: &[(Bytes, Bytes)], items: &[Item]) -> Outcome {
+    let better = changes(asked, fitted)?;
     match args.format {
-        FitFormat::Text => print(&text(&asked, &better))?,
+        FitFormat::Text => print(&text(asked, &better))?,
         FitFormat::Json => {
-            let mut all = object(&asked);
-            all["board"] = json!(board.board);
+            let mut all = object(asked);
+            all["board"] = json!(asked.spending.board.board);
             all["changes"] = better.iter().map(object).collect();
             print(&format!("{all:#}\n"))?;
         }
     }
     if let Some(path) = &args.output {
-        let made = overlay(&asked, mixed.items(), args.export.as_deref());
+        let made = overlay(asked, items, args.export.as_deref());
         file::write(Path::new(path), made.as_bytes())?;
     }
     if let Some(path) = &args.picture {
-        picture(path, &asked, &better)?;
+        picture(path, asked, &better)?;
     }
     Ok(if asked.yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -5,6 +5,7 @@ pub mod check;
 pub mod compare;
 pub mod engines;
 pub mod fit;
+pub mod gate;
 pub mod new;
 pub mod plan;
 pub mod plot;

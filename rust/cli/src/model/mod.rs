@@ -4,6 +4,8 @@ pub mod board;
 pub mod busy;
 pub mod comparison;
 pub mod file;
+pub mod fitted;
+pub mod gate;
 pub mod geometry;
 pub mod guest;
 pub mod image;

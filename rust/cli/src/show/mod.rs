@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod chart;
 pub mod costs;
+pub mod gate_report;
 pub mod log_charts;
 pub mod log_tables;
 pub mod number;
