@@ -62,6 +62,8 @@ pub enum Command {
     Shrink(cmd::shrink::ShrinkArgs),
     /// Make a project for a guest of your own, in Rust, C or text
     New(cmd::new::NewArgs),
+    /// Say what this machine lacks, and the command that mends it
+    Doctor(cmd::doctor::DoctorArgs),
     /// List the built-in workloads
     Workloads(cmd::workloads::WorkloadsArgs),
 }
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Size(args) => cmd::size::execute(&args),
         Command::Shrink(args) => cmd::shrink::execute(&args),
         Command::New(args) => cmd::new::execute(&args),
+        Command::Doctor(args) => cmd::doctor::execute(&args),
         Command::Workloads(args) => cmd::workloads::execute(&args),
     };
     done.unwrap_or_else(|problem| problem.report())

@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod check;
 pub mod compare;
+pub mod doctor;
 pub mod engines;
 pub mod fit;
 pub mod gate;

@@ -8,6 +8,7 @@ pub mod fitted;
 pub mod gate;
 pub mod geometry;
 pub mod guest;
+pub mod health;
 pub mod image;
 pub mod kept;
 pub mod log;
