@@ -50,6 +50,8 @@ pub enum Command {
     Table(cmd::table::TableArgs),
     /// Draw what logs say as SVG, PNG or one self-contained HTML page
     Plot(cmd::plot::PlotArgs),
+    /// Make one static site from all logs of a directory
+    Site(cmd::site::SiteArgs),
     /// Compare two runs; exit status 1 on a regression
     Compare(cmd::compare::CompareArgs),
     /// Judge logs by a file of requirements; exit status 1 where one is missed
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Gate(args) => cmd::gate::execute(&args, &cmd::fit::ask),
         Command::Table(args) => cmd::table::execute(&args),
         Command::Plot(args) => cmd::plot::execute(&args),
+        Command::Site(args) => cmd::site::execute(&args),
         Command::Compare(args) => cmd::compare::execute(&args),
         Command::Check(args) => cmd::check::execute(&args),
         Command::Plan(args) => cmd::plan::execute(&args),

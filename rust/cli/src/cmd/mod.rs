@@ -12,6 +12,7 @@ pub mod plan;
 pub mod plot;
 pub mod run;
 pub mod shrink;
+pub mod site;
 pub mod size;
 pub mod table;
 pub mod workloads;

@@ -103,6 +103,14 @@ impl Board {
         CATALOGUE.iter().map(|(file, text)| Self::parse(file, text)).collect()
     }
 
+    /// Every board's name, and the file that describes it, word for word.
+    ///
+    /// # Errors
+    /// As [`all`](Self::all).
+    pub fn sources() -> Result<Vec<(String, &'static str)>, Problem> {
+        CATALOGUE.iter().map(|&(file, text)| Ok((Self::parse(file, text)?.board, text))).collect()
+    }
+
     fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let lines = |error: toml::de::Error| Problem::new(format!("{file}: {}", error.message()));
         toml::from_str(text).map_err(lines)

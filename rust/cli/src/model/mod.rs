@@ -22,4 +22,5 @@ pub mod published;
 pub mod requirements;
 pub mod results;
 pub mod run_log;
+pub mod site;
 pub mod slot_stack;

@@ -13,6 +13,7 @@ pub mod png;
 pub mod record;
 pub mod remarks;
 pub mod running;
+pub mod site;
 pub mod stacks;
 pub mod table;
 pub mod terminal;
