@@ -3,7 +3,7 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use support::{scratch, stderr, stdout, wramp_in};
@@ -27,7 +27,7 @@ fn beside(name: &str, locals: usize, extra: &str) -> PathBuf {
     directory
 }
 
-fn write_module(directory: &std::path::Path, locals: usize, extra: &str) {
+fn write_module(directory: &Path, locals: usize, extra: &str) {
     let locals = "i32 ".repeat(locals);
     let text = format!(
         "(module {extra} (func $leaf (result i32) (i32.const 1))
@@ -38,7 +38,7 @@ fn write_module(directory: &std::path::Path, locals: usize, extra: &str) {
     fs::write(directory.join("guest.wat"), text).unwrap();
 }
 
-fn gate(directory: &PathBuf, bounds: (&str, &str), options: &[&str]) -> Output {
+fn gate(directory: &Path, bounds: (&str, &str), options: &[&str]) -> Output {
     let (whole, module) = bounds;
     let text = format!(
         "board = \"board.toml\"\nbaseline = \"base.json\"\nwasm_stack_bytes = \"fit\"\n\
@@ -46,7 +46,7 @@ fn gate(directory: &PathBuf, bounds: (&str, &str), options: &[&str]) -> Output {
          count = \"*\"\n{module}\n"
     );
     fs::write(directory.join("fit.toml"), text).unwrap();
-    wramp_in(directory.clone(), &[&["gate", "fit.toml"], options].concat())
+    wramp_in(directory.to_owned(), &[&["gate", "fit.toml"], options].concat())
 }
 
 #[test]
@@ -62,7 +62,8 @@ fn what_grew_is_named_with_its_function_and_the_numbers_that_fit() {
     assert!(fits > 1, "{}", stdout(&first));
 
     // The same module again, with bounds that it just keeps.
-    let bounds = (&*"most_growth_bytes = 0\nmost_fewer = 0", &*format!("least = {fits}"));
+    let least = format!("least = {fits}");
+    let bounds = ("most_growth_bytes = 0\nmost_fewer = 0", &*least);
     let same = gate(&directory, bounds, &["--report", "-"]);
     assert_eq!(same.status.code(), Some(0), "{}", stdout(&same));
     assert!(stdout(&same).starts_with("## wramp gate: passed"), "{}", stdout(&same));
