@@ -837,7 +837,8 @@ records! {
         alive_ms: Option<u64>,
         /// Calls it made.
         calls: u32,
-        /// Calls that failed or returned a wrong result.
+        /// Calls that failed or returned a wrong result. Of a resident of a pool up to 16,383 are
+        /// counted; `end` counts all.
         errors: u32,
         /// The mean of its calls, from an exact sum.
         latency_mean_us: Option<Nanos>,
@@ -954,7 +955,8 @@ records! {
         over_budget: Option<u64>,
         /// The most bytes that any slot's stack ever held, where the machine can tell.
         stack_used_bytes: Option<Bytes>,
-        /// Jain's index over the calls that were made while all instances ran together.
+        /// Jain's index over the calls that were made while all instances ran together. In a pool or
+        /// a park over those of a sample.
         fairness: Option<Ratio>,
         /// The kind of failure that ended it, where one did.
         error: Option<Word<'a>>,
