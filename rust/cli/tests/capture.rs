@@ -351,3 +351,22 @@ fn saving_a_long_log_takes_no_memory_for_it() {
     let saved = said.lines().find_map(|line| line.strip_prefix("saved: ")).expect(&said);
     assert_eq!(std::fs::read(directory.join(saved).join("run.log")).unwrap(), log);
 }
+
+/// A board that stopped says no more, so nobody waits the whole timeout for it.
+#[test]
+fn a_fatal_error_ends_it_soon_with_the_boards_words() {
+    let mut cable = cable();
+    let capture = Capture::start(scratch("fatal"), &[&cable.path, "--timeout", "60"]);
+    let begun = std::time::Instant::now();
+    let log = read_golden("truncated.log");
+    let end = log.iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
+    cable.board.write_all(&log[..end]).unwrap();
+    cable.board.write_all(b"E: >>> ZEPHYR FATAL ERROR 2: Stack overflow on CPU 0\r\n").unwrap();
+    let ended = capture.end();
+    assert!(begun.elapsed().as_secs() < 30, "it waited {:?}", begun.elapsed());
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    for words in ["the board stopped", "ZEPHYR FATAL ERROR 2: Stack overflow", "never came"] {
+        assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+    }
+    drop(cable);
+}

@@ -14,9 +14,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
+use memchr::memmem;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::model::log::{Log, Seen};
+use crate::model::log::{Log, Seen, shown};
 use crate::model::{port, results};
 use crate::problem::{Outcome, Problem};
 use crate::show::log_tables::LogTable;
@@ -99,6 +100,7 @@ fn pump(mut from: impl Read, mut raw: File, to: &SyncSender<Heard>) {
 enum Ending {
     Done,
     Silent,
+    Stopped,
     Closed(Option<io::Error>),
     Interrupted,
 }
@@ -131,12 +133,19 @@ struct Capture<'a> {
     /// Whether a person sees the lines, and not a file or another program.
     to_terminal: bool,
     failed: Option<Problem>,
+    /// The line in which the board's system says that it stopped, and when it came.
+    stopped: Option<(String, Instant)>,
 }
+
+/// What Zephyr prints before it stops.
+const STOPPED: &[u8] = b"ZEPHYR FATAL ERROR";
+/// How long a board that stopped may take for what it still has to say.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 impl Capture<'_> {
     /// Takes bytes, passes each line through, and reports at once what is odd.
     fn take(&mut self, bytes: &[u8], last: bool) {
-        let Self { log, live, heard, stdout_open, to_terminal, failed, .. } = self;
+        let Self { log, live, heard, stdout_open, to_terminal, failed, stopped, .. } = self;
         let mut pass = Vec::new();
         let mut remarks = Vec::new();
         let each = |log: &Log, line: &[u8], seen: &Seen| {
@@ -146,6 +155,13 @@ impl Capture<'_> {
                 if before.is_some_and(|run| run.reset == Some(log.lines)) {
                     remarks.push("the board began again before it was done: a reset".to_owned());
                 }
+            }
+            // A board that began again has recovered.
+            if seen.record && log.runs.last().is_some_and(|run| run.line == log.lines) {
+                *stopped = None;
+            }
+            if !seen.record && stopped.is_none() && memmem::find(line, STOPPED).is_some() {
+                *stopped = Some((shown(&String::from_utf8_lossy(line)), Instant::now()));
             }
             if let Some(why) = &seen.complaint {
                 remarks.push(format!("line {}: {why}", log.lines));
@@ -234,6 +250,9 @@ impl Capture<'_> {
             }
             if asked.load(Relaxed) || self.asked_by_key() {
                 return Ok(Ending::Interrupted);
+            }
+            if self.stopped.as_ref().is_some_and(|(_, when)| when.elapsed() >= LAST_WORDS) {
+                return Ok(Ending::Stopped);
             }
             if self.heard.elapsed() >= most {
                 return Ok(Ending::Silent);
@@ -348,6 +367,7 @@ pub fn execute(args: &CaptureArgs) -> Outcome {
         stdout_open: true,
         to_terminal: io::stdout().is_terminal(),
         failed: None,
+        stopped: None,
     };
     let end = capture.run(&events, &asked);
     // The terminal is a person's again.
@@ -360,6 +380,7 @@ pub fn execute(args: &CaptureArgs) -> Outcome {
     let log = &capture.log;
     let why = match &end {
         Ending::Done => None,
+        Ending::Stopped => Some("the board stopped".to_owned()),
         Ending::Silent => Some(format!("no record for {} s", args.timeout)),
         Ending::Closed(None) => Some(format!("{} was closed at the other end", args.port)),
         Ending::Closed(Some(error)) => Some(format!("{} went away ({error})", args.port)),
@@ -367,6 +388,10 @@ pub fn execute(args: &CaptureArgs) -> Outcome {
     };
     if let Some(why) = why {
         eprintln!("wramp: {why}: {}", capture.what_never_came());
+    }
+    // The live view took its screen with it.
+    if let (Some((line, _)), false) = (&capture.stopped, matches!(end, Ending::Done)) {
+        eprintln!("wramp: the board's own words: {line}");
     }
     for remark in log.remarks() {
         eprintln!("wramp: {remark}");

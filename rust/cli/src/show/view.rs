@@ -10,6 +10,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Bar, BarChart, BarGroup, Block, Gauge, Paragraph, Row, Table};
 use ratatui::{DefaultTerminal, Frame};
 
+use crate::model::kept::{Kept, StepKind};
 use crate::model::log::{Log, shown};
 use crate::model::run_log::{RampLog, RunLog};
 use crate::show::log_tables::engine;
@@ -89,26 +90,39 @@ impl View {
     /// Draws the log as it is; `silence` is the time since the last record.
     pub fn draw(&self, frame: &mut Frame<'_>, log: &Log, silence: Duration) {
         let run = log.runs.last();
+        let all = frame.area();
+        // The lines of others get what they fill, and a quarter of the screen at most.
+        let lines = u16::try_from(self.lines.len()).unwrap_or(u16::MAX);
+        let others =
+            if lines == 0 { 0 } else { lines.saturating_add(2).min(all.height / 4).max(3) };
         let [head, gauges, middle, other, foot] = Layout::vertical([
             Constraint::Length(2),
             Constraint::Length(3),
             Constraint::Min(6),
-            Constraint::Max(8),
+            Constraint::Length(others),
             Constraint::Length(1),
         ])
-        .areas(frame.area());
-        frame.render_widget(Paragraph::new(self.head(run)), head);
+        .areas(all);
+        frame.render_widget(Paragraph::new(self.head(run, usize::from(all.width))), head);
         let ramp = run.and_then(|run| run.ramps.last());
         draw_gauges(frame, gauges, run, ramp);
-        let [steps, calls] =
-            Layout::horizontal([Constraint::Min(40), Constraint::Percentage(38)]).areas(middle);
-        draw_steps(frame, steps, ramp);
-        draw_calls(frame, calls, run);
-        self.draw_lines(frame, other);
-        frame.render_widget(Paragraph::new(foot_line(log, silence)), foot);
+        // A narrow screen has no room for a second panel beside the figures.
+        if all.width < SIDE_BY_SIDE {
+            draw_steps(frame, middle, ramp);
+        } else {
+            let [steps, calls] =
+                Layout::horizontal([Constraint::Min(40), Constraint::Percentage(32)]).areas(middle);
+            draw_steps(frame, steps, ramp);
+            draw_calls(frame, calls, run);
+        }
+        if others > 0 {
+            self.draw_lines(frame, other);
+        }
+        let foot_text = foot_line(log, silence, usize::from(foot.width));
+        frame.render_widget(Paragraph::new(foot_text), foot);
     }
 
-    fn head(&self, run: Option<&RunLog>) -> Vec<Line<'_>> {
+    fn head(&self, run: Option<&RunLog>, wide: usize) -> Vec<Line<'_>> {
         let what = match run.and_then(|run| run.header.as_ref()) {
             None => "waiting for `wramp run`".to_owned(),
             Some(header) => {
@@ -128,7 +142,8 @@ impl View {
                 Span::raw(self.source.clone()),
                 Span::styled(format!("  raw log: {}", self.raw), Style::new().fg(Color::DarkGray)),
             ]),
-            Line::raw(what),
+            // A number that is cut is another number.
+            Line::raw(cut(&what, wide)),
         ]
     }
 
@@ -144,19 +159,66 @@ impl View {
     }
 }
 
-fn foot_line(log: &Log, silence: Duration) -> Line<'static> {
+/// Columns of a screen from which on two panels stand side by side.
+const SIDE_BY_SIDE: u16 = 110;
+
+/// A text of at most so many characters. An ellipsis stands for whole words that are left out.
+fn cut(text: &str, wide: usize) -> String {
+    if text.chars().count() <= wide {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    for word in text.split(' ') {
+        if kept.chars().count() + word.chars().count() + 2 > wide {
+            break;
+        }
+        kept += word;
+        kept.push(' ');
+    }
+    kept + "…"
+}
+
+/// What came, how long ago, and how to end: the longest of three forms that fits.
+fn foot_line(log: &Log, silence: Duration, wide: usize) -> Line<'static> {
     let resets = log.runs.iter().filter(|run| run.reset.is_some()).count();
+    let records = log.lines - log.foreign - log.unread;
+    let (others, unread, silence) = (log.foreign, log.unread, silence.as_secs());
+    let forms = [
+        [
+            format!("{records} records · {others} other lines · "),
+            format!("{unread} unreadable"),
+            " · ".to_owned(),
+            format!("{resets} resets"),
+            format!(" · {silence} s since the last record · Ctrl-C ends"),
+        ],
+        [
+            format!("{records} records · {others} others · "),
+            format!("{unread} unreadable"),
+            " · ".to_owned(),
+            format!("{resets} resets"),
+            format!(" · {silence} s silent · Ctrl-C ends"),
+        ],
+        [
+            String::new(),
+            format!("{unread} unreadable"),
+            " · ".to_owned(),
+            format!("{resets} resets"),
+            " · Ctrl-C ends".to_owned(),
+        ],
+    ];
+    let fits =
+        |form: &&[String; 5]| form.iter().map(|part| part.chars().count()).sum::<usize>() <= wide;
+    let [counts, bad, dot, again, rest] = forms.iter().find(fits).unwrap_or(&forms[2]).clone();
     let warn = |text: String, count: u64| {
         let style = if count > 0 { Style::new().fg(Color::Red) } else { Style::new() };
         Span::styled(text, style)
     };
-    let records = log.lines - log.foreign - log.unread;
     Line::from(vec![
-        Span::raw(format!("{records} records · {} other lines · ", log.foreign)),
-        warn(format!("{} unreadable", log.unread), log.unread),
-        Span::raw(" · "),
-        warn(format!("{resets} resets"), resets as u64),
-        Span::raw(format!(" · {} s since the last record · Ctrl-C ends", silence.as_secs())),
+        Span::raw(counts),
+        warn(bad, unread),
+        Span::raw(dot),
+        warn(again, resets as u64),
+        Span::raw(rest),
     ])
 }
 
@@ -223,17 +285,45 @@ fn draw_steps(frame: &mut Frame<'_>, area: Rect, ramp: Option<&RampLog>) {
     let rows = usize::from(area.height.saturating_sub(3));
     let steps: Vec<_> = ramp.map_or_else(Vec::new, |ramp| ramp.steps.iter().collect());
     let from = steps.len().saturating_sub(rows);
+    let value = |step: &Kept<StepKind>, place: usize| {
+        let (key, _, style) = KEYS[place];
+        step.value(key).map_or("-".into(), |text| style.write(text))
+    };
+    // Each column is as wide as its widest value. Where they do not all fit, whole columns go: a
+    // number that is cut is another number.
+    let width = |place: usize| {
+        let values = steps[from..].iter().map(|step| value(step, place).chars().count());
+        values.chain([KEYS[place].1.chars().count()]).max().unwrap_or(0)
+    };
+    let room = usize::from(area.width.saturating_sub(2));
+    let mut shown: Vec<usize> = (0..KEYS.len()).collect();
+    let needed = |shown: &[usize]| shown.iter().map(|&place| width(place) + 1).sum::<usize>();
+    for place in LEFT_OUT {
+        if needed(&shown) > room + 1 {
+            shown.retain(|&kept| kept != place);
+        }
+    }
+    let left_out = KEYS.len() - shown.len();
+    let title = match left_out {
+        0 => title,
+        1 => format!("{title}· 1 more column in a wider window "),
+        some => format!("{title}· {some} more columns in a wider window "),
+    };
     let lines = steps[from..].iter().map(|step| {
-        let value =
-            |key, style: CellStyle| step.value(key).map_or("-".into(), |text| style.write(text));
-        Row::new(KEYS.map(|(key, _, style)| Line::raw(value(key, style)).right_aligned()))
+        Row::new(shown.iter().map(|&place| Line::raw(value(step, place)).right_aligned()))
     });
-    let header = Row::new(KEYS.map(|(_, heading, _)| Line::raw(heading).right_aligned()))
+    let header = Row::new(shown.iter().map(|&place| Line::raw(KEYS[place].1).right_aligned()))
         .style(Style::new().add_modifier(Modifier::BOLD));
-    let widths = [4, 8, 7, 6, 8, 8, 8, 8].map(Constraint::Length);
+    let widths: Vec<_> = shown
+        .iter()
+        .map(|&place| Constraint::Length(u16::try_from(width(place)).unwrap_or(u16::MAX)))
+        .collect();
     let table = Table::new(lines, widths).header(header).block(Block::bordered().title(title));
     frame.render_widget(table, area);
 }
+
+/// Columns of [`draw_steps`] in the order in which a narrow screen goes without them.
+const LEFT_OUT: [usize; 7] = [6, 4, 2, 7, 5, 3, 1];
 
 /// Calls of the newest ramp whose instances have been reported, which happens at its end.
 fn draw_calls(frame: &mut Frame<'_>, area: Rect, run: Option<&RunLog>) {
@@ -296,5 +386,50 @@ mod tests {
         for (width, height) in [(1, 1), (20, 5), (40, 12), (300, 80)] {
             screen(&log, &view, width, height);
         }
+    }
+
+    /// At 80 columns a number was cut from the left, and looked like another number.
+    #[test]
+    fn every_number_on_a_narrow_screen_is_one_of_the_log() {
+        let mut log = Log::new("test");
+        log.push(include_bytes!("../../tests/golden/host.log"), |_, _, _| ());
+        let ramp = log.runs.last().unwrap().ramps.last().unwrap();
+        let mut known: Vec<String> = Vec::new();
+        for step in ramp.steps.iter() {
+            let words = step.line().split(' ').filter_map(|word| word.split_once('='));
+            for (key, value) in words {
+                let style =
+                    if key.ends_with("_us") { CellStyle::Micros } else { CellStyle::Number };
+                known.push(style.write(value));
+            }
+        }
+        for width in 24..=130 {
+            let screen = screen(&log, &View::default(), width, 24);
+            let rows = screen.lines().skip_while(|line| !line.contains("inst")).skip(1);
+            let rows = rows.take_while(|line| !line.contains('└'));
+            let mut judged = 0;
+            for row in rows {
+                let cells = row.split('│').nth(1).unwrap_or("");
+                for number in cells.split_whitespace().filter(|word| *word != "-") {
+                    assert!(known.iter().any(|k| k == number), "{width}: {number}\n{screen}");
+                    judged += 1;
+                }
+            }
+            assert!(judged > 0, "{width}\n{screen}");
+        }
+    }
+
+    #[test]
+    fn how_to_end_is_said_at_any_width_and_a_quiet_board_leaves_its_lines_to_the_figures() {
+        let mut log = Log::new("test");
+        log.push(include_bytes!("../../tests/golden/host.log"), |_, _, _| ());
+        for width in [48, 60, 80, 100, 132] {
+            let screen = screen(&log, &View::default(), width, 24);
+            assert!(screen.contains("Ctrl-C ends"), "{width}\n{screen}");
+            assert!(!screen.contains("other lines ─"), "{width}\n{screen}");
+        }
+        let mut view = View::default();
+        view.line("*** Booting ***");
+        assert!(screen(&log, &view, 80, 24).contains("*** Booting ***"));
     }
 }
