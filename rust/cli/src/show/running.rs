@@ -1,6 +1,7 @@
 //! A run as it goes: each record shown as it comes, a progress bar on a terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wramp_core::measure::{Bytes, Nanos};
@@ -30,6 +31,8 @@ pub struct Running {
     ends: Vec<String>,
     /// The rows of a mix's modules.
     members: Vec<String>,
+    /// Instances of the newest rung of this ramp.
+    newest: u32,
     /// Whether any ramp made a call. If none did there is no table of ends.
     has_run: bool,
     /// Of a user's module: whether it has a start function.
@@ -53,6 +56,8 @@ impl Running {
         {
             bar.set_style(style.progress_chars("=> "));
         }
+        // A rung of thousands takes a minute. Its time must be seen to pass.
+        bar.enable_steady_tick(Duration::from_millis(500));
         Self {
             format,
             bar,
@@ -65,6 +70,7 @@ impl Running {
             parts: Vec::new(),
             ends: Vec::new(),
             members: Vec::new(),
+            newest: 0,
             has_run: false,
             has_start,
             failed: None,
@@ -137,6 +143,7 @@ impl Running {
             Record::Run(run) => self.run(run),
             Record::Load(load) => {
                 self.table_begun = false;
+                self.newest = 0;
                 self.set.0 += 1;
                 self.print(&format!(
                     "\n{}: its module of {} B takes {} B of the arena; {} B are free",
@@ -161,13 +168,13 @@ impl Running {
                         self.print(&format!("    {line}"));
                     }
                 }
-                self.print(&format!(
-                    "  predicted: peak {}, limit {} (one more takes {} B of {} B free)",
-                    count(predict.peak),
-                    predict.limit,
-                    count(predict.cost_bytes),
-                    count(predict.arena_free_bytes)
-                ));
+                let (peak, limit) = (count(predict.peak), predict.limit);
+                let cost = count(predict.cost_bytes);
+                let free = count(predict.arena_free_bytes);
+                let outcome = format!("  predicted: peak {peak}, limit {limit};");
+                let why = format!("one more takes {cost} B, {free} B are free");
+                let break_here = if outcome.len() + why.len() < 80 { " " } else { "\n    " };
+                self.print(&format!("{outcome}{break_here}{why}"));
             }
             Record::Step(step) => self.step(step),
             Record::Park(park) => self.park = Some(parking(park)),
@@ -253,16 +260,16 @@ impl Running {
         self.is_pool = run.workers.is_some();
         let real = run.slot_stack_real_bytes.filter(|real| *real != run.slot_stack_bytes);
         let real = real.map_or(String::new(), |real| format!(" ({} B here)", count(real)));
+        let memory = format!("arena {} B, {}{real},", count(run.arena_bytes), places(run));
+        let stack = format!("wasm stack {} B", count(run.wasm_stack_bytes));
+        let break_here = if memory.len() + stack.len() < 80 { " " } else { "\n" };
         self.print(&format!(
-            "{} on {}, {} bits, {} cores\narena {} B, {}{real}, wasm stack {} B\n\
+            "{} on {}, {} bits, {} cores\n{memory}{break_here}{stack}\n\
              settle {} ms, dwell {} ms, pause {} ms",
             engine(run),
             run.os.readable(),
             run.pointer_bits,
             run.cores,
-            count(run.arena_bytes),
-            places(run),
-            count(run.wasm_stack_bytes),
             count(run.settle_ms),
             count(run.dwell_ms),
             count(run.pause_ms),
@@ -326,6 +333,10 @@ impl Running {
                 if self.is_pool { "turn p99" } else { "p99 us" },
             ));
         }
+        if step.instances == self.newest {
+            self.print("  once more, after the next one was stopped:");
+        }
+        self.newest = step.instances;
         let nanocalls = u128::from(step.dwell_calls) * 1_000_000_000;
         let rate = step.dwell_us.and_then(|dwell| nanocalls.checked_div(dwell.0.into()));
         let cpu = step.cpu_permille.map_or("-".into(), |cpu| percent(f64::from(cpu)));
