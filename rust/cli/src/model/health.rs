@@ -205,7 +205,11 @@ fn has_target(target: &str, library: &str) -> bool {
 
 /// The command that adds a target, where rustup can.
 fn add_targets(targets: &[&str]) -> String {
-    let all = targets.join(" ");
+    let all = match targets {
+        // A shell makes both of it.
+        [soft, hard] if *hard == format!("{soft}hf") => format!("{soft}{{,hf}}"),
+        all => all.join(" "),
+    };
     if in_path("rustup").is_some() {
         format!("rustup target add {all}")
     } else {
