@@ -895,3 +895,57 @@ fn a_run_says_how_loaded_its_machine_was() {
         assert!(number.is_none_or(|number| number.parse::<u32>().is_ok()), "{run}");
     }
 }
+
+/// The peak has two rows: one that was held like any other, and one after the end. Each line fits
+/// a terminal.
+#[test]
+fn the_second_row_of_a_peak_has_a_label_and_no_line_wraps() {
+    let words = "run --workload cpu --slots 4 --step 4 --arena-bytes 64M --wasm-stack-bytes 64K \
+                 --settle-ms 0 --dwell-ms 1";
+    let output = wramp(&words.split_whitespace().collect::<Vec<_>>());
+    let text = stdout(&output);
+    assert_eq!(text.matches("  once more, after the next one was stopped:").count(), 1, "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+}
+
+/// Six logs are drawn so that each line can be told: a panel for each workload, no name over
+/// another, and peaks of different size on an axis that shows both.
+#[test]
+fn many_logs_get_a_panel_for_each_workload() {
+    let directory = scratch("many-logs");
+    // The first log has one rung alone, the others have 24.
+    let log = |number: u32| {
+        let ramps = ["cpu", "mem", "state"].map(|workload| {
+            let lines = support::ramp(&support::Shape { workload, ..support::PUBLISHED[0] });
+            let later = |line: &&String| {
+                number == 0 && line.contains(" step ") && !line.contains(" instances=1 ")
+            };
+            lines.iter().filter(|line| !later(line)).cloned().collect::<String>()
+        });
+        support::header("mps2/an385", 32) + &ramps.concat() + &support::done()
+    };
+    let logs: Vec<String> = (0..6)
+        .map(|number| {
+            let name = format!("{number}.log");
+            std::fs::write(directory.join(&name), log(number)).unwrap();
+            name
+        })
+        .collect();
+    let names: Vec<&str> = logs.iter().map(|name| &**name).collect();
+    let words = [&["plot"], &names[..], &["-o", "all.html"]].concat();
+    let output = support::wramp_in(directory.clone(), &words);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let page = std::fs::read_to_string(directory.join("all.html")).unwrap();
+    for workload in ["cpu", "mem", "state"] {
+        let title = format!(">{workload}: arena in use, KiB<");
+        let panel = page.split(&*title).nth(1).unwrap().split("</svg>").next().unwrap();
+        assert!(panel.contains("on a logarithmic axis"), "{panel}");
+        // One name for each log, in the legend alone.
+        for letter in ["A", "B", "C", "D", "E", "F"] {
+            assert_eq!(panel.matches(&format!(">{letter}<")).count(), 1, "{letter}: {panel}");
+        }
+    }
+    assert!(page.contains("time of a call (log)"));
+    // The pictures come before the 18 numbers.
+    assert!(page.find("<svg").unwrap() < page.find("class=\"peaks\"").unwrap());
+}

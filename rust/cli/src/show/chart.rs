@@ -203,6 +203,8 @@ pub(super) fn width_of(text: &str) -> f64 {
 }
 
 struct Scale {
+    /// Whether the horizontal axis is logarithmic too.
+    wide: bool,
     from: f64,
     across: f64,
     low: f64,
@@ -216,6 +218,8 @@ impl Scale {
         let room = WIDTH - LEFT - RIGHT;
         let place = if self.bars {
             (value + 0.5) / (self.across + 1.0)
+        } else if self.wide {
+            (value.max(self.from) / self.from).ln() / (self.across / self.from).ln()
         } else {
             (value - self.from) / (self.across - self.from)
         };
@@ -289,15 +293,24 @@ impl Chart {
         } else {
             least
         };
+        // Next to a line of 34,000 instances, one of 24 would be a stroke on the axis.
+        let ends = || self.series.iter().filter_map(|s| s.points.last()).map(|&(x, _)| x);
+        let wide = !self.bars && ends().fold(f64::INFINITY, f64::min).max(1.0) * 20.0 < across;
+        let from = if wide { from.max(1.0) } else { from };
         let even = ticks(across, 8.0);
         let apart = even.get(1).copied().unwrap_or(1.0);
         let mut sideways: Vec<f64> =
             even.into_iter().filter(|x| x.fract() == 0.0 && *x >= from && *x <= across).collect();
+        if wide {
+            let powers = (0..10).map(|power| 10_f64.powi(power));
+            sideways = powers.filter(|x| *x >= from && *x * 4.0 < across).collect();
+            sideways.push(across);
+        }
         // The last one is the peak, so it gets a number.
         if sideways.last().is_none_or(|last| across - last >= apart * 0.6) {
             sideways.push(across);
         }
-        let scale = Scale { from, across, low, high, log, bars: self.bars };
+        let scale = Scale { wide, from, across, low, high, log, bars: self.bars };
         (sideways, up, scale)
     }
 
@@ -320,13 +333,15 @@ impl Chart {
             line.axis x1=(LEFT) x2=(WIDTH - RIGHT) y1=(floor) y2=(floor) {}
             @for &tick in &sideways {
                 @if !self.bars { line.axis x1=(at(scale.x(tick))) x2=(at(scale.x(tick))) y1=(floor) y2=(floor + 4.0) {} }
-                text.soft x=(at(scale.x(tick))) y=(floor + 17.0) text-anchor="middle" { (short(tick)) }
+                // A long number at the edge would be cut.
+                @let anchor = if scale.x(tick) + width_of(&short(tick)) / 2.0 > WIDTH { "end" } else { "middle" };
+                text.soft x=(at(scale.x(tick))) y=(floor + 17.0) text-anchor=(anchor) { (short(tick)) }
             }
             text.soft x=(at(f64::midpoint(LEFT, WIDTH - RIGHT))) y=(HEIGHT - 9.0) text-anchor="middle" {
-                (self.across)
+                (self.across) @if scale.wide { ", on a logarithmic axis" }
             }
             @if self.bars { (self.draw_bars(&scale)) } @else { (self.draw_lines(&scale)) }
-            @if !self.bars && self.unit != Unit::Micros && self.series.len() > 1 { (self.draw_names(&scale)) }
+            @if !self.bars && self.unit != Unit::Micros && (2..=4).contains(&self.series.len()) { (self.draw_names(&scale)) }
             @for (value, name) in &self.ceilings {
                 line.limit x1=(LEFT) x2=(WIDTH - RIGHT) y1=(at(scale.y(*value))) y2=(at(scale.y(*value))) {}
                 text.limit-text x=(WIDTH - RIGHT - 2.0) y=(at(scale.y(*value) - 6.0)) text-anchor="end" { (name) }
@@ -357,7 +372,7 @@ impl Chart {
                 @let d = line(series, scale);
                 path class=(line_class(series)) d=(d) {}
                 @if series.stroke == Stroke::Solid && series.points.len() <= MARKED {
-                    @for &(x, y) in &series.points {
+                    @for &(x, y) in series.points.iter().filter(|(x, _)| !scale.wide || *x > 0.0) {
                         path class={ "f" (series.colour % COLOURS.len()) }
                             d=(marker(series.colour, scale.x(x), scale.y(y))) {
                             title { (series.name) " at " (short(x)) ": " (self.unit.show(y)) }
@@ -468,7 +483,9 @@ fn line_class(series: &Series) -> String {
 
 fn line(series: &Series, scale: &Scale) -> String {
     let mut d = String::new();
-    for (index, &(x, y)) in series.points.iter().enumerate() {
+    // A logarithmic axis has no 0.
+    let points = series.points.iter().filter(|(x, _)| !scale.wide || *x > 0.0);
+    for (index, &(x, y)) in points.enumerate() {
         let letter = if index == 0 { 'M' } else { 'L' };
         let _ = write!(d, "{letter}{} {}", at(scale.x(x)), at(scale.y(y)));
     }

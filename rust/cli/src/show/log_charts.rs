@@ -1,6 +1,6 @@
 //! The charts that logs have figures for.
 
-use wramp_core::report::Word;
+use wramp_core::report::{Instance, Word};
 
 use crate::model::log::Log;
 use crate::model::run_log::RampLog;
@@ -16,6 +16,8 @@ fn readable(name: &str) -> String {
 /// A ramp and what is needed to draw it.
 struct Drawn<'l> {
     name: String,
+    /// The log, where there are several.
+    letter: String,
     colour: usize,
     arena: Option<u32>,
     ramp: &'l RampLog,
@@ -53,7 +55,9 @@ fn ramps(logs: &[Log]) -> Vec<Drawn<'_>> {
                 [_] => workload,
                 _ => format!("{} {workload}", letter(number)),
             };
-            all.push(Drawn { name, colour: all.len(), arena, ramp });
+            // Of several logs, each has one colour in every panel.
+            let colour = if logs.len() == 1 { all.len() } else { number };
+            all.push(Drawn { name, letter: letter(number), colour, arena, ramp });
         }
     }
     all
@@ -63,17 +67,47 @@ fn ramps(logs: &[Log]) -> Vec<Drawn<'_>> {
 #[must_use]
 pub fn charts(logs: &[Log]) -> Vec<Chart> {
     let all = ramps(logs);
+    let mut charts = Vec::new();
+    if logs.len() == 1 {
+        charts.extend(shared("", &all.iter().collect::<Vec<_>>()));
+    } else {
+        // A panel for each workload: in one panel the lines of all would hide each other.
+        let mut workloads: Vec<String> = Vec::new();
+        for drawn in &all {
+            if !workloads.contains(&drawn.ramp.name()) {
+                workloads.push(drawn.ramp.name());
+            }
+        }
+        for workload in workloads {
+            let own: Vec<_> = all.iter().filter(|drawn| drawn.ramp.name() == workload).collect();
+            charts.extend(shared(&format!("{workload}: "), &own));
+        }
+    }
+    for drawn in &all {
+        charts.push(latency(drawn));
+        charts.push(calls(drawn));
+    }
+    charts.retain(|chart| !chart.is_empty());
+    charts
+}
+
+/// The arena and the CPU of several ramps. A title begins with `of`, which names their workload.
+fn shared(of: &str, all: &[&Drawn<'_>]) -> [Chart; 2] {
     let series = |drawn: &Drawn<'_>, points| Series {
-        name: drawn.name.clone(),
+        name: if of.is_empty() { drawn.name.clone() } else { drawn.letter.clone() },
         colour: drawn.colour,
         stroke: Stroke::Solid,
         points,
+    };
+    let title = |what: &str| match of {
+        "" => what.to_owned(),
+        _ => format!("{of}{}{}", what[..1].to_lowercase(), &what[1..]),
     };
     let mut arenas: Vec<u32> = all.iter().filter_map(|drawn| drawn.arena).collect();
     arenas.sort_unstable();
     arenas.dedup();
     let arena = Chart {
-        title: "Arena in use, KiB".into(),
+        title: title("Arena in use, KiB"),
         across: "instances",
         unit: Unit::Bytes,
         bars: false,
@@ -101,7 +135,10 @@ pub fn charts(logs: &[Log]) -> Vec<Chart> {
             .collect(),
     };
     let cpu = Chart {
-        title: "CPU in use of all cores, %".into(),
+        title: match of {
+            "" => "CPU in use of all cores, %".into(),
+            _ => format!("{of}CPU in use of all cores, %"),
+        },
         across: "instances",
         unit: Unit::Percent,
         bars: false,
@@ -112,13 +149,7 @@ pub fn charts(logs: &[Log]) -> Vec<Chart> {
             .collect(),
         ceilings: Vec::new(),
     };
-    let mut charts = vec![arena, cpu];
-    for drawn in &all {
-        charts.push(latency(drawn));
-        charts.push(calls(drawn));
-    }
-    charts.retain(|chart| !chart.is_empty());
-    charts
+    [arena, cpu]
 }
 
 fn latency(drawn: &Drawn<'_>) -> Chart {
@@ -148,9 +179,9 @@ fn latency(drawn: &Drawn<'_>) -> Chart {
     }));
     Chart {
         title: if waits {
-            format!("{}: time of a call, and from call to call", drawn.name)
+            format!("{}: time of a call, and from call to call (log)", drawn.name)
         } else {
-            format!("{}: time of a call", drawn.name)
+            format!("{}: time of a call (log)", drawn.name)
         },
         across: "instances",
         unit: Unit::Micros,
@@ -222,10 +253,17 @@ pub fn stacks(logs: &[Log]) -> Option<Stacks> {
 
 fn calls(drawn: &Drawn<'_>) -> Chart {
     let mut series: Vec<Series> = Vec::new();
+    // A later instance lives shorter, so its calls alone would look like unfairness.
+    let rate = |record: &Instance<'_>| {
+        let alive = record.alive_ms.filter(|&millis| millis > 0)?;
+        Some(f64::from(record.calls) * 1000.0 / alive as f64)
+    };
+    let timed = drawn.ramp.instances.iter().all(|instance| rate(&instance.get()).is_some());
     for instance in drawn.ramp.instances.iter() {
         let record = instance.get();
         let own = readable(record.workload.0);
-        let point = (f64::from(record.id), f64::from(record.calls));
+        let calls = rate(&record).filter(|_| timed).unwrap_or(f64::from(record.calls));
+        let point = (f64::from(record.id), calls);
         match series.iter_mut().find(|series| series.name == own) {
             Some(series) => series.points.push(point),
             None => series.push(Series {
@@ -240,7 +278,10 @@ fn calls(drawn: &Drawn<'_>) -> Chart {
         only.name.clear(); // The title names it.
     }
     Chart {
-        title: format!("{}: calls of each instance", drawn.name),
+        title: match timed {
+            true => format!("{}: calls a second of each instance", drawn.name),
+            false => format!("{}: calls of each instance", drawn.name),
+        },
         across: "instance, in the order of their start",
         unit: Unit::Count,
         bars: true,

@@ -83,6 +83,8 @@ details.card{padding:0;margin:0 0 14px}summary{padding:12px 16px;cursor:pointer;
 #[must_use]
 pub fn page(logs: &[Log], charts: &[Chart]) -> String {
     let heading = heading(logs);
+    // On a phone many peaks would stand before the first picture.
+    let is_long = logs.iter().filter_map(Log::best).map(|run| run.ramps.len()).sum::<usize>() > 6;
     let tables: Vec<Table> =
         ALL.iter().map(|which| which.of(logs)).filter(|table| !table.rows.is_empty()).collect();
     let page = html! {
@@ -102,9 +104,10 @@ pub fn page(logs: &[Log], charts: &[Chart]) -> String {
                 @for log in logs { @for remark in log.remarks() {
                     div.remarks role="note" { (log.name) ": " (remark) }
                 } }
-                (peaks(logs))
+                @if !is_long { (peaks(logs)) }
                 @if let Some(stacks) = stacks(logs) { div.card.wide { (stacks.inline()) } }
                 div.charts { @for chart in charts { div.card { (chart.inline()) } } }
+                @if is_long { (peaks(logs)) }
                 h2 { "Tables" }
                 @for table in &tables { (table.html()) }
                 h2 { "Machine and knobs" }
@@ -127,7 +130,7 @@ fn peaks(logs: &[Log]) -> Markup {
         div.peaks { @for (number, log) in logs.iter().enumerate() { @for ramp in log.best().map_or(&[][..], |run| &run.ramps) {
             div.peak {
                 span.name { @if logs.len() > 1 { (letter(number)) " " } (ramp.name()) }
-                b { (ramp.peak()) }
+                b { (grouped(&ramp.peak().to_string())) }
                 span { @match &ramp.end {
                     Some(end) => {
                         "limit: " (end.get().limit)

@@ -211,7 +211,7 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
             ("cpu", 1) => 239,
             ("cpu", 2) => 201,
             ("cpu", id) => 6 + 23_u32.saturating_sub(id).pow(2) / 2,
-            (_, id) => 40 - 10 * id,
+            (_, id) => 40_u32.saturating_sub(10 * id),
         };
         push(Record::from(Instance {
             workload,
