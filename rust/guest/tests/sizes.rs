@@ -52,6 +52,7 @@ fn no_guest_of_ours_has_a_better_flag() {
         "guest/counter.wasm",
         "guest/echo.wasm",
         "guest/sha256.wasm",
+        "guest/json.wasm",
     ] {
         let report = report(path);
         assert_eq!(report.memory, MemoryKind::Cut, "{path}");
@@ -71,6 +72,7 @@ fn rows() -> String {
         "guest/counter.c",
         "guest/echo.c",
         "guest/sha256.c",
+        "guest/json.c",
     ] {
         let module = path.rsplit_once('.').map(|(stem, _)| format!("{stem}.wasm")).unwrap();
         let (narrow, wide) = (report(&module), sizes(&guest(&module), Layout::BOTH_64).unwrap());
