@@ -205,6 +205,76 @@ def module_options(items, export):
     return options
 
 
+def leb128(data, place):
+    """An unsigned LEB128 number, and the place behind it."""
+    value = shift = 0
+    while True:
+        byte = data[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, place
+
+
+# Exports that only a host can call, in rust/modules/src/guest.rs too.
+HOSTED_EXPORTS = (b"wramp_poll", b"_start", b"_initialize")
+
+
+def needs_host(path):
+    """Whether a module has imports, or an export that only a host calls.
+
+    The build decides: this only saves the user a Kconfig symbol. What it cannot read it leaves to
+    the build, which says why.
+    """
+    data = path.read_bytes()
+    if path.suffix == ".wat":
+        code = re.sub(rb";;.*|\(;(?s:.)*?;\)", b"", data)
+        names = b"|".join(HOSTED_EXPORTS)
+        return re.search(rb"\(\s*import\b|\"(?:" + names + rb")\"", code) is not None
+    try:
+        place = 8
+        while place < len(data):
+            kind = data[place]
+            size, place = leb128(data, place + 1)
+            count, entry = leb128(data, place)
+            if kind == 2 and count > 0:
+                return True
+            if kind == 7:
+                for _ in range(count):
+                    length, entry = leb128(data, entry)
+                    name = data[entry : entry + length]
+                    _, entry = leb128(data, entry + length + 1)
+                    if name in HOSTED_EXPORTS:
+                        return True
+            place += size
+    except IndexError:
+        pass
+    return False
+
+
+def host_options(items, allow=None, stubs=(), seed=None, queue_bytes=None, expect=None):
+    """What gives the guests of these modules a host, in Kconfig's terms."""
+    files = [Path(item.partition("=")[0].split(":")[0]) for item in items]
+    # A file that is relative to the application, as in CONFIG_WRAMP_MODULE.
+    files = [file if file.is_file() else ROOT / file for file in files]
+    asked = stubs or any(option is not None for option in (allow, seed, queue_bytes, expect))
+    if not asked and not any(file.is_file() and needs_host(file) for file in files):
+        return []
+    options = ["-DCONFIG_WRAMP_IMPORTS=y"]
+    if allow is not None:
+        options.append(f'-DCONFIG_WRAMP_ALLOW="{allow}"')
+    if stubs:
+        options.append(f'-DCONFIG_WRAMP_STUB="{" ".join(stubs)}"')
+    if seed is not None:
+        options.append(f"-DCONFIG_WRAMP_SEED={seed}")
+    if queue_bytes is not None:
+        options.append(f"-DCONFIG_WRAMP_QUEUE_BYTES={queue_bytes}")
+    if expect is not None:
+        options.append(f'-DCONFIG_WRAMP_EXPECT="{expect}"')
+    return options
+
+
 # ---- Calls ----------------------------------------------------------------------------
 
 
@@ -605,6 +675,7 @@ is flashed instead, and `west wramp capture PORT` reads its run.
   west wramp run -b mps2/an385 -- -DCONFIG_WRAMP_SLOTS=12
   west wramp run -b mps2/an385 --module my.wasm --export tick
   west wramp run -b mps2/an385 --module a.wasm:tick=3 --module cpu=*
+  west wramp run -b mps2/an385 dense --module counter.wasm --allow log
 
 CMake remembers each -DCONFIG_... of an earlier call for the same build
 directory. The line `options:` shows all that are in force, and --fresh forgets
@@ -689,6 +760,26 @@ class Wramp(WestCommand):
             "run side by side",
         )
         run.add_argument("--export", metavar="NAME", help="for the modules that name none")
+        run.add_argument(
+            "--allow", metavar="NAME,...", help="what their guests may do: log, send, receive, clock_ms"
+        )
+        run.add_argument(
+            "--stub",
+            action="append",
+            default=[],
+            metavar="MODULE.NAME",
+            help="an import without a result that shall do nothing",
+        )
+        run.add_argument("--seed", type=int, metavar="N", help="where random_get of WASI begins")
+        run.add_argument(
+            "--queue-bytes",
+            type=int,
+            metavar="BYTES",
+            help="queue of messages of each instance that receives",
+        )
+        run.add_argument(
+            "--expect", metavar="N|any", help="what each call has to give"
+        )
         run.add_argument("--build-only", action="store_true", help="do not run or flash")
         run.add_argument(
             "--fresh", action="store_true", help="forget the options of earlier calls"
@@ -757,9 +848,17 @@ class Wramp(WestCommand):
         if args.module:
             # A directory of its own, because CMake remembers the modules.
             suffix += "-module"
-            options = module_options(args.module, args.export) + options
-        elif args.export:
-            raise Problem("--export belongs to --module")
+            host = host_options(
+                args.module, args.allow, args.stub, args.seed, args.queue_bytes, args.expect
+            )
+            options = module_options(args.module, args.export) + host + options
+        elif args.stub or any(
+            option is not None
+            for option in (args.export, args.allow, args.seed, args.queue_bytes, args.expect)
+        ):
+            raise Problem(
+                "--export, --allow, --stub, --seed, --queue-bytes and --expect belong to --module"
+            )
         directory = ROOT / "build" / f"{board_directory(args.board)}{suffix}"
         firmware = Firmware(args.board, preset, directory)
         firmware.build(options, fresh=args.fresh)

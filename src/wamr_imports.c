@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "wasm_exec_env.h"
 #include "wasm_runtime.h"
@@ -33,6 +34,38 @@ uint32_t wramp_wamr_imported_others(const WASMModule *module)
 	return module->import_count - module->import_function_count;
 }
 
+#ifdef CONFIG_WRAMP_NATIVE_CALL
+/* A function as WAMR calls it by itself: it checks the pointer, and passes C's arguments. */
+static void native_call(wasm_exec_env_t environment, int32_t to, const void *bytes,
+			uint32_t length)
+{
+	(void)environment;
+	(void)to;
+	(void)length;
+	/* The call must not be shown to have no effect. */
+	__asm__ volatile("" : : "r"(bytes) : "memory");
+}
+
+static bool link_natively(WASMFunctionImport *import)
+{
+	if (strcmp(import->module_name, "env") != 0 ||
+	    strcmp(import->field_name, "native_call") != 0) {
+		return false;
+	}
+	import->func_ptr_linked = native_call;
+	import->signature = "(i*~)";
+	import->attachment = NULL;
+	import->call_conv_raw = false;
+	return true;
+}
+#else
+static bool link_natively(WASMFunctionImport *import)
+{
+	(void)import;
+	return false;
+}
+#endif
+
 /*
  * Links one of its functions to one that takes its arguments as an array. Returns how many
  * arguments there are, or -1 if there is no such import.
@@ -45,6 +78,9 @@ int32_t wramp_wamr_link(WASMModule *module, uint32_t index, void *function, void
 		return -1;
 	}
 	import = &module->import_functions[index].u.function;
+	if (link_natively(import)) {
+		return import->func_type->param_count;
+	}
 	import->func_ptr_linked = function;
 	/* Without a signature WAMR takes the types from the module and checks no pointer. */
 	import->signature = NULL;

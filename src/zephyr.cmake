@@ -58,6 +58,7 @@ set(WRAMP_FACTS
   WRAMP_WAMR_INTERPRETER=${interpreter}
   WRAMP_WAMR_FIXES=${fixes})
 wramp_switch(copy CONFIG_WRAMP_MODULE_COPY)
+wramp_switch(imports CONFIG_WRAMP_IMPORTS)
 # How many events of a start rust/wamr records. Each takes 8 bytes. A start that also loads a
 # module has more.
 set(events 64)
@@ -81,6 +82,7 @@ endif()
 list(APPEND WRAMP_FACTS
   WRAMP_WAMR_INTERPRETER_OPT=${level}
   WRAMP_MODULE_COPY=${copy}
+  WRAMP_WAMR_IMPORTS=${imports}
   WRAMP_TRACE_EVENTS=${events}
   WRAMP_WAMR_METERING=${WAMR_BUILD_INSTRUCTION_METERING}
   WRAMP_WAMR_CONST_OVERFLOW=${overflow}

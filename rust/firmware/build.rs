@@ -40,8 +40,20 @@ fn embed(application: &Path) {
         let line = config.lines().find_map(|line| line.strip_prefix(symbol)?.strip_prefix("=\""));
         line.and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
     };
+    let number = |symbol: &str| -> u32 {
+        let line = config.lines().find_map(|line| line.strip_prefix(symbol)?.strip_prefix('='));
+        line.and_then(|rest| rest.parse().ok()).unwrap_or(0)
+    };
     let (items, export) = (text("CONFIG_WRAMP_MODULE"), text("CONFIG_WRAMP_MODULE_EXPORT"));
-    let embedded = match wramp_modules::embed(items, export, application) {
+    let is_host = config.lines().any(|line| line == "CONFIG_WRAMP_IMPORTS=y");
+    let leave = is_host.then(|| wramp_modules::Leave {
+        allow: text("CONFIG_WRAMP_ALLOW"),
+        stubs: text("CONFIG_WRAMP_STUB"),
+        seed: number("CONFIG_WRAMP_SEED").into(),
+        queue_bytes: number("CONFIG_WRAMP_QUEUE_BYTES"),
+        expect: text("CONFIG_WRAMP_EXPECT"),
+    });
+    let embedded = match wramp_modules::embed(items, export, leave.as_ref(), application) {
         Ok(embedded) => embedded,
         Err(why) => {
             // cargo shows only the first line of a directive.

@@ -19,13 +19,16 @@ fn main() {
     let events = env::var("WRAMP_TRACE_EVENTS").unwrap_or_else(|_| "256".to_owned());
     println!("cargo::rustc-env=WRAMP_TRACE_EVENTS={events}");
 
+    // Zephyr's build calls cargo without features, so a firmware's Kconfig says it this way.
+    println!("cargo::rerun-if-env-changed=WRAMP_WAMR_IMPORTS");
+    let imports = env::var_os("CARGO_FEATURE_IMPORTS").is_some()
+        || env::var_os("WRAMP_WAMR_IMPORTS").is_some_and(|value| value == "1");
+
     for (name, on) in [
+        ("wamr_imports", imports),
         ("wamr_metering", fact("WAMR_METERING") == "1"),
         // wramp calls start functions, and WAMR does not.
-        (
-            "wamr_own_start",
-            fact("WAMR_METERING") == "1" || env::var_os("CARGO_FEATURE_IMPORTS").is_some(),
-        ),
+        ("wamr_own_start", fact("WAMR_METERING") == "1" || imports),
         // The fast interpreter makes code of its own from a module, never writes to
         // it, and can be told to keep nothing of it.
         ("wamr_in_place", fast && fact("MODULE_COPY") == "0"),

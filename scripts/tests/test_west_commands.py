@@ -9,6 +9,8 @@ import contextlib
 import datetime
 import io
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import types
@@ -82,10 +84,80 @@ class Modules(Scratch):
             ],
         )
 
+    def test_a_module_that_needs_a_host_is_seen(self):
+        def module(name, text):
+            path = self.place / name
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+            return wramp.needs_host(path)
+
+        head = b"\0asm\1\0\0\0"
+        self.assertTrue(module("i.wasm", head + b"\2\7\1\1a\1b\0\0"))
+        self.assertFalse(module("n.wasm", head + b"\2\1\0\7\7\1\3run\0\0"))
+        self.assertTrue(module("s.wasm", head + b"\7\x0a\1\6_start\0\0"))
+        self.assertFalse(module("cut.wasm", head + b"\7\x80"))
+        self.assertTrue(module("a.wat", '(module (import "env" "x" (func)))'))
+        self.assertTrue(module("b.wat", '(module (func (export "wramp_poll") (result i32)))'))
+        self.assertTrue(module("d.wat", '(; a\n ;) ;; b\n(module (import "env" "x" (func)))'))
+        self.assertFalse(module("c.wat", ';; (import "env" "x")\n(module (func (export "run")))'))
+
+    def test_a_host_is_given_where_it_is_needed_or_asked_for(self):
+        file = self.place / "g.wat"
+        file.write_text('(module (import "wramp" "id" (func (result i32))))')
+        plain = self.place / "p.wat"
+        plain.write_text("(module)")
+        self.assertEqual(wramp.host_options([f"{file}:run=3"]), ["-DCONFIG_WRAMP_IMPORTS=y"])
+        self.assertEqual(wramp.host_options([str(plain), "cpu=*"]), [])
+        self.assertEqual(
+            wramp.host_options([str(plain)], "log,send", ["env.a", "env.b"], 7, 524),
+            [
+                "-DCONFIG_WRAMP_IMPORTS=y",
+                '-DCONFIG_WRAMP_ALLOW="log,send"',
+                '-DCONFIG_WRAMP_STUB="env.a env.b"',
+                "-DCONFIG_WRAMP_SEED=7",
+                "-DCONFIG_WRAMP_QUEUE_BYTES=524",
+            ],
+        )
+
     def test_a_path_that_kconfig_could_not_hold_is_refused(self):
         for path in ("a b.wasm", 'a".wasm'):
             with self.assertRaisesRegex(wramp.Problem, "may hold no space"):
                 wramp.module_options([path], None)
+
+
+@unittest.skipUnless(shutil.which("gcc") and shutil.which("ld"), "no gcc or no ld")
+class Flash(Scratch):
+    """src/flash.ld in a small script of its own, linked for this machine."""
+
+    def link(self, flash_bytes, *defines):
+        source = self.place / "image.c"
+        source.write_text("const char module[1000] = {1}; void _start(void) {}\n")
+        script = self.place / "image.ld.c"
+        script.write_text(
+            f"MEMORY {{ FLASH (rx) : ORIGIN = 0x1000, LENGTH = {flash_bytes} }}\n"
+            "SECTIONS {\n"
+            ".text : { *(.text*) *(.rodata*) } > FLASH\n"
+            ".last_section : { LONG(0) } > FLASH\n"
+            "/DISCARD/ : { *(.comment) *(.note*) *(.eh_frame) }\n"
+            f'#include "{wramp.ROOT / "src/flash.ld"}"\n'
+            "}\n"
+        )
+        ready, objects = self.place / "image.ld", self.place / "image.o"
+        options = [f"-D{name}=1" for name in defines]
+        subprocess.run(["gcc", "-E", "-P", *options, script, "-o", ready], check=True)
+        subprocess.run(["gcc", "-c", source, "-o", objects], check=True)
+        call = ["ld", "-T", ready, objects, "-o", self.place / "image"]
+        return subprocess.run(call, capture_output=True, text=True)
+
+    def test_a_module_that_does_not_fit_is_named_with_the_knob(self):
+        said = self.link(600, "CONFIG_XIP", "CONFIG_WRAMP_OWN_MODULES")
+        self.assertNotEqual(said.returncode, 0)
+        self.assertIn("wramp: the flash has no room for CONFIG_WRAMP_MODULE", said.stderr)
+        said = self.link(600, "CONFIG_XIP")
+        self.assertIn("wramp: the flash has no room for this image", said.stderr)
+
+    def test_what_fits_links_and_an_image_in_ram_is_not_asked(self):
+        self.assertEqual(self.link(4096, "CONFIG_XIP", "CONFIG_WRAMP_OWN_MODULES").returncode, 0)
+        self.assertNotIn("wramp:", self.link(600).stderr)
 
 
 class Names(Scratch):

@@ -10,7 +10,7 @@
 //! peak: it does not compute how many instances would fit, it tries.
 //!
 //! [`Places`] is a vector over memory that a machine lends, for tables beside the arena.
-//! [`lend()`] lends a block of the arena itself.
+//! [`lend()`] and [`Block`] lend a block of the arena itself.
 //!
 //! Principles:
 //!
@@ -32,7 +32,7 @@ mod watched;
 
 pub use arena::Arena;
 pub use first_fit::{Blocks, FirstFit, HEADER, UNIT};
-pub use lend::lend;
+pub use lend::{Block, lend};
 pub use places::Places;
 pub use replay::{RawHeap, replay};
 pub use trace::{Script, Taken, Trace};

@@ -67,7 +67,7 @@ pub struct Taken {
     pub module: Bytes,
     /// Its execution environment.
     pub environment: Bytes,
-    /// Everything that it holds.
+    /// Everything that it holds, without what lies beside it.
     pub sum: Bytes,
 }
 
@@ -92,7 +92,11 @@ pub struct Trace<const EVENTS: usize> {
     partial: AtomicBool,
     module: AtomicU32,
     environment: AtomicU32,
+    beside: AtomicU32,
 }
+
+/// The address of a block that is given back after the instance, and so never by an event.
+const BESIDE: usize = usize::MAX;
 
 impl<const EVENTS: usize> Trace<EVENTS> {
     /// A trace that is off and has recorded no instance.
@@ -108,6 +112,7 @@ impl<const EVENTS: usize> Trace<EVENTS> {
             partial: AtomicBool::new(false),
             module: AtomicU32::new(0),
             environment: AtomicU32::new(0),
+            beside: AtomicU32::new(0),
         }
     }
 
@@ -127,6 +132,7 @@ impl<const EVENTS: usize> Trace<EVENTS> {
         self.doubtful.store(false, Relaxed);
         self.module.store(0, Relaxed);
         self.environment.store(0, Relaxed);
+        self.beside.store(0, Relaxed);
         self.on.store(true, Release);
     }
 
@@ -161,7 +167,7 @@ impl<const EVENTS: usize> Trace<EVENTS> {
         let taken = Taken {
             module: Bytes(self.module.load(Relaxed)),
             environment: Bytes(self.environment.load(Relaxed)),
-            sum: Bytes(self.held()),
+            sum: Bytes(self.held().saturating_sub(self.beside.load(Relaxed))),
         };
         self.complete.store(self.written.load(Relaxed), Relaxed);
         Some(taken)
@@ -176,6 +182,16 @@ impl<const EVENTS: usize> Trace<EVENTS> {
     pub fn script(&self) -> Option<Script<'_>> {
         let words = self.words.get(..self.complete.load(Relaxed))?;
         (!words.is_empty() && !self.partial.load(Relaxed)).then_some(Script(words))
+    }
+
+    /// Notes a block that the host took for the instance that is starting. It is no part of what
+    /// the instance holds, and it lives as long.
+    pub fn taken_beside(&self, bytes: u32) {
+        if self.on.load(Acquire) {
+            self.write(Event::Take(bytes), BESIDE);
+            let beside = self.beside.load(Relaxed).saturating_add(bytes);
+            self.beside.store(beside, Relaxed);
+        }
     }
 
     /// Notes that a block was taken. Failed allocations are not noted, because the same ones
@@ -292,6 +308,21 @@ mod tests {
             ]
         );
         assert_eq!(trace.end(), None, "it is off");
+    }
+
+    #[test]
+    fn what_lies_beside_an_instance_is_replayed_and_is_no_part_of_it() {
+        let trace = Trace::<8>::new();
+        trace.begin();
+        trace.taken(block(1), 100);
+        trace.taken_beside(262);
+        trace.taken(block(2), 30);
+        let taken = Taken { module: Bytes(0), environment: Bytes(0), sum: Bytes(130) };
+        assert_eq!(trace.end(), Some(taken));
+        let all = [Event::Take(100), Event::Take(262), Event::Take(30), Event::End];
+        assert_eq!(events(trace.script().unwrap()), all);
+        trace.begin();
+        assert_eq!(trace.end().unwrap().sum, Bytes(0), "the next start has nothing beside it");
     }
 
     #[test]

@@ -37,9 +37,15 @@ impl<M: Machine, R: Runtime> ThreadRamp<'_, '_, M, R> {
                 desk,
             )
         };
-        let mut instance = Some(start()?);
+        let begin = || {
+            let instance = start()?;
+            hall.furnish(self.runtime, id)?;
+            let stack = self.runtime.stack(module, &instance, size)?;
+            Ok((instance, stack))
+        };
+        let (instance, mut stack) = begin().inspect_err(|_: &Error| hall.rooms.vacate(id))?;
+        let mut instance = Some(instance);
         let Some(first) = &instance else { return Ok(()) };
-        let mut stack = self.runtime.stack(module, first, size)?;
         if self.is_first(slot) {
             self.leave_parts(first, &stack, size);
         }
@@ -99,7 +105,7 @@ impl<M: Machine, R: Runtime> ThreadRamp<'_, '_, M, R> {
             if let Some((took, _)) = times {
                 self.scale.record(&seat.tally, took);
             }
-            let accepted = match is_task(guest.export) {
+            let accepted = match is_task(guest.export) || hall.rooms.takes_anything() {
                 true => result.is_ok(),
                 false => judge.accepts(&guest.check, first, calls, &result),
             };
@@ -169,11 +175,11 @@ impl<'s, M: Machine, R: Runtime> Pool<'_, 's, '_, M, R> {
     /// Starts an instance at its desk, in a room of its own.
     pub(crate) fn start_hosted(&self, hall: Hall<'s>, id: u32) -> Result<R::Instance<'s>, Error> {
         hall.rooms.open(id);
-        let started = self.start_again(hall, id);
-        if started.is_err() {
-            hall.rooms.close(id);
-        }
-        started
+        let started = self.start_again(hall, id).and_then(|instance| {
+            hall.furnish(self.runtime, id)?;
+            Ok(instance)
+        });
+        started.inspect_err(|_| hall.rooms.vacate(id))
     }
 
     /// Starts an instance at its desk. The room stays as it is.
@@ -311,7 +317,7 @@ impl<'s, M: Machine, R: Runtime> Pool<'_, 's, '_, M, R> {
         }
         resident.ended = now;
         resident.calls = resident.calls.saturating_add(1);
-        let accepted = match task {
+        let accepted = match task || hall.rooms.takes_anything() {
             true => result.is_ok(),
             false => {
                 let first = turn.place == 0;

@@ -600,10 +600,13 @@ pub(crate) fn report_parts<M: Machine>(
     scene: &Scene<'_, M>,
     workload: &str,
     parts: &Parts,
+    queue: Bytes,
     cost: Bytes,
 ) {
-    let Some(allocator) = cost.0.checked_sub(parts.sum().0) else { return };
-    for (part, bytes) in parts.iter().chain([("allocator", Bytes(allocator))]) {
+    let named = parts.sum().0.saturating_add(queue.0);
+    let Some(allocator) = cost.0.checked_sub(named) else { return };
+    let others = [("queue", queue), ("allocator", Bytes(allocator))];
+    for (part, bytes) in parts.iter().chain(others) {
         if bytes > Bytes(0) {
             scene.emit(Part { workload: Word(workload), part: Word(part), bytes });
         }

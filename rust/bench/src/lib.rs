@@ -29,7 +29,7 @@ pub use engine::EngineKind;
 pub use guest::{Agreement, Check, Guest};
 pub use lead::MAX_MODULES;
 pub use lineup::{Count, Item, Lineup, has_workload};
-pub use office::{Hosting, office_words};
+pub use office::{Expected, Hosting, office_words};
 pub use park::SEATS_A_WORKER;
 pub use pool::table_words;
 pub use run::{Memory, Summary, run, run_hosted};

@@ -1,8 +1,9 @@
 //! The host of a run's guests: their clock, their log and their post.
 //!
-//! An instance has a room, with what the host keeps of it and with its queue. Rooms and queues
-//! lie beside the arena, in memory that the machine lends. A call of a guest takes one lock at a
-//! time, for as long as it takes to copy a message.
+//! An instance has a room, with what the host keeps of it. Rooms lie beside the arena, in memory
+//! that the machine lends. The queue of an instance is a block of the arena, so it is a part of
+//! what the instance costs. A call of a guest takes one lock at a time, for as long as it takes to
+//! copy a message.
 
 use core::mem::MaybeUninit;
 use core::sync::atomic::{
@@ -14,8 +15,8 @@ use wramp_arena::Places;
 use wramp_core::host::{Desk, FunctionNumber, Host};
 use wramp_core::machine::{Lock, Machine};
 use wramp_core::measure::{Bytes, Micros, Spread as _, Tally, Ticks};
-use wramp_core::report::{Mail, Record, Word};
-use wramp_core::runtime::{Error, ErrorKind, Message};
+use wramp_core::report::{Answer, Mail, Record, Word};
+use wramp_core::runtime::{Error, ErrorKind, Message, Runtime};
 use wramp_imports::{
     EMPTY, FULL, Grants, Guest, Line, NO_INSTANCE, OK, Queue, Refused, TOO_LONG, Wish, World, call,
     function,
@@ -28,12 +29,33 @@ use crate::lead::Scale;
 pub struct Hosting<'m> {
     /// What they may have.
     pub grants: Grants<'m>,
-    /// Bytes of each instance's queue. 0 where no guest receives.
-    pub queue_bytes: usize,
+    /// Bytes of each instance's queue, in the arena. 0 where no guest receives.
+    pub queue_bytes: Bytes,
+    /// What every call has to give, if that is known. Not for tasks (`wramp_poll`), whose result
+    /// says what comes next.
+    pub expected: Option<Expected>,
     /// Memory for rooms. See [`office_words`].
     pub rooms: &'m mut [MaybeUninit<u64>],
-    /// Memory for the queues, `queue_bytes` for each room.
-    pub letters: &'m mut [u8],
+}
+
+/// What a call of a guest has to give, where somebody knows. Instances of other guests agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Anything: a measurement, such as a benchmark's score.
+    Anything,
+    /// This: a benchmark that checks itself gives 0.
+    Value(i32),
+}
+
+impl Expected {
+    /// Reads a number, or `any`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "any" => Some(Self::Anything),
+            number => number.parse().ok().map(Self::Value),
+        }
+    }
 }
 
 /// Memory for that many rooms, in 64-bit words.
@@ -46,14 +68,14 @@ pub const fn office_words<M: Machine + 'static>(rooms: usize) -> usize {
 }
 
 /// Bytes of one room, its desk and its place in an agenda. All are multiples of a word.
-const fn room_bytes<M: Machine>() -> usize {
-    size_of::<Room<'static, M>>() + size_of::<Desk<'static>>() + size_of::<Entry>()
+const fn room_bytes<'o, M: Machine + 'o>() -> usize {
+    size_of::<Room<'o, M>>() + size_of::<Desk<'o>>() + size_of::<Entry>()
 }
 
 /// An instance's room.
-pub(crate) struct Room<'o, M: Machine> {
+pub(crate) struct Room<'o, M: Machine + 'o> {
     guest: M::Lock<Guest>,
-    post: M::Lock<Post<'o>>,
+    post: M::Lock<Post<M::Block<'o>>>,
     /// Messages in the queue. Written under the lock of the post.
     letters: AtomicU32,
     /// Its place in the list of those who got a message, under the lock of that list: the number
@@ -63,8 +85,9 @@ pub(crate) struct Room<'o, M: Machine> {
     since_us: AtomicU32,
 }
 
-struct Post<'o> {
-    queue: Queue<'o>,
+struct Post<B> {
+    /// The queue, once the instance has started. Nothing where its module does not receive.
+    queue: Option<Queue<B>>,
     /// Whether the instance lives.
     open: bool,
     /// Messages that came, that found no room, that were received, and that nobody read.
@@ -76,14 +99,21 @@ struct Post<'o> {
     times_us: Option<(u64, u64)>,
 }
 
-impl<'o> Post<'o> {
-    fn new(queue: Queue<'o>) -> Self {
-        Self { queue, open: false, sent: 0, full: 0, received: 0, unread: 0, times_us: None }
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Post<B> {
+    const fn new() -> Self {
+        Self { queue: None, open: false, sent: 0, full: 0, received: 0, unread: 0, times_us: None }
+    }
+
+    /// Messages in the queue.
+    fn count(&self) -> u32 {
+        self.queue.as_ref().map_or(0, Queue::count)
     }
 
     fn end(&mut self, open: bool) {
-        self.unread += u64::from(self.queue.count());
-        self.queue.clear();
+        self.unread += u64::from(self.count());
+        if let Some(queue) = &mut self.queue {
+            queue.clear();
+        }
         self.open = open;
     }
 }
@@ -107,7 +137,10 @@ pub(crate) struct Office<'o, M: Machine> {
     scale: Scale,
     /// How long instances of threads took to wake.
     wakes: Scale,
-    queue_bytes: usize,
+    queue_bytes: Bytes,
+    expected: Option<Expected>,
+    /// What the first and the last call of the first instance gave.
+    answers: M::Lock<Option<(i32, i32)>>,
 }
 
 /// A list of instances, first come, first served.
@@ -152,8 +185,15 @@ impl Steps {
 pub(crate) trait Rooms: Host {
     /// Prepares the room of an instance that is about to start.
     fn open(&self, id: u32);
+    /// Takes a queue from the arena for an instance that has started. Returns its bytes, 0 where
+    /// no guest receives. `None` if the arena has no such block.
+    fn furnish(&self, id: u32) -> Option<Bytes>;
+    /// Bytes of each instance's queue.
+    fn queue_bytes(&self) -> Bytes;
     /// The instance takes no more messages, and those that it did not take are gone.
     fn close(&self, id: u32);
+    /// Closes the room of an instance that could not start, and gives its queue back.
+    fn vacate(&self, id: u32);
     /// Forgets what the last step of the instance asked for.
     fn begin_step(&self, id: u32);
     /// What the step asked for, and the code if it called `proc_exit`.
@@ -170,6 +210,10 @@ pub(crate) trait Rooms: Host {
     fn ticks_since(&self, since_us: u64) -> Ticks;
     /// How long until that time of the host's clock. `None` if it is over.
     fn time_until(&self, until_us: u64) -> Option<Micros>;
+    /// Notes what a call of the first instance gave. Returns what it has to give, if that is known.
+    fn answered(&self, id: u32, result: i32) -> Option<Expected>;
+    /// Whether a call may give anything.
+    fn takes_anything(&self) -> bool;
     /// How long instances with threads of their own took to wake.
     fn wakes(&self) -> &Scale;
     /// Whether nothing of what guests say and send leaves them.
@@ -185,21 +229,16 @@ impl<'o, M: Machine> Office<'o, M> {
         hosting: &'o mut Hosting<'_>,
     ) -> (Self, &'o mut [MaybeUninit<u64>]) {
         let words = &mut *hosting.rooms;
-        let fits = size_of_val(words) / room_bytes::<M>();
-        let of_letters = hosting.letters.len().checked_div(hosting.queue_bytes);
-        let most = fits.min(of_letters.unwrap_or(usize::MAX));
+        let most = size_of_val(words) / room_bytes::<'o, M>();
         let for_rooms = Places::<Room<'o, M>>::bytes_for(most) / size_of::<u64>();
         let (rooms, desks) = words.split_at_mut(for_rooms.min(words.len()));
         let mut rooms = Places::over(rooms);
         let seed = hosting.grants.seed;
-        let mut letters = &mut *hosting.letters;
         for id in 0..most {
-            let (queue, rest) = letters.split_at_mut(hosting.queue_bytes);
-            letters = rest;
             let id = u32::try_from(id).unwrap_or(u32::MAX);
             let room = Room {
                 guest: M::Lock::new(Guest::new(id, seed, 0)),
-                post: M::Lock::new(Post::new(Queue::over(queue))),
+                post: M::Lock::new(Post::new()),
                 letters: AtomicU32::new(0),
                 behind: AtomicU32::new(0),
                 since_us: AtomicU32::new(0),
@@ -213,6 +252,7 @@ impl<'o, M: Machine> Office<'o, M> {
         let (news, has_news) = (M::Lock::new(News::default()), AtomicBool::new(false));
         let (deliveries, counting) = (M::Tally::NEW, M::Lock::new(()));
         let (scale, queue_bytes) = (Scale::of_calls(), hosting.queue_bytes);
+        let (expected, answers) = (hosting.expected, M::Lock::new(None));
         let office = Self {
             machine,
             began,
@@ -227,6 +267,8 @@ impl<'o, M: Machine> Office<'o, M> {
             scale,
             wakes: Scale::of_calls(),
             queue_bytes,
+            expected,
+            answers,
         };
         (office, desks)
     }
@@ -270,9 +312,18 @@ impl<M: Machine> Office<'_, M> {
         self.counting.with(|()| self.scale.record(&self.deliveries, took));
     }
 
-    /// Reports the messages of a ramp that is over, if there were any.
-    #[inline(never)] // It keeps a histogram on the stack.
+    /// Reports what the guests of a ramp that is over gave back.
     pub(crate) fn report(&self, workload: &str) {
+        if let Some((first, last)) = self.answers.with(|answers| *answers) {
+            let (first, last) = (first.into(), last.into());
+            self.machine.emit(&Record::from(Answer { workload: Word(workload), first, last }));
+        }
+        self.report_mail(workload);
+    }
+
+    /// Reports their messages, if there were any.
+    #[inline(never)] // It keeps a histogram on the stack.
+    fn report_mail(&self, workload: &str) {
         let (mut sent, mut full, mut received, mut unread) = (0, 0, 0, 0);
         let (mut most, mut first, mut last) = (0, u64::MAX, 0);
         for room in &self.rooms {
@@ -282,7 +333,7 @@ impl<M: Machine> Office<'_, M> {
                 full += post.full;
                 received += post.received;
                 unread += post.unread;
-                most = most.max(post.queue.most_bytes());
+                most = most.max(post.queue.as_ref().map_or(0, Queue::most_bytes));
                 if let Some(times) = post.times_us {
                     (first, last) = (first.min(times.0), last.max(times.1));
                 }
@@ -301,7 +352,7 @@ impl<M: Machine> Office<'_, M> {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         self.machine.emit(&Record::from(Mail {
             workload: Word(workload),
-            queue_bytes: bytes(self.queue_bytes),
+            queue_bytes: self.queue_bytes,
             queue_most_bytes: bytes(most),
             sent,
             sent_per_second: sent.saturating_mul(1_000_000) / time_us,
@@ -349,12 +400,34 @@ impl<M: Machine> Rooms for Office<'_, M> {
         });
     }
 
+    fn furnish(&self, id: u32) -> Option<Bytes> {
+        let room = self.room(id)?;
+        // A room keeps its queue until the ramp is over: see `close`.
+        if self.queue_bytes == Bytes(0) || room.post.with(|post| post.queue.is_some()) {
+            return Some(Bytes(0));
+        }
+        // Not under the lock of the post, because the arena has one of its own.
+        let block = self.machine.block(self.queue_bytes)?;
+        room.post.with(|post| post.queue = Some(Queue::over(block)));
+        Some(self.queue_bytes)
+    }
+
+    fn queue_bytes(&self) -> Bytes {
+        self.queue_bytes
+    }
+
     fn close(&self, id: u32) {
         let Some(room) = self.room(id) else { return };
         room.post.with(|post| {
             post.end(false);
             room.letters.store(0, Release);
         });
+    }
+
+    fn vacate(&self, id: u32) {
+        self.close(id);
+        // The block goes back after the lock of the post.
+        drop(self.room(id).and_then(|room| room.post.with(|post| post.queue.take())));
     }
 
     fn begin_step(&self, id: u32) {
@@ -404,6 +477,19 @@ impl<M: Machine> Rooms for Office<'_, M> {
 
     fn time_until(&self, until_us: u64) -> Option<Micros> {
         until_us.checked_sub(self.now_us()).filter(|&left| left > 0).map(Micros)
+    }
+
+    fn takes_anything(&self) -> bool {
+        self.expected == Some(Expected::Anything)
+    }
+
+    fn answered(&self, id: u32, result: i32) -> Option<Expected> {
+        if id == 0 {
+            self.answers.with(|answers| {
+                *answers = Some((answers.map_or(result, |(first, _)| first), result));
+            });
+        }
+        self.expected
     }
 
     fn wakes(&self) -> &Scale {
@@ -457,12 +543,13 @@ impl<M: Machine> World for Seen<'_, '_, M> {
             if !post.open {
                 return NO_INSTANCE;
             }
-            if post.queue.count() == 0 {
+            if post.count() == 0 {
                 room.since_us.store(sent_us, Relaxed);
             }
-            let result = post.queue.push(message, sent_us);
-            room.letters.store(post.queue.count(), Release);
-            if result.is_err() {
+            let taken =
+                post.queue.as_mut().is_some_and(|queue| queue.push(message, sent_us).is_ok());
+            room.letters.store(post.count(), Release);
+            if !taken {
                 post.full += 1;
                 return FULL;
             }
@@ -481,8 +568,11 @@ impl<M: Machine> World for Seen<'_, '_, M> {
 
     fn receive(&self, to: &mut [u8]) -> i32 {
         let taken = self.room.post.with(|post| {
-            let taken = post.queue.pop(to);
-            self.room.letters.store(post.queue.count(), Release);
+            let taken = match &mut post.queue {
+                Some(queue) => queue.pop(to),
+                None => Err(Refused::Empty),
+            };
+            self.room.letters.store(post.count(), Release);
             post.received += u64::from(taken.is_ok());
             taken
         });
@@ -533,13 +623,36 @@ impl<'s> Hall<'s> {
         place.ok_or_else(|| Error::new(ErrorKind::Engine, "no room for an instance's messages"))
     }
 
+    /// Gives an instance that has started its queue, and notes it for the prediction.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn furnish<R: Runtime>(&self, runtime: &R, id: u32) -> Result<(), Error> {
+        match self.rooms.furnish(id) {
+            Some(Bytes(0)) => Ok(()),
+            Some(bytes) => {
+                runtime.note_beside(bytes);
+                Ok(())
+            }
+            None => Err(Error::new(ErrorKind::OutOfMemory, "the arena has no room for a queue")),
+        }
+    }
+
     /// What comes after a step of an export. The result becomes what the step's result is.
     pub(crate) fn end_step(&self, id: u32, export: &str, result: &mut Result<i32, Error>) -> Next {
         let (wish, exit) = self.rooms.end_step(id);
         if exit == Some(0) && result.is_err() {
             *result = Ok(0);
         }
-        let next = match (Steps::of(export), &*result) {
+        let steps = Steps::of(export);
+        if steps != Steps::Task
+            && let Ok(value) = *result
+            && let Some(Expected::Value(expected)) = self.rooms.answered(id, value)
+            && expected != value
+        {
+            *result = Err(wrong_answer(value, expected));
+        }
+        let next = match (steps, &*result) {
             (Steps::Task, Ok(1)) => Next::Wait(if wish.asked { wish } else { Wish::MESSAGE }),
             (Steps::Task, Ok(0)) => Next::Over,
             (Steps::Task, &Ok(other)) => {
@@ -557,6 +670,11 @@ impl<'s> Hall<'s> {
     }
 }
 
+/// Bytes of each instance's queue. 0 where nobody has a host.
+pub(crate) fn queue_bytes<M: Machine>(hall: Option<Hall<'_>>) -> Bytes {
+    hall.filter(|_| M::HOSTS).map_or(Bytes(0), |hall| hall.rooms.queue_bytes())
+}
+
 /// Whether each step of that export needs an instance that has made none.
 pub(crate) fn is_command(export: &str) -> bool {
     Steps::of(export) == Steps::Command
@@ -565,6 +683,14 @@ pub(crate) fn is_command(export: &str) -> bool {
 /// Whether the results of that export say what to do next, and are no values.
 pub(crate) fn is_task(export: &str) -> bool {
     Steps::of(export) == Steps::Task
+}
+
+#[cold]
+fn wrong_answer(value: i32, expected: i32) -> Error {
+    Error {
+        kind: ErrorKind::WrongResult,
+        message: Message::format(format_args!("it gave {value}, and {expected} is right")),
+    }
 }
 
 #[cold]

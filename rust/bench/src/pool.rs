@@ -27,7 +27,7 @@ use crate::lead::{
     Account, Climbed, Dwell, Figures, GLANCE, Herd, Scale, Scene, Window, drive, report,
     report_parts, stuck_error,
 };
-use crate::office::{Hall, is_task};
+use crate::office::{Hall, is_task, queue_bytes};
 use crate::run::give_up;
 use crate::seat::{Phase, Seat};
 use crate::threads::{failed, start_error, wrong_result};
@@ -166,7 +166,7 @@ pub(crate) struct Queue<'p, I> {
 }
 
 impl<'p, I> Queue<'p, I> {
-    const fn new(places: Places<'p, Place<I>>, keeps: Keeps) -> Self {
+    pub(crate) const fn new(places: Places<'p, Place<I>>, keeps: Keeps) -> Self {
         Self {
             places,
             keeps,
@@ -306,7 +306,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         module: &'s R::Module<'m>,
         seats: &'s [Seat<M::Tally>],
         workers: usize,
-        places: Places<'p, Place<R::Instance<'s>>>,
+        queue: Queue<'p, R::Instance<'s>>,
     ) -> Option<Self> {
         let (serving, rest) = seats.split_at_checked(workers.max(1))?;
         let (turning, _) = rest.split_at_checked(workers.max(1))?;
@@ -320,8 +320,8 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
             turning,
             calls: Scale::of_calls(),
             turnarounds: Scale::of_turnarounds(),
-            most: u32::try_from(places.capacity()).unwrap_or(u32::MAX),
-            queue: M::Lock::new(Queue::new(places, Keeps::of(guest))),
+            most: u32::try_from(queue.places.capacity()).unwrap_or(u32::MAX),
+            queue: M::Lock::new(queue),
             failure: M::Lock::new(None),
             open: AtomicBool::new(false),
             residents: AtomicU32::new(0),
@@ -330,9 +330,8 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
         })
     }
 
-    /// The same pool, whose residents have a host.
-    pub(crate) fn hosted(self, hall: Hall<'s>, agenda: Agenda<'p>) -> Self {
-        self.queue.with(|queue| queue.agenda = Some(agenda));
+    /// The same pool, whose residents have a host, and whose queue an agenda.
+    pub(crate) fn hosted(self, hall: Hall<'s>) -> Self {
         Self { hall: Some(hall), ..self }
     }
 
@@ -751,7 +750,13 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
         let demand = self.account.after(machine);
         if id == 0 {
             if let Some(parts) = self.parts {
-                report_parts(&pool.scene, pool.guest.name, &parts, demand.cost);
+                report_parts(
+                    &pool.scene,
+                    pool.guest.name,
+                    &parts,
+                    queue_bytes::<M>(pool.hall),
+                    demand.cost,
+                );
             }
             self.start_workers()?;
             self.account.learn(&pool.scene, pool.runtime, demand);

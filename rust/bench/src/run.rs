@@ -17,11 +17,11 @@ use wramp_imports::Linked;
 
 use crate::agenda::Agenda;
 use crate::fit::Trial;
-use crate::guest::{Check, Guest};
+use crate::guest::{Check, Guest, Keeps};
 use crate::lead::{Climbed, MAX_MODULES, Scale, Scene};
 use crate::lineup::Lineup;
 use crate::office::{Hall, Hosting, Office};
-use crate::pool::{Place, Pool};
+use crate::pool::{Place, Pool, Queue};
 use crate::seat::Seat;
 use crate::threads::{Left, Modules, ThreadRamp};
 
@@ -683,13 +683,15 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         workers: usize,
         host: Option<(Hall<'_>, Agenda<'_>)>,
     ) -> Result<Climbed, Error> {
-        let places = Places::over(self.memory.table);
+        let mut queue = Queue::new(Places::over(self.memory.table), Keeps::of(guest));
+        let (hall, agenda) = host.filter(|_| M::HOSTS).unzip();
+        queue.agenda = agenda;
         let seats = self.memory.seats;
-        let pool = Pool::new(scene, self.runtime, guest, module, seats, workers, places);
+        let pool = Pool::new(scene, self.runtime, guest, module, seats, workers, queue);
         let missing = || Error::new(ErrorKind::Engine, "a pool takes two seats a worker");
         let pool = pool.ok_or_else(missing)?;
-        Ok(match host.filter(|_| M::HOSTS) {
-            Some((hall, agenda)) => pool.hosted(hall, agenda).climb(self.slots),
+        Ok(match hall {
+            Some(hall) => pool.hosted(hall).climb(self.slots),
             None => pool.climb(self.slots),
         })
     }
@@ -774,7 +776,7 @@ fn in_quiet<M: Machine, T>(hall: Option<Hall<'_>>, trial: impl FnOnce() -> T) ->
     }
     let done = trial();
     if let Some(hall) = hall {
-        hall.rooms.close(0);
+        hall.rooms.vacate(0);
         hall.rooms.be_quiet(false);
     }
     done

@@ -14,7 +14,7 @@ use crate::lead::{
     report_parts, stuck_error,
 };
 use crate::lineup::{Count, Lineup};
-use crate::office::Hall;
+use crate::office::{Hall, queue_bytes};
 use crate::run::{give_up, load_module};
 use crate::seat::{Phase, Seat};
 
@@ -497,7 +497,8 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
         self.alive = id + 1;
         let demand = self.account.after(scene.machine);
         if let Some(parts) = self.ramp.left.with(|left| left.parts.take()) {
-            report_parts(scene, self.ramp.guest(slot).name, &parts, demand.cost);
+            let queue = queue_bytes::<M>(self.ramp.hall);
+            report_parts(scene, self.ramp.guest(slot).name, &parts, queue, demand.cost);
         }
         if M::MIXES {
             let cost = self.costs.get_mut(self.ramp.guest_of(slot));

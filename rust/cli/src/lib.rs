@@ -42,6 +42,8 @@ pub enum Command {
     Engines(cmd::engines::EnginesArgs),
     /// Read a board's records live from a serial port, a socket or stdin
     Capture(cmd::capture::CaptureArgs),
+    /// Run every module of a directory and print one table
+    Suite(cmd::suite::SuiteArgs),
     /// Say whether modules fit on a board, and what would make room for more
     Fit(cmd::fit::FitArgs),
     /// Judge modules by what they may cost on a board; exit status 1 where they cost more
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => cmd::run::execute(&args),
         Command::Engines(args) => cmd::engines::execute(&args),
         Command::Capture(args) => cmd::capture::execute(&args),
+        Command::Suite(args) => cmd::suite::execute(&args),
         Command::Fit(args) => cmd::fit::execute(&args),
         Command::Gate(args) => cmd::gate::execute(&args, &cmd::fit::ask),
         Command::Table(args) => cmd::table::execute(&args),

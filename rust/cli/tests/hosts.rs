@@ -463,3 +463,74 @@ fn a_park_refuses_a_guest_with_a_host() {
     let fault = record(&text, "fault");
     assert_eq!((key(fault, "error"), key(fault, "knob")), ("not-parkable", "--mode"), "{fault}");
 }
+
+/// Three ramps in which guests send each other messages. Each guest checks the order of what it
+/// gets, and traps where a message is missing.
+#[test]
+fn messages_keep_their_order_and_none_is_lost() {
+    for mode in [&["--mode", "pool", "--workers", "2"][..], &["--mode", "threads", "--slots", "6"]]
+    {
+        let ramp =
+            ["run", "--scenario", "messages", "--format", "records", "--arena-bytes", "256K"];
+        let times = ["--settle-ms", "5", "--dwell-ms", "60", "--step", "5", "--pause-ms", "0"];
+        let all = [&ramp[..], &times, mode].concat();
+        let text = well(&wramp_in(repository(), &all));
+        for name in ["ring", "fan_in", "pipeline"] {
+            let begin = format!("wramp mail workload={name} ");
+            let mail = text.lines().find(|line| line.starts_with(&begin)).unwrap();
+            let count = |name| key(mail, name).parse::<i64>().unwrap();
+            assert_eq!((count("dropped"), count("queue_bytes")), (0, 1048), "{mail}");
+            assert!(count("sent") > 20 && count("received") > 20, "{mail}");
+            assert!(count("sent") == count("received") + count("unread"), "{mail}");
+            assert!(count("sent_per_second") > 0 && mail.contains("delivery_p99_us="), "{mail}");
+            // The queue is a part of what an instance costs.
+            let end = format!("wramp end workload={name} ");
+            let end = text.lines().find(|line| line.starts_with(&end)).unwrap();
+            assert!(key(end, "cost_bytes").parse::<u32>().unwrap() > 1056 + 1048, "{end}");
+            assert_eq!(key(end, "peak"), key(end, "predicted_peak"), "{end}");
+        }
+        // Five senders and more are faster than one receiver, and are told so.
+        let fan_in =
+            text.lines().find(|line| line.starts_with("wramp mail workload=fan_in")).unwrap();
+        assert_ne!(key(fan_in, "full"), "0", "{fan_in}");
+        if mode.contains(&"threads") {
+            assert!(text.contains("workload=ring part=queue bytes=1048 "), "{text}");
+        }
+    }
+    let refused = wramp_in(repository(), &["run", "--scenario", "messages", "--workload", "cpu"]);
+    assert!(stderr(&refused).contains("leave out --module and --workload"), "{refused:?}");
+}
+
+/// A hundred guests that wait a second each take next to no CPU.
+#[test]
+fn a_hundred_guests_that_wait_take_no_cpu() {
+    let pool = ["--mode", "pool", "--workers", "4", "--step", "100", "--arena-bytes", "512K"];
+    // The ramp ends where the arena ends, so it takes one rung of a hundred and no second.
+    let times = ["--settle-ms", "1000", "--dwell-ms", "3000", "--arena-bytes", "92K"];
+    let text = well(&run("wat/host/wait.wat", &[&pool[..6], &times].concat()));
+    let step = text.lines().rfind(|line| line.starts_with("wramp step ")).unwrap();
+    let number = |name| key(step, name).parse::<f64>().unwrap();
+    assert!(number("instances") >= 100.0, "{step}");
+    assert!(number("cpu_permille") < 10.0, "{step}");
+    // Each woke up three times, and none of them was waited for.
+    let calls = number("dwell_calls") / number("instances");
+    assert!((2.0..=4.0).contains(&calls), "{step}");
+    assert!(number("wake_p50_us") <= number("wake_p99_us"), "{step}");
+}
+
+/// A module that checks itself says 0, and a measurement is whatever it is.
+#[test]
+fn what_a_call_has_to_give_can_be_said() {
+    let text = r#"(module (global $calls (mut i32) (i32.const -1))
+        (func (export "run") (result i32)
+          (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+          (i32.gt_u (global.get $calls) (i32.const 1))))"#;
+    let output = run_text("expect", text, &["--expect", "0", "--slots", "1"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text_of = stdout(&output);
+    let instance = record(&text_of, "instance");
+    assert!(instance.contains("message=it_gave_1,_and_0_is_right "), "{instance}");
+    let answer = record(&text_of, "answer");
+    assert_eq!((key(answer, "first"), key(answer, "last")), ("0", "1"));
+    well(&run_text("any", text, &["--expect", "any"]));
+}

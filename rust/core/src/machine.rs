@@ -64,7 +64,8 @@ pub struct Facts<'a> {
     pub slice_ms: Option<u32>,
 }
 
-/// A lock around a value. The bench holds it briefly, between timed regions.
+/// A lock around a value. The bench holds it briefly, between timed regions. It MUST NOT move once
+/// it was used: a kernel may know it by its address.
 pub trait Lock<T>: Sync {
     /// Puts a value under a lock.
     fn new(value: T) -> Self;
@@ -79,6 +80,10 @@ pub trait Machine: Sync {
     type Lock<T: Send>: Lock<T>;
     /// The type that counts a thread's calls, as fine as this machine's memory allows.
     type Tally: Tally;
+    /// A block of the arena that the machine keeps beside the engine's.
+    type Block<'m>: AsMut<[u8]> + AsRef<[u8]> + Send
+    where
+        Self: 'm;
     /// Whether this build supports residents. A build without them carries no code for pools.
     const POOLS: bool;
     /// Whether this build gives guests imports. A build that does not carries no code for them.
@@ -138,6 +143,12 @@ pub trait Machine: Sync {
     /// if the arena has no such block, or where [`PARKS`](Self::PARKS) is false.
     fn lend<R>(&self, bytes: Bytes, work: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
         let (_, _) = (bytes, work);
+        None
+    }
+
+    /// Takes a block of that many bytes from the arena, all zero. Its drop gives it back. `None`
+    /// if the arena has no such block, or where [`HOSTS`](Self::HOSTS) is false.
+    fn block(&self, _bytes: Bytes) -> Option<Self::Block<'_>> {
         None
     }
 

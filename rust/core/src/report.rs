@@ -901,7 +901,7 @@ records! {
     Mail<'a> = "mail" {
         /// The workload.
         workload: Word<'a>,
-        /// Bytes of each instance's queue, beside the arena.
+        /// Bytes of each instance's queue, in the arena.
         queue_bytes: Bytes,
         /// The most bytes that any queue held.
         queue_most_bytes: Bytes,
@@ -923,6 +923,16 @@ records! {
         delivery_p99_us: Option<Nanos>,
         /// The longest.
         delivery_max_us: Option<Nanos>,
+    }
+    /// What the first instance of a guest with a host gave back: values that nobody has a reference
+    /// for, such as a benchmark's score.
+    Answer<'a> = "answer" {
+        /// The workload.
+        workload: Word<'a>,
+        /// The result of its first call: an i32, or the bits of an f32. 64 bits are folded to 32.
+        first: i64,
+        /// The result of its last call.
+        last: i64,
     }
     /// The end of a workload's ramp.
     End<'a> = "end" {

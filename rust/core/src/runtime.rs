@@ -386,6 +386,11 @@ pub trait Runtime: Sync {
         stack: Option<(&Self::Stack<'_>, Bytes)>,
     ) -> Option<Parts>;
 
+    /// Notes a block that the host takes from the arena for the instance whose start is being
+    /// noted. It is no part of the instance, and the replay repeats it.
+    #[inline]
+    fn note_beside(&self, _bytes: Bytes) {}
+
     /// How many more instances the arena holds, up to `most`.
     ///
     /// The engine repeats the allocations that were noted at places 0 to `places - 1`, in turn,

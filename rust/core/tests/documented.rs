@@ -5,15 +5,15 @@
 
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Mail, Member, Park, Part, Plan, Predict,
-    Record, Run, Step, Worker, crc16,
+    Answer, Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Mail, Member, Park, Part, Plan,
+    Predict, Record, Run, Step, Worker, crc16,
 };
 use wramp_core::runtime::ErrorKind;
 
 const RECORDS: &str = include_str!("../../../docs/records.md");
 const METHOD: &str = include_str!("../../../docs/method.md");
 
-const KINDS: [(&str, &[&str]); 15] = [
+const KINDS: [(&str, &[&str]); 16] = [
     ("run", Run::KEYS),
     ("load", Load::KEYS),
     ("fit", Fit::KEYS),
@@ -25,6 +25,7 @@ const KINDS: [(&str, &[&str]); 15] = [
     ("member", Member::KEYS),
     ("worker", Worker::KEYS),
     ("mail", Mail::KEYS),
+    ("answer", Answer::KEYS),
     ("end", End::KEYS),
     ("fault", Fault::KEYS),
     ("plan", Plan::KEYS),

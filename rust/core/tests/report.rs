@@ -10,9 +10,9 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
-    Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Mail, Member, OnHost, Only,
-    Overdraft, PREFIX, Park, ParseError, Part, Plan, Predict, Record, RecordKind, Run, Step, Text,
-    Word, Worker, crc16,
+    Answer, Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Mail, Member, OnHost,
+    Only, Overdraft, PREFIX, Park, ParseError, Part, Plan, Predict, Record, RecordKind, Run, Step,
+    Text, Word, Worker, crc16,
 };
 
 const GOLDEN: &str = include_str!("golden/format-2.log");
@@ -38,7 +38,7 @@ impl Kind {
     }
 }
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
     Kind {
         name: "run",
         keys: Run::KEYS,
@@ -144,6 +144,7 @@ const KINDS: [Kind; 15] = [
             "latency_max_us",
         ],
     },
+    Kind { name: "answer", keys: Answer::KEYS, optional: &[] },
     Kind {
         name: "mail",
         keys: Mail::KEYS,
@@ -338,6 +339,7 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
             wasm_stack_bytes cost_bytes need_bytes),
         "member" => record!(Member: workload module asked instances cost_bytes calls errors
             latency_mean_us latency_min_us latency_p50_us latency_p99_us latency_max_us),
+        "answer" => record!(Answer: workload first last),
         "mail" => record!(Mail: workload queue_bytes queue_most_bytes sent sent_per_second full
             received unread dropped delivery_p50_us delivery_p99_us delivery_max_us),
         "park" => record!(Park: workload instances parked live ended instance_bytes judge_bytes
@@ -746,7 +748,7 @@ fn golden_pairs() -> impl Iterator<Item = (&'static str, Record<'static>)> {
 }
 
 /// What the golden log says, written by hand.
-fn golden_records() -> [Record<'static>; 15] {
+fn golden_records() -> [Record<'static>; 16] {
     [
         Run {
             format: 2,
@@ -927,6 +929,7 @@ fn golden_records() -> [Record<'static>; 15] {
             latency_max_us: Some(Nanos(1_584_800)),
         }
         .into(),
+        Answer { workload: Word("coremark"), first: 0, last: i64::from(i32::MIN) }.into(),
         Mail {
             workload: Word("echo"),
             queue_bytes: Bytes(1024),
@@ -1132,7 +1135,9 @@ fn a_value_of_another_type_is_named() {
                     "99999999999999999999.000",
                     "1,000",
                 ],
-                "leaked_bytes" | "dropped" => &["", "x", "+1", "1.0", "--1", "9223372036854775808"],
+                "leaked_bytes" | "dropped" | "first" | "last" => {
+                    &["", "x", "+1", "1.0", "--1", "9223372036854775808"]
+                }
                 _ => &["", "x", "+1", "-1", "1.0", "0x1", "1_000", "18446744073709551616"],
             };
             for wrong in wrong {

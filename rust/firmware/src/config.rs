@@ -150,6 +150,13 @@ const CHOSEN: (usize, [Guest<'static>; CHOICE.len() + 2]) = {
 // `IS_MIX` and `OWN`: the user's modules, which the build script found.
 include!(concat!(env!("OUT_DIR"), "/modules.rs"));
 
+/// What the user's guests may have, the bytes of each one's queue, and what a call has to give.
+/// `None` if none needs a host.
+#[cfg(CONFIG_WRAMP_IMPORTS)]
+pub(crate) fn host() -> Option<(wramp_imports::Grants<'static>, Bytes, Option<wramp_bench::Expected>)> {
+    HOST
+}
+
 /// The guests of the run. The table is in flash, because the controller's stack is short.
 pub(crate) fn guests() -> &'static [Guest<'static>] {
     if OWN.is_empty() { const { CHOSEN.1.split_at(CHOSEN.0).0 } } else { OWN }

@@ -12,7 +12,11 @@ mod arena;
 mod clock;
 mod config;
 mod fault;
+#[cfg(CONFIG_WRAMP_IMPORTS)]
+mod guests;
 mod machine;
+#[cfg(CONFIG_WRAMP_IMPORTS)]
+mod rest;
 mod slots;
 
 use core::cell::UnsafeCell;
@@ -68,5 +72,12 @@ fn run() -> Option<Summary> {
     // SAFETY: the slots were taken above, which succeeds once, so this is reached once.
     let table = unsafe { &mut *TABLE.0.get() };
     let memory = Memory { seats: &SEATS, table };
-    Some(wramp_bench::run(&machine, &mut slots, engine, &config, config::guests(), memory))
+    let guests = config::guests();
+    #[cfg(CONFIG_WRAMP_IMPORTS)]
+    {
+        let host = guests::hosting();
+        Some(wramp_bench::run_hosted(&machine, &mut slots, engine, &config, guests, memory, host))
+    }
+    #[cfg(not(CONFIG_WRAMP_IMPORTS))]
+    Some(wramp_bench::run(&machine, &mut slots, engine, &config, guests, memory))
 }

@@ -78,8 +78,8 @@ impl Kinds for Made {
     fn has(kind: RecordKind) -> bool {
         match kind {
             RecordKind::Park => cfg!(CONFIG_WRAMP_MODE_PARK),
-            // No guest of a board has a host, so none sends.
-            RecordKind::Plan | RecordKind::Mail => false,
+            RecordKind::Plan => false,
+            RecordKind::Mail | RecordKind::Answer => cfg!(CONFIG_WRAMP_IMPORTS),
             RecordKind::Member => cfg!(CONFIG_WRAMP_OWN_MODULES),
             RecordKind::Worker => !cfg!(CONFIG_WRAMP_MODE_THREADS),
             RecordKind::Fit => cfg!(CONFIG_WRAMP_FIT_WASM_STACK),
@@ -92,6 +92,8 @@ impl wramp_core::machine::Machine for Machine {
     type Lock<T: Send> = ZephyrLock<T>;
     type Tally = Tally;
     const SINCE_IS_WHOLE: bool = false;
+    type Block<'m> = wramp_arena::Block<'m>;
+    const HOSTS: bool = cfg!(CONFIG_WRAMP_IMPORTS);
     const POOLS: bool = cfg!(any(CONFIG_WRAMP_MODE_POOL, CONFIG_WRAMP_MODE_COOPERATIVE));
     const PARKS: bool = cfg!(CONFIG_WRAMP_MODE_PARK);
     const MIXES: bool = cfg!(CONFIG_WRAMP_OWN_MODULES);
@@ -163,6 +165,10 @@ impl wramp_core::machine::Machine for Machine {
         wramp_arena::lend(&self.arena, bytes.0, work)
     }
 
+    fn block(&self, bytes: Bytes) -> Option<wramp_arena::Block<'_>> {
+        wramp_arena::Block::new(&self.arena, bytes.0)
+    }
+
     fn knob(&self, knob: Knob) -> Option<&'static str> {
         knob.symbol()
     }
@@ -170,6 +176,27 @@ impl wramp_core::machine::Machine for Machine {
     fn emit(&self, record: &Record<'_>) {
         let Ok(_held) = CONSOLE.lock();
         printkln!("{}", Only::<Made>::new(record));
+    }
+
+    #[cfg(CONFIG_WRAMP_IMPORTS)]
+    fn say(&self, text: core::fmt::Arguments<'_>) {
+        let Ok(_held) = CONSOLE.lock();
+        printkln!("{text}");
+    }
+
+    #[cfg(CONFIG_WRAMP_IMPORTS)]
+    fn calls_to_rise(&self) -> u32 {
+        crate::rest::calls()
+    }
+
+    #[cfg(CONFIG_WRAMP_IMPORTS)]
+    fn rest(&self, seen: u32, time: Option<Micros>) {
+        crate::rest::rest(seen, time);
+    }
+
+    #[cfg(CONFIG_WRAMP_IMPORTS)]
+    fn rouse(&self) {
+        crate::rest::rouse();
     }
 
     fn interrupted(&self) -> bool {

@@ -150,7 +150,7 @@ fn hosted(wasm: &[u8]) -> Duration {
     let gave_up = |status| std::process::exit(i32::try_from(status).unwrap_or(1));
     let setup = Setup { config, sink, interrupted, gave_up: &gave_up };
     let grants = Capability::ALL.into_iter().fold(Grants::NONE, Grants::allow);
-    let host = HostOptions { grants, queue_bytes: 1048, voice: Box::new(|_| {}) };
+    let host = HostOptions { grants, queue_bytes: 1048, expected: None, voice: Box::new(|_| {}) };
     let summary = wramp_host::run_hosted::<Wamr>(setup, &[guest], Some(host)).unwrap();
     assert_eq!(summary.exit(), 0);
     Duration::from_nanos(shortest.unwrap().0)

@@ -88,15 +88,30 @@ fn kernel_release() -> String {
 /// A mutex of the standard library. It ignores poison, because a panic in a slot's thread ends
 /// the process anyway (see `slots`).
 #[derive(Debug)]
-pub struct HostLock<T>(Mutex<T>);
+pub struct HostLock<T> {
+    value: Mutex<T>,
+    /// Where it was first used. A lock of Linux may move, one of Zephyr may not.
+    #[cfg(debug_assertions)]
+    place: std::sync::atomic::AtomicUsize,
+}
 
 impl<T: Send> Lock<T> for HostLock<T> {
     fn new(value: T) -> Self {
-        Self(Mutex::new(value))
+        Self {
+            value: Mutex::new(value),
+            #[cfg(debug_assertions)]
+            place: std::sync::atomic::AtomicUsize::new(0),
+        }
     }
 
     fn with<R>(&self, with: impl FnOnce(&mut T) -> R) -> R {
-        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        #[cfg(debug_assertions)]
+        {
+            let here = std::ptr::from_ref(self).addr();
+            let before = self.place.swap(here, Relaxed);
+            assert!(before == 0 || before == here, "a lock was moved after it was used");
+        }
+        with(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -111,6 +126,10 @@ impl wramp_core::machine::Machine for Machine<'_> {
     type Lock<T: Send> = HostLock<T>;
     type Tally = Counts<AtomicU32, ALL_BUCKETS>;
     const SINCE_IS_WHOLE: bool = true;
+    type Block<'m>
+        = wramp_arena::Block<'m>
+    where
+        Self: 'm;
     const POOLS: bool = true;
     const MIXES: bool = true;
     const PARKS: bool = true;
@@ -169,6 +188,10 @@ impl wramp_core::machine::Machine for Machine<'_> {
 
     fn lend<R>(&self, bytes: Bytes, work: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
         wramp_arena::lend(self.arena, bytes.0, work)
+    }
+
+    fn block(&self, bytes: Bytes) -> Option<wramp_arena::Block<'_>> {
+        wramp_arena::Block::new(self.arena, bytes.0)
     }
 
     fn knob(&self, knob: Knob) -> Option<&'static str> {

@@ -6,8 +6,11 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 
-use wramp_bench::{EngineKind, Guest, Hosting, Memory, Seat, Summary, office_words, table_words};
+use wramp_bench::{
+    EngineKind, Expected, Guest, Hosting, Memory, Seat, Summary, office_words, table_words,
+};
 use wramp_core::config::{Config, Knob, Mode};
+use wramp_core::measure::Bytes;
 use wramp_imports::Grants;
 
 use crate::arena::Region;
@@ -71,6 +74,8 @@ pub struct HostOptions<'a> {
     pub grants: Grants<'a>,
     /// Bytes of each instance's queue of messages.
     pub queue_bytes: u32,
+    /// What every call has to give, if that is known.
+    pub expected: Option<Expected>,
     /// Where their lines go.
     pub voice: Voice<'a>,
 }
@@ -112,8 +117,8 @@ pub fn run_hosted<E: EngineKind>(
     };
     let machine = Machine::new(&arena, setup.sink, setup.interrupted, Box::new(gave_up));
     let (grants, machine) = match host {
-        Some(HostOptions { grants, queue_bytes, voice }) => {
-            (Some((grants, queue_bytes as usize)), machine.with_voice(voice))
+        Some(HostOptions { grants, queue_bytes, expected, voice }) => {
+            (Some((grants, Bytes(queue_bytes), expected)), machine.with_voice(voice))
         }
         None => (None, machine),
     };
@@ -121,12 +126,9 @@ pub fn run_hosted<E: EngineKind>(
         Some(_) => MAX_RESIDENTS,
         None => slots.len(),
     };
-    let (mut rooms, mut letters) = match grants {
-        Some((_, bytes)) => {
-            let words = office_words::<Machine<'static>>(most);
-            (vec![MaybeUninit::uninit(); words], vec![0; most * bytes])
-        }
-        None => Default::default(),
+    let mut rooms = match grants {
+        Some(_) => vec![MaybeUninit::uninit(); office_words::<Machine<'static>>(most)],
+        None => Vec::new(),
     };
     let engine = E::start(&arena);
     let seats: Vec<Seat<_>> =
@@ -138,11 +140,11 @@ pub fn run_hosted<E: EngineKind>(
     let mut controller = || {
         let memory = Memory { seats: &seats, table: &mut table };
         let engine = engine.as_ref().map_err(|error| *error);
-        let hosting = grants.map(|(grants, queue_bytes)| Hosting {
+        let hosting = grants.map(|(grants, queue_bytes, expected)| Hosting {
             grants,
             queue_bytes,
+            expected,
             rooms: &mut rooms,
-            letters: &mut letters,
         });
         wramp_bench::run_hosted(&machine, &mut slots, engine, &config, guests, memory, hosting)
     };

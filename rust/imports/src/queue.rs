@@ -27,8 +27,8 @@ pub struct Letter {
 
 /// A ring of letters. Each takes its bytes and [`Queue::HEAD_BYTES`] more.
 #[derive(Debug)]
-pub struct Queue<'m> {
-    ring: &'m mut [u8],
+pub struct Queue<R> {
+    ring: R,
     /// Where the first letter begins.
     first: usize,
     /// Bytes in use.
@@ -39,15 +39,17 @@ pub struct Queue<'m> {
     most: usize,
 }
 
-impl<'m> Queue<'m> {
+impl Queue<&mut [u8]> {
     /// Bytes that a letter takes beside its own.
     pub const HEAD_BYTES: usize = HEAD;
     /// The smallest memory that holds a message of any length.
     pub const LEAST_BYTES: usize = MESSAGE_BYTES + HEAD;
+}
 
+impl<R: AsRef<[u8]> + AsMut<[u8]>> Queue<R> {
     /// An empty queue in that memory. One of no memory is always full.
     #[must_use]
-    pub fn over(ring: &'m mut [u8]) -> Self {
+    pub fn over(ring: R) -> Self {
         Self { ring, first: 0, used: 0, count: 0, most: 0 }
     }
 
@@ -68,7 +70,7 @@ impl<'m> Queue<'m> {
     /// # Errors
     /// [`Refused::Full`], and nothing has changed.
     pub fn push(&mut self, message: &[u8], sent_us: u32) -> Result<(), Refused> {
-        let free = self.ring.len() - self.used;
+        let free = self.size() - self.used;
         if message.len() > MESSAGE_BYTES || message.len() + HEAD > free {
             return Err(Refused::Full);
         }
@@ -98,7 +100,7 @@ impl<'m> Queue<'m> {
         let length = usize::from(u16::from_le_bytes([low, high]));
         let to = to.get_mut(..length).ok_or(Refused::TooLong)?;
         self.read(self.first + HEAD, to);
-        self.first = (self.first + HEAD + length) % self.ring.len();
+        self.first = (self.first + HEAD + length) % self.size();
         self.used -= HEAD + length;
         self.count -= 1;
         Ok(Letter { length, sent_us: u32::from_le_bytes([a, b, c, d]) })
@@ -109,10 +111,14 @@ impl<'m> Queue<'m> {
         (self.first, self.used, self.count) = (0, 0, 0);
     }
 
+    fn size(&self) -> usize {
+        self.ring.as_ref().len()
+    }
+
     /// Copies `bytes` into the ring from `at`, which may be one round ahead.
     fn write(&mut self, at: usize, bytes: &[u8]) {
-        let at = at % self.ring.len();
-        let (low, high) = self.ring.split_at_mut(at);
+        let at = at % self.size();
+        let (low, high) = self.ring.as_mut().split_at_mut(at);
         let (now, wrapped) = bytes.split_at(bytes.len().min(high.len()));
         high[..now.len()].copy_from_slice(now);
         low[..wrapped.len()].copy_from_slice(wrapped);
@@ -120,8 +126,8 @@ impl<'m> Queue<'m> {
 
     /// The other way.
     fn read(&self, at: usize, bytes: &mut [u8]) {
-        let at = at % self.ring.len();
-        let (low, high) = self.ring.split_at(at);
+        let at = at % self.size();
+        let (low, high) = self.ring.as_ref().split_at(at);
         let (now, wrapped) = bytes.split_at_mut(bytes.len().min(high.len()));
         now.copy_from_slice(&high[..now.len()]);
         wrapped.copy_from_slice(&low[..wrapped.len()]);
@@ -140,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_queue_of_no_memory_is_full() {
-        let mut queue = Queue::over(&mut []);
+        let mut queue = Queue::over([]);
         assert_eq!(queue.push(b"", 0), Err(Refused::Full));
         assert_eq!(queue.pop(&mut [0; 4]), Err(Refused::Empty));
     }
@@ -149,7 +155,7 @@ mod tests {
     fn the_least_memory_holds_one_of_any_length() {
         for length in [0, 1, 255, 256] {
             let mut ring = [0; Queue::LEAST_BYTES];
-            let mut queue = Queue::over(&mut ring);
+            let mut queue = Queue::over(&mut ring[..]);
             for round in 0..600_u32 {
                 let message = vec![round as u8; length];
                 assert_eq!(queue.push(&message, round), Ok(()));
@@ -158,7 +164,7 @@ mod tests {
                 assert_eq!(to[..length], message);
             }
         }
-        assert_eq!(Queue::over(&mut [0; 1024]).push(&[0; 257], 0), Err(Refused::Full));
+        assert_eq!(Queue::over([0; 1024]).push(&[0; 257], 0), Err(Refused::Full));
     }
 
     #[derive(Clone, Debug)]
@@ -186,7 +192,7 @@ mod tests {
             ], 0..200),
         ) {
             let mut ring = vec![0xaa; size];
-            let mut queue = Queue::over(&mut ring);
+            let mut queue = Queue::over(&mut ring[..]);
             let mut model: VecDeque<(Vec<u8>, u32)> = VecDeque::new();
             let mut most = 0;
             for (time, act) in acts.into_iter().enumerate() {

@@ -168,6 +168,11 @@ impl Runtime for Engine<'_> {
         })
     }
 
+    #[cfg(wamr_imports)]
+    fn note_beside(&self, bytes: Bytes) {
+        MEMORY.trace.taken_beside(bytes.0);
+    }
+
     /// The trace holds either all of the starts, in the order in which they were noted, or
     /// none.
     fn how_many_more(&self, _places: usize, most: u32) -> Option<u32> {
@@ -205,10 +210,10 @@ impl Runtime for Engine<'_> {
         MEMORY.failures()
     }
 
-    #[cfg(feature = "imports")]
+    #[cfg(wamr_imports)]
     const LINKS: bool = true;
 
-    #[cfg(feature = "imports")]
+    #[cfg(wamr_imports)]
     fn load_linked<'r>(
         &'r self,
         bytes: ModuleBytes<'_>,
@@ -217,7 +222,7 @@ impl Runtime for Engine<'_> {
         Module::load_linked(self, bytes.bytes(), links)
     }
 
-    #[cfg(feature = "imports")]
+    #[cfg(wamr_imports)]
     fn instantiate_linked<'m>(
         &'m self,
         module: &'m Module<'_>,
@@ -305,7 +310,7 @@ impl Runtime for Engine<'_> {
 }
 
 /// Cells of a call: the second is for a result of 64 bits.
-pub(crate) const CELLS: usize = if cfg!(feature = "imports") { 2 } else { 1 };
+pub(crate) const CELLS: usize = if cfg!(wamr_imports) { 2 } else { 1 };
 
 static CLAIMED: AtomicBool = AtomicBool::new(false);
 

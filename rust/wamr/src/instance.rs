@@ -39,12 +39,12 @@ pub(crate) struct Entry {
     /// Cells of arguments: 1 for an i32, else 0.
     pub(crate) cells: u32,
     /// Cells of the result: 1 for an i32.
-    #[cfg(feature = "imports")]
+    #[cfg(wamr_imports)]
     gives: u32,
 }
 
 /// Where in an entry's note the cells of the result are.
-#[cfg(feature = "imports")]
+#[cfg(wamr_imports)]
 const GIVES: u32 = 8;
 
 // SAFETY: an instance is memory of the arena. WAMR keeps nothing of it in a thread. Each call
@@ -74,7 +74,7 @@ impl<'m> Instance<'m> {
 
     /// An instance of a module whose imports are linked. The calls of its start function, of
     /// `_initialize` and of its export go to `desk`.
-    #[cfg(feature = "imports")]
+    #[cfg(wamr_imports)]
     pub(crate) fn linked(
         module: &'m Module<'_>,
         export: &str,
@@ -111,13 +111,13 @@ impl<'m> Instance<'m> {
         // was set when it was made. `entry` is of the layout that the C has.
         unsafe { sys::wramp_wamr_entry(self.handle.0.as_ptr(), &raw mut entry) };
         let sys::Entry { module, function, note } = entry;
-        #[cfg(feature = "imports")]
+        #[cfg(wamr_imports)]
         let (note, gives) = (note & ((1 << GIVES) - 1), note >> GIVES);
         Entry {
             module,
             function,
             cells: note,
-            #[cfg(feature = "imports")]
+            #[cfg(wamr_imports)]
             gives,
         }
     }
@@ -152,7 +152,7 @@ impl<'m> Instance<'m> {
 impl Entry {
     /// The result of a call, from the cells that it left. No result is 0. Of two cells it is a
     /// number that is equal for equal cells, and differs if one of them does.
-    #[cfg(feature = "imports")]
+    #[cfg(wamr_imports)]
     #[inline]
     pub(crate) fn result(&self, [low, high]: [u32; CELLS]) -> i32 {
         let cell = match self.gives {
@@ -165,7 +165,7 @@ impl Entry {
     }
 
     /// The result of a call, which is one cell.
-    #[cfg(not(feature = "imports"))]
+    #[cfg(not(wamr_imports))]
     #[inline]
     pub(crate) fn result(&self, [cell]: [u32; CELLS]) -> i32 {
         cell.cast_signed()
@@ -282,10 +282,10 @@ impl Handle {
         &self,
         function: NonNull<sys::WASMFunctionInstanceCommon>,
         cells: u32,
-        #[cfg_attr(not(feature = "imports"), expect(unused_variables))] gives: u32,
+        #[cfg_attr(not(wamr_imports), expect(unused_variables))] gives: u32,
     ) {
         let note = cells;
-        #[cfg(feature = "imports")]
+        #[cfg(wamr_imports)]
         let note = note | gives << GIVES;
         // SAFETY: the instance lives, is of bytecode, and has the function. The words are WAMR's
         // to reserve, and it neither reads nor writes them.
@@ -300,7 +300,7 @@ impl Handle {
     }
 
     /// How many parameters and results a function of this instance has.
-    #[cfg(feature = "imports")]
+    #[cfg(wamr_imports)]
     fn counts(&self, function: NonNull<sys::WASMFunctionInstanceCommon>) -> (u32, u32) {
         let (instance, function) = (self.0.as_ptr(), function.as_ptr());
         // SAFETY: a function of a live instance.
@@ -312,13 +312,13 @@ impl Handle {
         }
     }
 
-    #[cfg(feature = "imports")]
+    #[cfg(wamr_imports)]
     fn takes_and_gives_nothing(&self, function: NonNull<sys::WASMFunctionInstanceCommon>) -> bool {
         self.counts(function) == (0, 0)
     }
 
     /// The cells of the result, if the function takes `cells` i32 and gives one number or none.
-    #[cfg(feature = "imports")]
+    #[cfg(wamr_imports)]
     fn result_cells(
         &self,
         function: NonNull<sys::WASMFunctionInstanceCommon>,

@@ -122,7 +122,7 @@ extern crate std;
 mod binary;
 mod engine;
 mod failure;
-#[cfg(feature = "imports")]
+#[cfg(wamr_imports)]
 mod imports;
 mod instance;
 mod memory;

@@ -71,7 +71,7 @@ impl<'r> Module<'r> {
     }
 
     /// Loads a module and links its imports to the host.
-    #[cfg(feature = "imports")]
+    #[cfg(wamr_imports)]
     pub(crate) fn load_linked(
         _engine: &'r Engine<'_>,
         bytes: &[u8],

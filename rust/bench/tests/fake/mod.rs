@@ -473,6 +473,7 @@ impl Machine for Fake {
     type Lock<T: Send> = FakeLock<T>;
     type Tally = Counts<AtomicU32, ALL_BUCKETS>;
     const SINCE_IS_WHOLE: bool = false;
+    type Block<'m> = [u8; 0];
     const POOLS: bool = true;
     const MIXES: bool = true;
 

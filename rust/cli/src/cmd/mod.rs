@@ -14,5 +14,6 @@ pub mod run;
 pub mod shrink;
 pub mod site;
 pub mod size;
+pub mod suite;
 pub mod table;
 pub mod workloads;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use wramp_bench::{Agreement, Count, EngineKind, Guest, Lineup, Summary};
+use wramp_bench::{Agreement, Count, EngineKind, Expected, Guest, Lineup, Summary};
 use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Park, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::{OnHost, Record, Run, Word};
@@ -18,18 +18,19 @@ use wramp_host::first_calls::{Asked, first_calls};
 use wramp_host::machine::Voice;
 use wramp_host::slots::least_stack;
 use wramp_host::{HostOptions, Setup, SetupError};
-use wramp_imports::{Capability, Grants, Queue, Stub};
+use wramp_imports::Grants;
 use wramp_opinion::{ENGINE, Outcome as Said, Verdict};
 use wramp_size::{Layout, sizes};
 
 use crate::engine::{EngineName, WithEngine};
 use crate::model::busy::{self, Busy};
-use crate::model::geometry::{Geometry, bytes, option};
+use crate::model::geometry::{Geometry, option};
+use crate::model::leave::Leave;
 use crate::model::log::Log;
 use crate::model::measured::Measured;
 use crate::model::mix::Item;
 use crate::model::own::{Mixed, OwnModule};
-use crate::model::{module, results};
+use crate::model::{messages, module, results};
 use crate::problem::{Outcome, Problem};
 use crate::show::answer::answers;
 use crate::show::number::count;
@@ -48,6 +49,8 @@ pub enum ScenarioName {
     Private,
     /// On core 0, on core 1, and free
     Pinned,
+    /// Guests that send each other messages: a ring, a fan-in and a pipeline
+    Messages,
 }
 
 const EXAMPLE: &str = "\
@@ -57,6 +60,7 @@ Examples:
   wramp run --module my.wat --export tick        your own module
   wramp run --mix a.wasm:tick=3,b.wasm:run,cpu=* modules side by side, in numbers
   wramp run --module counter.wasm --allow log    a guest with imports (docs/guest.md)
+  wramp run --scenario messages --preset dense   guests that send each other messages
   wramp run --format records | wramp plot - -o ramp.html
 
 WAMR is built by environment variables:
@@ -129,34 +133,6 @@ pub struct RunArgs {
     pub leave: Leave,
 }
 
-/// What the guests of a module of one's own may have.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Imports of a --module")]
-pub struct Leave {
-    /// What its guests may do: log, send, receive, clock_ms
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', requires = "module")]
-    pub allow: Vec<Capability>,
-    /// An import without a result that shall do nothing (repeat for several)
-    #[arg(long, value_name = "MODULE.NAME", requires = "module")]
-    pub stub: Vec<String>,
-    /// Where random_get of WASI begins: the same bytes for the same number
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "module")]
-    pub seed: u64,
-    /// Queue of messages of each instance that receives, beside the arena; at least 262, which
-    /// holds one message of any length
-    #[arg(long, value_name = "BYTES", value_parser = queue, default_value = "1048", requires = "module")]
-    pub queue_bytes: u32,
-}
-
-fn queue(text: &str) -> Result<u32, String> {
-    match bytes(text)? {
-        few if (few as usize) < Queue::LEAST_BYTES => {
-            Err(format!("at least {}", Queue::LEAST_BYTES))
-        }
-        enough => Ok(enough),
-    }
-}
-
 /// A run of the host, for an engine of any kind.
 struct HostRun<'s, 'g> {
     setup: Setup<'s>,
@@ -177,11 +153,13 @@ impl WithEngine for HostRun<'_, '_> {
 struct Host<'a> {
     grants: Grants<'a>,
     queue_bytes: u32,
+    expected: Option<Expected>,
 }
 
 impl<'a> Host<'a> {
     fn options(self, voice: Voice<'a>) -> HostOptions<'a> {
-        HostOptions { grants: self.grants, queue_bytes: self.queue_bytes, voice }
+        let Self { grants, queue_bytes, expected } = self;
+        HostOptions { grants, queue_bytes, expected, voice }
     }
 }
 
@@ -208,12 +186,15 @@ pub fn execute(args: &RunArgs) -> Outcome {
     let geometry = &args.geometry;
     let config = config(args)?;
     let export = geometry.export.as_deref();
-    let stubs = stubs(&args.leave)?;
-    let grants = args
-        .leave
-        .allow
-        .iter()
-        .fold(Grants::new(&stubs, args.leave.seed), |grants, &capability| grants.allow(capability));
+    let stubs = args.leave.stubs()?;
+    let messages = match args.scenario {
+        ScenarioName::Messages => messages::guests()?,
+        _ => Vec::new(),
+    };
+    let grants = match messages.is_empty() {
+        true => args.leave.grants(&stubs),
+        false => messages::GRANTS,
+    };
     let module = geometry
         .module
         .as_deref()
@@ -225,13 +206,19 @@ pub fn execute(args: &RunArgs) -> Outcome {
     for own in mix.iter().flat_map(Mixed::own).chain(&module) {
         remark_on_memory(own, args.engine.facts()?.interpreter);
     }
-    let own = || mix.iter().flat_map(Mixed::own).chain(&module);
-    let host = own().any(|module| module.needs_host).then(|| Host {
+    let own = || mix.iter().flat_map(Mixed::own).chain(&module).chain(&messages);
+    let expected = args.leave.expect;
+    let host = (own().any(|module| module.needs_host) || expected.is_some()).then(|| Host {
         grants,
-        queue_bytes: if own().any(|module| module.receives) { args.leave.queue_bytes } else { 0 },
+        expected,
+        queue_bytes: if own().any(|module| module.receives) { args.leave.queue_bytes() } else { 0 },
     });
     let agreement = Agreement::new();
     let guests = match (&module, &mix) {
+        // The results of a task are no values, so nobody compares them.
+        _ if !messages.is_empty() => {
+            messages.iter().map(|own| own.guest(&agreement, Count::Most)).collect()
+        }
         (Some(module), _) => vec![module.guest(&agreement, Count::Most)],
         (None, Some(mix)) => mix.guests(),
         (None, None) => built_in(args)?,
@@ -595,6 +582,21 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
     if geometry.module.is_some() && !geometry.workload.is_empty() {
         return Err(Problem::new("--module and --workload: give one or the other"));
     }
+    let has_own = geometry.module.is_some() || !args.mix.is_empty();
+    match args.leave.given() {
+        Some("--queue-bytes") if args.scenario == ScenarioName::Messages => {}
+        Some(option) if !has_own => {
+            return Err(Problem::new(format!("{option} belongs to --module or --mix")));
+        }
+        _ => {}
+    }
+    if args.scenario == ScenarioName::Messages
+        && (geometry.module.is_some() || !geometry.workload.is_empty())
+    {
+        return Err(Problem::new(
+            "--scenario messages has guests of its own: leave out --module and --workload",
+        ));
+    }
     if args.scenario == ScenarioName::Pinned && geometry.pin.is_some() {
         return Err(Problem::new("--scenario pinned pins by itself: leave out --pin"));
     }
@@ -622,7 +624,7 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
         },
         scenario: match args.scenario {
             _ if !args.mix.is_empty() => Scenario::Mix,
-            ScenarioName::All => Scenario::All,
+            ScenarioName::All | ScenarioName::Messages => Scenario::All,
             ScenarioName::Mixed => Scenario::Mixed,
             ScenarioName::Private => Scenario::Private,
             ScenarioName::Pinned => Scenario::Pinned,
@@ -690,7 +692,9 @@ fn spend(
 fn built_in(args: &RunArgs) -> Result<Vec<Guest<'static>>, Problem> {
     let default: &[&str] = match args.scenario {
         ScenarioName::All if args.preset == Preset::Dense => &["cpu", "state"],
-        ScenarioName::All | ScenarioName::Private => &["cpu", "mem", "msg"],
+        ScenarioName::All | ScenarioName::Messages | ScenarioName::Private => {
+            &["cpu", "mem", "msg"]
+        }
         ScenarioName::Mixed => &wramp_workloads::MIXED,
         ScenarioName::Pinned => &["cpu"],
     };
@@ -707,18 +711,6 @@ fn built_in(args: &RunArgs) -> Result<Vec<Guest<'static>>, Problem> {
                 let known: Vec<_> = wramp_workloads::ALL.iter().map(|known| known.name).collect();
                 Problem::new(format!("no workload {name}: --workload takes {}", known.join(", ")))
             })
-        })
-        .collect()
-}
-
-/// The functions that shall do nothing.
-fn stubs(leave: &Leave) -> Result<Vec<Stub<'_>>, Problem> {
-    leave
-        .stub
-        .iter()
-        .map(|text| {
-            let wrong = || Problem::new(format!("--stub {text}: as in --stub env.start_trigger"));
-            Stub::parse(text).ok_or_else(wrong)
         })
         .collect()
 }

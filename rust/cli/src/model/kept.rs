@@ -3,7 +3,8 @@
 use std::marker::PhantomData;
 
 use wramp_core::report::{
-    End, Fault, Fit, Instance, Load, Member, Park, Part, Predict, Record, Run, Step, Worker,
+    Answer, End, Fault, Fit, Instance, Load, Mail, Member, Park, Part, Predict, Record, Run, Step,
+    Worker,
 };
 
 /// A kind of record, for [`Kept`].
@@ -52,6 +53,10 @@ kinds! {
     MemberKind = Member;
     /// `wramp worker`.
     WorkerKind = Worker;
+    /// `wramp mail`.
+    MailKind = Mail;
+    /// `wramp answer`.
+    AnswerKind = Answer;
     /// `wramp end`.
     EndKind = End;
     /// `wramp fault`.

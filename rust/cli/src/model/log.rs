@@ -256,8 +256,11 @@ impl Log {
             Record::Instance(instance) => run.open(instance.workload.0).instances.push(line),
             Record::Park(park) => run.ramp(park.workload.0).parks.push(line),
             Record::Member(member) => push_few(&mut run.ramp(member.workload.0).members, line),
-            // No table shows it, so nothing of it is kept.
-            Record::Mail(_) => 0,
+            Record::Mail(mail) => run.open(mail.workload.0).mails.push(line),
+            Record::Answer(answer) => {
+                run.open(answer.workload.0).answer = Some(Kept::new(line));
+                line.len()
+            }
             Record::Worker(worker) => run.open(worker.workload.0).workers.push(line),
             Record::Fit(fit) => {
                 let pending = !run.pending.loads.is_empty();
@@ -295,10 +298,12 @@ impl Log {
             ramp.parks.thin();
             ramp.instances.thin();
             ramp.workers.thin();
+            ramp.mails.thin();
             self.kept_bytes += ramp.steps.bytes()
                 + ramp.parks.bytes()
                 + ramp.instances.bytes()
-                + ramp.workers.bytes();
+                + ramp.workers.bytes()
+                + ramp.mails.bytes();
         }
     }
 

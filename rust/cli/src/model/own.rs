@@ -5,9 +5,10 @@ use std::path::Path;
 use wramp_bench::{Agreement, Check, Count, Guest};
 use wramp_core::runtime::{ModuleBytes, Parameters};
 use wramp_imports::Grants;
+use wramp_modules::guest;
 
 use crate::model::mix::Item;
-use crate::model::{guest, module};
+use crate::model::module;
 use crate::problem::Problem;
 
 /// A user's module, read and compiled.
@@ -43,7 +44,7 @@ impl OwnModule {
     ) -> Result<Self, Problem> {
         let named = |problem| Problem::new(format!("{option} {path}: {problem}"));
         let wasm = module::read(Path::new(path)).map_err(named)?;
-        let export = guest::check(&wasm, export, grants).map_err(named)?;
+        let export = guest::check(&wasm, export, grants).map_err(|why| named(Problem::new(why)))?;
         let has_start = guest::has_start(&wasm);
         let parameters = module::parameters(&wasm, &export);
         let (needs_host, receives) = (guest::needs_host(&wasm, &export), guest::receives(&wasm));

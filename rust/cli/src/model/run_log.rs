@@ -3,8 +3,8 @@
 use wramp_core::report::{Done, Word};
 
 use crate::model::kept::{
-    EndKind, FaultKind, FitKind, InstanceKind, Kept, LoadKind, MemberKind, ParkKind, PartKind,
-    PredictKind, Rows, RunKind, StepKind, WorkerKind,
+    AnswerKind, EndKind, FaultKind, FitKind, InstanceKind, Kept, LoadKind, MailKind, MemberKind,
+    ParkKind, PartKind, PredictKind, Rows, RunKind, StepKind, WorkerKind,
 };
 
 /// One workload's ramp, as its records describe it.
@@ -30,6 +30,10 @@ pub struct RampLog {
     pub members: Vec<Kept<MemberKind>>,
     /// The workers of a pool.
     pub workers: Rows<WorkerKind>,
+    /// The messages of its guests.
+    pub mails: Rows<MailKind>,
+    /// What its first instance gave back.
+    pub answer: Option<Kept<AnswerKind>>,
     /// How it ended, if it did.
     pub end: Option<Kept<EndKind>>,
 }

@@ -87,6 +87,7 @@ pub fn charts(logs: &[Log]) -> Vec<Chart> {
         charts.push(latency(drawn));
         charts.push(calls(drawn));
     }
+    charts.extend(messages(&all));
     charts.retain(|chart| !chart.is_empty());
     charts
 }
@@ -152,6 +153,45 @@ fn shared(of: &str, all: &[&Drawn<'_>]) -> [Chart; 2] {
     [arena, cpu]
 }
 
+/// How many messages a ramp's guests sent a second, and how long these took.
+fn messages(all: &[Drawn<'_>]) -> [Chart; 2] {
+    let mails: Vec<_> =
+        all.iter().filter_map(|drawn| Some((drawn, drawn.ramp.mails.last()?.get()))).collect();
+    let series = |drawn: &Drawn<'_>, points| Series {
+        name: drawn.name.clone(),
+        colour: drawn.colour,
+        stroke: Stroke::Solid,
+        points,
+    };
+    let rate = mails.iter().enumerate().map(|(place, (drawn, mail))| {
+        series(drawn, vec![(place as f64, mail.sent_per_second as f64)])
+    });
+    let rate = Chart {
+        title: "Messages a second".into(),
+        across: "ramp, in the order of the run",
+        unit: Unit::Count,
+        bars: true,
+        series: rate.collect(),
+        ceilings: Vec::new(),
+    };
+    let delivery = mails.iter().filter_map(|(drawn, mail)| {
+        let times = [mail.delivery_p50_us, mail.delivery_p99_us, mail.delivery_max_us];
+        let points = [50.0, 99.0, 100.0].into_iter().zip(times);
+        let points: Vec<_> =
+            points.filter_map(|(of, time)| Some((of, time?.0 as f64 / 1000.0))).collect();
+        (!points.is_empty()).then(|| series(drawn, points))
+    });
+    let delivery = Chart {
+        title: "From send to receive".into(),
+        across: "percent of the messages that took no longer",
+        unit: Unit::Micros,
+        bars: false,
+        series: delivery.collect(),
+        ceilings: Vec::new(),
+    };
+    [rate, delivery]
+}
+
 fn latency(drawn: &Drawn<'_>) -> Chart {
     const STROKES: [(&str, Stroke); 3] =
         [("p50", Stroke::Solid), ("p99", Stroke::Dashed), ("max", Stroke::Dotted)];
@@ -193,7 +233,7 @@ fn latency(drawn: &Drawn<'_>) -> Chart {
 
 /// Parts in the order in which they are drawn, the largest of the published build first. Three
 /// tables of a few bytes each count as one part, so that every part has its own colour.
-const PARTS: [(&str, &[&str]); 8] = [
+const PARTS: [(&str, &[&str]); 9] = [
     ("interpreter stack", &["wasm-stack"]),
     ("block cache", &["block-cache"]),
     ("module instance", &["module-instance", "instance"]),
@@ -201,6 +241,7 @@ const PARTS: [(&str, &[&str]); 8] = [
     ("argument buffer", &["argument-buffer"]),
     ("linear memory", &["linear-memory", "memory"]),
     ("tables and globals", &["function-table", "export-table", "globals"]),
+    ("queue of messages", &["queue"]),
     ("allocator and other", &[]),
 ];
 

@@ -99,6 +99,20 @@ const PARKS: &[Column] = &[
     column("revive_p99_us", "p99 us", Micros),
 ];
 
+const MESSAGES: &[Column] = &[
+    column("sent", "sent", Count),
+    column("sent_per_second", "a second", Count),
+    column("received", "received", Count),
+    column("unread", "unread", Count),
+    column("dropped", "dropped", Count),
+    column("full", "found it full", Count),
+    column("queue_bytes", "queue bytes", Count),
+    column("queue_most_bytes", "most held", Count),
+    column("delivery_p50_us", "delivery p50 us", Micros),
+    column("delivery_p99_us", "p99 us", Micros),
+    column("delivery_max_us", "max us", Micros),
+];
+
 const INSTANCES: &[Column] = &[
     column("id", "instance", Count),
     column("slot", "slot", Count),
@@ -135,6 +149,8 @@ pub enum LogTable {
     Steps,
     /// One row a rung of a park: bytes of the parked states, and what parking takes
     Parks,
+    /// One row a ramp whose guests sent messages: how many, how fast, how long they took
+    Messages,
     /// One row an instance
     Instances,
     /// One row a worker of a pool
@@ -146,11 +162,12 @@ pub enum LogTable {
 }
 
 /// The tables that are shown where none is asked for, in their order.
-pub const ALL: [LogTable; 7] = [
+pub const ALL: [LogTable; 8] = [
     LogTable::Summary,
     LogTable::Slo,
     LogTable::Steps,
     LogTable::Parks,
+    LogTable::Messages,
     LogTable::Instances,
     LogTable::Workers,
     LogTable::Parts,
@@ -164,6 +181,7 @@ impl LogTable {
             Self::Slo => ("slo", "Promises", SLO),
             Self::Steps => ("steps", "Steps", STEPS),
             Self::Parks => ("parks", "Parking", PARKS),
+            Self::Messages => ("messages", "Messages", MESSAGES),
             Self::Instances => ("instances", "Instances", INSTANCES),
             Self::Workers => ("workers", "Workers", WORKERS),
             Self::Parts => ("parts", "Parts of an instance", PARTS),
@@ -230,6 +248,7 @@ impl LogTable {
             }
             Self::Steps => records(&ramp.steps, own, push),
             Self::Parks => records(&ramp.parks, own, push),
+            Self::Messages => records(&ramp.mails, own, push),
             Self::Instances => records(&ramp.instances, own, push),
             Self::Workers => records(&ramp.workers, own, push),
             Self::Costs => {}

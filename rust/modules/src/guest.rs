@@ -1,4 +1,4 @@
-//! Whether a user's module can be a guest, decided before the engine loads it.
+//! Whether a user's module can be a guest, decided before an engine loads it.
 //!
 //! The engine refuses some of them too, with words that help nobody: "unsupported opcode fd".
 //! The crate `wramp-validate` says what is invalid and which proposals the engine lacks. This file
@@ -7,7 +7,6 @@
 use wasmparser::{ExternalKind, Parser, Payload, ValType};
 use wramp_core::report::steers;
 
-use crate::problem::Problem;
 use wramp_imports::{Grants, missing};
 
 /// What a step calls where nobody named an export, in this order.
@@ -17,16 +16,16 @@ const EXPORTS: [&str; 3] = ["wramp_poll", "run", "_start"];
 ///
 /// # Errors
 /// None is named, and there is none of these.
-fn export(wasm: &[u8], named: Option<&str>) -> Result<String, Problem> {
+fn export(wasm: &[u8], named: Option<&str>) -> Result<String, String> {
     let found = Interface::of(wasm);
     let is_there = |name: &&str| found.functions().any(|there| there == *name);
     match named.or_else(|| EXPORTS.into_iter().find(is_there)) {
         Some(name) => Ok(name.to_owned()),
-        None => Err(Problem::new(format!(
+        None => Err(format!(
             "it exports none of {}, which are called without --export NAME; {}",
             listed(&EXPORTS.map(String::from)),
             found.instead()
-        ))),
+        )),
     }
 }
 
@@ -37,8 +36,8 @@ fn export(wasm: &[u8], named: Option<&str>) -> Result<String, Problem> {
 /// An invalid module, a proposal that the engine lacks, imports that it may not have, or an
 /// export that is no function wramp can call. The sentence does not name the file; the caller
 /// does.
-pub fn check(wasm: &[u8], named: Option<&str>, grants: &Grants<'_>) -> Result<String, Problem> {
-    wramp_validate::check(wasm).map_err(|refusal| Problem::new(refusal.to_string()))?;
+pub fn check(wasm: &[u8], named: Option<&str>, grants: &Grants<'_>) -> Result<String, String> {
+    wramp_validate::check(wasm).map_err(|refusal| refusal.to_string())?;
     if let Some(problem) = refused(wasm, grants) {
         return Err(problem);
     }
@@ -49,17 +48,15 @@ pub fn check(wasm: &[u8], named: Option<&str>, grants: &Grants<'_>) -> Result<St
 }
 
 /// All imports that the module may not have, a line each, with what each would need.
-fn refused(wasm: &[u8], grants: &Grants<'_>) -> Option<Problem> {
+fn refused(wasm: &[u8], grants: &Grants<'_>) -> Option<String> {
     let lines: Vec<_> =
         missing(wasm, grants).map_while(Result::ok).map(|missing| missing.to_string()).collect();
     match lines.as_slice() {
         [] => None,
-        [one] => Some(Problem::new(format!("it may not have an import: {one}"))),
-        all => Some(Problem::new(format!(
-            "it may not have {} of its imports:\n  {}",
-            all.len(),
-            all.join("\n  ")
-        ))),
+        [one] => Some(format!("it may not have an import: {one}")),
+        all => {
+            Some(format!("it may not have {} of its imports:\n  {}", all.len(), all.join("\n  ")))
+        }
     }
 }
 
@@ -83,7 +80,7 @@ pub fn receives(wasm: &[u8]) -> bool {
 }
 
 /// Refuses a function that no call of wramp's fits.
-fn fitting(wasm: &[u8], export: &str) -> Result<(), Problem> {
+fn fitting(wasm: &[u8], export: &str) -> Result<(), String> {
     let Some(signature) = wramp_validate::signature(wasm, export) else { return Ok(()) };
     let (takes, gives) = (signature.params(), signature.results());
     let number =
@@ -107,12 +104,12 @@ fn fitting(wasm: &[u8], export: &str) -> Result<(), Problem> {
         [one] => one.to_string(),
         several => format!("({})", types(several)),
     };
-    Err(Problem::new(format!(
+    Err(format!(
         "--export {} is ({}) -> {results}, and wramp calls {wanted}: export a function that wraps \
          it",
         printable(export),
         types(takes)
-    )))
+    ))
 }
 
 /// Whether an instance runs a function of the module's own before the first call.
@@ -171,7 +168,7 @@ impl Interface {
     }
 
     /// Whether the export is a function; what there is instead where not.
-    fn callable(&self, export: &str) -> Result<(), Problem> {
+    fn callable(&self, export: &str) -> Result<(), String> {
         let what = match self.exports.iter().find(|(name, _)| name == export) {
             Some((_, "function")) => return Ok(()),
             Some((_, kind)) => format!("is a {kind} of the module and no function"),
@@ -179,7 +176,7 @@ impl Interface {
         };
         let export = printable(export);
         let instead = self.instead();
-        Err(Problem::new(format!("--export {export} {what}; {instead}")))
+        Err(format!("--export {export} {what}; {instead}"))
     }
 }
 
