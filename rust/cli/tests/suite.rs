@@ -74,6 +74,33 @@ fn a_directory_becomes_a_table_and_so_does_its_log() {
 }
 
 #[test]
+fn a_suite_of_which_every_module_is_refused_says_why() {
+    let place = scratch("suite_refused");
+    let text =
+        r#"(module (import "env" "x" (func)) (func (export "run") (result i32) (i32.const 0)))"#;
+    fs::write(place.join("needs.wat"), text).unwrap();
+    let output = suite(&place, &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stdout(&output).contains("refused: "), "{}", stdout(&output));
+}
+
+/// A guest that needs more than 4 KiB of interpreter stack runs all the same.
+#[test]
+fn a_stack_is_fitted_to_each_module() {
+    let place = scratch("suite_deep");
+    let text = r#"(module (func $down (param i32) (result i32)
+        (if (result i32) (local.get 0)
+          (then (call $down (i32.sub (local.get 0) (i32.const 1))))
+          (else (i32.const 0))))
+        (func (export "run") (result i32) (call $down (i32.const 100))))"#;
+    fs::write(place.join("deep.wat"), text).unwrap();
+    let output = suite(&place, &["--expect", "0"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    let short = suite(&place, &["--expect", "0", "--wasm-stack-bytes", "1024"]);
+    assert!(stdout(&short).contains("wasm stack too small"), "{}", stdout(&short));
+}
+
+#[test]
 fn wrong_input_is_named() {
     let empty = scratch("suite_empty");
     for (output, words) in [

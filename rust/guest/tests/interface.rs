@@ -314,7 +314,7 @@ fn wrong_types_unknown_names_and_stubs() {
         (import "wramp" "log" (func (param i32)))
         (import "wramp" "shout" (func (param i32 i32)))
         (import "env" "start_trigger" (func))
-        (import "env" "clock_ms" (func (result i32)))
+        (import "env" "clock_ms" (func (result i64)))
         (import "env" "read" (func (result i32)))
         (import "env" "memory" (memory 1))
         (func (export "run")))"#,
@@ -336,8 +336,8 @@ fn wrong_types_unknown_names_and_stubs() {
     let wasm = wat::parse_str(
         r#"(module
         (import "env" "start_trigger" (func $start (param i32)))
-        (import "env" "clock_ms" (func $clock_ms (result i32)))
-        (func (export "run") (result i32) (call $start (i32.const 1)) (call $clock_ms)))"#,
+        (import "env" "clock_ms" (func $clock_ms (result i64)))
+        (func (export "run") (result i32) (call $start (i32.const 1)) (i32.wrap_i64 (call $clock_ms))))"#,
     )
     .unwrap();
     let leave = Leave { allow: &["clock_ms"], stub: &["env.start_trigger"] };

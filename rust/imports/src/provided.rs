@@ -116,7 +116,7 @@ functions! {
     SchedYield = wasi_snapshot_preview1.sched_yield () (I32) None;
 
     Abort = env.abort (I32 I32 I32 I32) () None;
-    ClockMs = env.clock_ms () (I32) Some(CLOCK_MS);
+    ClockMs = env.clock_ms () (I64) Some(CLOCK_MS);
 }
 
 /// Every function that can be imported.

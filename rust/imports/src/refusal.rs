@@ -269,7 +269,7 @@ mod tests {
         (import "wramp" "now_us" (func (result i64)))
         (import "wramp" "shout" (func (param i32 i32)))
         (import "env" "start_trigger" (func (param i32 f64)))
-        (import "env" "clock_ms" (func (result i32)))
+        (import "env" "clock_ms" (func (result i64)))
         (import "env" "read" (func (result i32)))
         (import "env" "memory" (memory 1))
         (import "env" "table" (table 1 funcref))

@@ -292,3 +292,11 @@ fn the_rest_of_wasi_is_honest() {
         assert_eq!(memory[..12], [0, 0, 0, 0, 0x55, 0x55, 0x55, 0x55, 0, 0, 0, 0]);
     }
 }
+
+/// CoreMark imports it so (wasm3/wasm-coremark). It does not go round after 49 days.
+#[test]
+fn the_milliseconds_of_a_benchmark_have_64_bits() {
+    let wasm = wat::parse_str(r#"(module (import "env" "clock_ms" (func (result i64))))"#).unwrap();
+    let grants = wramp_imports::Grants::NONE.allow(wramp_imports::Capability::ClockMs);
+    assert_eq!(wramp_imports::missing(&wasm, &grants).count(), 0);
+}

@@ -649,8 +649,8 @@ fn provide(linker: &mut Linker<Seat>, scratch: &mut Store<Seat>) -> Vec<Provided
      -> Result<(), Error> {
         Err(Error::new(format!("abort at line {line}, column {column}")))
     });
-    provide!("env", "clock_ms", "clock_ms", |c: C<'_>| -> i32 {
-        (c.data().world.borrow().now_us / 1_000) as i32
+    provide!("env", "clock_ms", "clock_ms", |c: C<'_>| -> i64 {
+        c.data().world.borrow().now_us / 1_000
     });
     all
 }
