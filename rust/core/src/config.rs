@@ -44,11 +44,13 @@ pub enum Knob {
     Live,
     /// The most bytes that an instance may park.
     ParkBudget,
+    /// Where parked states survive a reset.
+    Store,
 }
 
 impl Knob {
     /// Every knob.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Arena,
         Self::Slots,
         Self::SlotStack,
@@ -67,6 +69,7 @@ impl Knob {
         Self::Stuck,
         Self::Live,
         Self::ParkBudget,
+        Self::Store,
     ];
 
     /// The option of `wramp run`, if the knob has one.
@@ -91,6 +94,7 @@ impl Knob {
             Self::Stuck => "--stuck-ms",
             Self::Live => "--live",
             Self::ParkBudget => "--park-bytes",
+            Self::Store => "--store",
         })
     }
 
@@ -115,6 +119,7 @@ impl Knob {
             Self::Stuck => "CONFIG_WRAMP_STUCK_MS",
             Self::Live => "CONFIG_WRAMP_LIVE",
             Self::ParkBudget => "CONFIG_WRAMP_PARK_BYTES",
+            Self::Store => "CONFIG_WRAMP_STORE",
         })
     }
 }
