@@ -109,7 +109,7 @@ impl Knob {
             Self::Step => "CONFIG_WRAMP_STEP",
             Self::Scenario => "CONFIG_WRAMP_SCENARIO_*",
             Self::Workload => "CONFIG_WRAMP_WORKLOAD_*",
-            Self::Module | Self::Export => return None,
+            Self::Module | Self::Export | Self::Store => return None,
             Self::Mode => "CONFIG_WRAMP_MODE_*",
             Self::Workers => "CONFIG_WRAMP_WORKERS",
             Self::Residents => "CONFIG_WRAMP_RESIDENTS",
@@ -119,7 +119,6 @@ impl Knob {
             Self::Stuck => "CONFIG_WRAMP_STUCK_MS",
             Self::Live => "CONFIG_WRAMP_LIVE",
             Self::ParkBudget => "CONFIG_WRAMP_PARK_BYTES",
-            Self::Store => "CONFIG_WRAMP_STORE",
         })
     }
 }

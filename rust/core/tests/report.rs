@@ -954,7 +954,7 @@ fn golden_records() -> [Record<'static>; 16] {
             parked: 250,
             live: 4,
             ended: 1,
-            restored: None,
+            restored: Some(249),
             instance_bytes: Bytes(1030),
             judge_bytes: Bytes(4),
             budget_bytes: Bytes(959),
