@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use common::{Log, built_in, guest, run_kept, wasm};
@@ -28,26 +28,26 @@ fn path(name: &str) -> PathBuf {
     path
 }
 
-fn run(config: Config, guest: Guest<'_>, path: &PathBuf, bytes: u32) -> Log {
+fn run(config: Config, guest: Guest<'_>, path: &Path, bytes: u32) -> Log {
     let vault = FileVault::open(path, bytes).unwrap();
     run_kept(config, &[guest], &AtomicBool::new(false), |_| (), Some(&vault))
 }
 
 /// Instances of the last record of parking, and how many of them went on.
 fn parked(log: &Log) -> (u32, Option<u32>) {
-    let parks = log.records().into_iter().filter_map(|record| match record {
+    let mut parks = log.records().into_iter().filter_map(|record| match record {
         Record::Park(park) => Some((park.instances, park.restored)),
         _ => None,
     });
-    parks.last().unwrap_or_else(|| panic!("{log}"))
+    parks.next_back().unwrap_or_else(|| panic!("{log}"))
 }
 
 fn fault(log: &Log) -> String {
-    let faults = log.records().into_iter().filter_map(|record| match record {
+    let mut faults = log.records().into_iter().filter_map(|record| match record {
         Record::Fault(fault) => Some(fault.message.readable().to_string()),
         _ => None,
     });
-    faults.last().unwrap_or_else(|| panic!("{log}"))
+    faults.next_back().unwrap_or_else(|| panic!("{log}"))
 }
 
 #[test]
