@@ -27,7 +27,7 @@ use wramp_size::{Layout, sizes};
 
 use crate::engine::{EngineName, WithEngine};
 use crate::model::busy::{self, Busy};
-use crate::model::geometry::{Geometry, option};
+use crate::model::geometry::{Geometry, bytes, option};
 use crate::model::leave::Leave;
 use crate::model::log::Log;
 use crate::model::measured::Measured;
