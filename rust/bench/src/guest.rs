@@ -65,6 +65,9 @@ const DIGESTS: usize = 32 * PER_OCTAVE as usize;
 ///
 /// There is one writer and no compare-and-swap. The table takes 2 KiB.
 pub struct Agreement {
+    /// Calls of the first instance before its first result that is known here: it may have been
+    /// parked before a reset.
+    unknown: AtomicU32,
     published: AtomicU32,
     digests: [AtomicU32; DIGESTS],
 }
@@ -73,12 +76,23 @@ impl Agreement {
     /// An empty table.
     #[must_use]
     pub const fn new() -> Self {
-        Self { published: AtomicU32::new(0), digests: [const { AtomicU32::new(0) }; DIGESTS] }
+        Self {
+            unknown: AtomicU32::new(0),
+            published: AtomicU32::new(0),
+            digests: [const { AtomicU32::new(0) }; DIGESTS],
+        }
     }
 
     /// Forgets everything. The caller MUST make sure that no instance runs.
     pub fn clear(&self) {
         self.published.store(0, Relaxed);
+        self.unknown.store(0, Relaxed);
+    }
+
+    /// The first instance goes on after so many calls, whose results are not known here. The
+    /// caller MUST make sure that no instance runs.
+    pub(crate) fn goes_on_after(&self, calls: u32) {
+        self.unknown.store(calls, Relaxed);
     }
 
     /// The place of the digest after `calls` calls, if that digest is kept.
@@ -105,7 +119,9 @@ impl Agreement {
     /// Whether the digest agrees. True while it cannot be known.
     fn agrees(&self, calls: u32, digest: u32) -> bool {
         match Self::place(calls) {
-            Some(place) if self.published.load(Acquire) >= calls => {
+            Some(place)
+                if self.published.load(Acquire) >= calls && calls > self.unknown.load(Relaxed) =>
+            {
                 self.digests[place].load(Relaxed) == digest
             }
             _ => true,

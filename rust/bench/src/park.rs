@@ -23,7 +23,7 @@ use wramp_core::ramp::{Event, Limit, Outcome};
 use wramp_core::report::{Instance, Park as Parked, Part, Predict, Text, Word, Worker};
 use wramp_core::runtime::{Error, ErrorKind, Runtime};
 use wramp_core::slots::{Crew, Slots, Work};
-use wramp_core::state::{Refused, Shape, Sink, Source};
+use wramp_core::state::{Malformed, Refused, Shape, Sink, Source, Vault};
 use wramp_park::{Buffer, Cells, Fixed, Layout, Record, Store};
 
 use crate::guest::{Check, Guest, Judge, Keeps, seed_of};
@@ -171,9 +171,14 @@ struct Yard<'p, I> {
     next_hot: u32,
     turns: u32,
     ended: u32,
+    restored: u32,
     over_budget: u64,
     troubles: heapless::Vec<(u32, Error), TROUBLES>,
     samples: Samples,
+    /// Where what is parked survives a reset.
+    vault: Option<&'p dyn Vault>,
+    /// Why it keeps no more.
+    vault_failed: Option<Error>,
     /// Calls of samples of which it is known what they made dirty: how many, in sum, at most.
     dirty: (u32, u64, u32),
 }
@@ -183,7 +188,9 @@ struct Turn<I> {
     place: usize,
     instance: I,
     id: u32,
+    /// Whether this is its first call of the run, and whether it is its first of all.
     first: bool,
+    new: bool,
     /// Whether the instance holds its state already.
     here: bool,
     leaving: Option<Tenant>,
@@ -196,8 +203,10 @@ struct Turn<I> {
 }
 
 impl<'p, I> Yard<'p, I> {
-    fn new(live: Places<'p, Live<I>>, block: &'p mut [u8]) -> Self {
+    fn new(live: Places<'p, Live<I>>, block: &'p mut [u8], vault: Option<&'p dyn Vault>) -> Self {
         Self {
+            vault,
+            vault_failed: None,
             live,
             block: Some(block),
             ground: None,
@@ -209,6 +218,7 @@ impl<'p, I> Yard<'p, I> {
             next_hot: 0,
             turns: 0,
             ended: 0,
+            restored: 0,
             over_budget: 0,
             troubles: heapless::Vec::new(),
             samples: Samples::new(),
@@ -290,7 +300,13 @@ impl<'p, I> Yard<'p, I> {
         live.used = turns;
         let (leaving, calls, ended) = (live.leaving, live.calls, Ticks(0));
         let outcome = None;
-        Some(Turn { place, instance, id, first, here, leaving, calls, judge, ended, outcome })
+        let new = first && !self.goes_on(id);
+        Some(Turn { place, instance, id, first, new, here, leaving, calls, judge, ended, outcome })
+    }
+
+    /// Whether an instance was parked before a reset. It says so until it is parked again.
+    fn goes_on(&self, id: u32) -> bool {
+        self.vault.is_some_and(|vault| matches!(vault.length(id), Ok(Some(_))))
     }
 
     /// Puts an instance back. Returns its turnaround, if that is known.
@@ -340,6 +356,17 @@ impl<'p, I> Yard<'p, I> {
         for (word, bytes) in words.into_iter().zip(self.judge_bytes(id).as_chunks_mut().0) {
             *bytes = word.to_le_bytes();
         }
+    }
+
+    /// Keeps what was parked beyond a reset, with what its judge needs.
+    fn keep(&mut self, id: u32, keeps: Keeps) {
+        let Some(vault) = self.vault.filter(|_| self.vault_failed.is_none()) else { return };
+        let words = self.judge(id).map(u32::to_le_bytes);
+        let judge = &words.as_flattened()[..keeps.words() * size_of::<u32>()];
+        let record = self.ground.as_ref().and_then(|ground| ground.store.record(id).ok());
+        let Some(mut record) = record else { return };
+        let length = record.len();
+        self.vault_failed = vault.keep(id, judge, &mut record, length).err();
     }
 
     /// Ends an instance.
@@ -478,7 +505,7 @@ pub(crate) fn climb<'s, 'm, M: Machine, R: Runtime + 'm, S: Slots>(
                 Scale::of_calls(),
             ],
             pause: Ticks(pause),
-            yard: M::Lock::new(Yard::new(live, block)),
+            yard: M::Lock::new(Yard::new(live, block, machine.vault())),
             failure: M::Lock::new(None),
             refused_before: runtime.refusals(),
             trial: AtomicU32::new(0),
@@ -620,6 +647,10 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
                 climbed.errors += 1;
                 // How many calls returned before this one is known of the sample only.
                 self.report(id, 0, 0, 1, Some(&stuck_error()));
+            }
+            if yard.vault_failed.is_some() {
+                climbed.outcome.limit = Limit::Error;
+                climbed.failure = yard.vault_failed;
             }
             yard.live.clear();
             climbed.with_stuck(stuck)
@@ -849,7 +880,7 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
             return self.yard.with(|yard| yard.end(turn.id, error));
         }
         let (mut judge, calls) =
-            Judge::restored(self.keeps, turn.id, turn.first, turn.judge, *constant);
+            Judge::restored(self.keeps, turn.id, turn.new, turn.judge, *constant);
         let argument = self.guest.argument(&judge, calls);
         let budget = self.scene.config.budget;
         let mut result = Ok(0);
@@ -916,6 +947,43 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
         revived
     }
 
+    /// Parks what an instance was before a reset. Returns what its judge kept, or `None` if there
+    /// is nothing.
+    fn bring_back(
+        &self,
+        vault: &dyn Vault,
+        store: &mut Store<'_>,
+        id: u32,
+    ) -> Result<Option<[u32; 2]>, Error> {
+        let Some(length) = vault.length(id)? else { return Ok(None) };
+        let mut words = [[0; 4]; 2];
+        let judge = self.keeps.words() * size_of::<u32>();
+        if length < judge {
+            return Err(Error::from(Malformed));
+        }
+        vault.read(id, 0, &mut words.as_flattened_mut()[..judge])?;
+        store.park(id, |sink| {
+            let mut at = judge;
+            while at < length {
+                let mut chunk = [0; 64];
+                let now = &mut chunk[..(length - at).min(64)];
+                vault.read(id, at, now)?;
+                sink.put(now)?;
+                at += now.len();
+            }
+            Ok::<(), Error>(())
+        })?;
+        Ok(Some(words.map(u32::from_le_bytes)))
+    }
+
+    /// The first instance goes on, so the results of its earlier calls are not known.
+    fn go_on(&self, id: u32, judge: [u32; 2]) {
+        if let (0, Check::Agreement(agreement)) = (id, self.guest.check) {
+            let judge = Judge::restored(self.keeps, id, false, judge, None);
+            agreement.goes_on_after(judge.1);
+        }
+    }
+
     /// Parks an instance that lives. Returns how long that took. If it cannot be parked it ends,
     /// and nothing is returned.
     fn park(
@@ -945,6 +1013,9 @@ impl<'p, 's, M: Machine, R: Runtime> Park<'p, 's, '_, M, R> {
             *count = count.saturating_add(1);
             *sum += u64::from(bytes);
             *most = bytes.max(*most);
+        }
+        if parked.is_ok() {
+            yard.keep(id, self.keeps);
         }
         match parked {
             Ok(_) => Some(took),
@@ -1023,6 +1094,10 @@ impl<M: Machine, R: Runtime> Lead<'_, '_, '_, '_, M, R> {
         });
         let missing = || Error::new(ErrorKind::Engine, "nobody divided the block");
         let (capacity, each, budget) = divided.ok_or_else(missing)?;
+        if let Some(vault) = park.scene.machine.vault() {
+            let Guest { module, export, .. } = park.guest;
+            vault.open(wramp_park::tag(&[module.bytes(), export.as_bytes()]), capacity)?;
+        }
         let judge = (park.keeps.words() * size_of::<u32>()) as u32;
         let workload = Word(park.guest.name);
         for (part, bytes) in
@@ -1059,8 +1134,21 @@ impl<M: Machine, R: Runtime> Lead<'_, '_, '_, '_, M, R> {
                     return Err(full());
                 }
                 let fresh = ground.fresh;
-                ground.store.park(id, |sink| sink.put(fresh).map_err(Error::from))?;
-                yard.set_judge(id, [0; 2]);
+                let judge = match yard.vault {
+                    Some(vault) => park.bring_back(vault, &mut ground.store, id)?,
+                    None => None,
+                };
+                match judge {
+                    Some(judge) => {
+                        yard.restored += 1;
+                        yard.set_judge(id, judge);
+                        park.go_on(id, judge);
+                    }
+                    None => {
+                        ground.store.park(id, |sink| sink.put(fresh).map_err(Error::from))?;
+                        yard.set_judge(id, [0; 2]);
+                    }
+                }
                 yard.samples.reach(id + 1);
                 yard.admitted = id + 1;
                 Ok(())
@@ -1106,6 +1194,7 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
             let fatal = |kind| matches!(kind, ErrorKind::WasmStack | ErrorKind::NativeStack);
             yard.troubles.iter().find(|(_, error)| fatal(error.kind)).map(|(_, error)| *error)
         });
+        let fatal = self.park.yard.with(|yard| yard.vault_failed).or(fatal);
         self.failure = fatal.or(self.failure);
         if id < self.alive && fatal.is_none() { Event::Alive } else { failed(self.failure) }
     }
@@ -1162,6 +1251,7 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, '_, M, R> {
                 parked: yard.admitted.saturating_sub(tenants + yard.ended),
                 live: yard.live.len() as u32,
                 ended: yard.ended,
+                restored: yard.vault.map(|_| yard.restored),
                 instance_bytes: Bytes(ground.map_or(0, |ground| ground.each)),
                 judge_bytes: Bytes((park.keeps.words() * size_of::<u32>()) as u32),
                 budget_bytes: Bytes(ground.map_or(0, |ground| ground.budget)),

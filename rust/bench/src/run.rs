@@ -746,6 +746,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             ErrorKind::NativeStack => Knob::SlotStack,
             ErrorKind::NoExport | ErrorKind::Signature => Knob::Export,
             ErrorKind::ParkBudget => Knob::ParkBudget,
+            ErrorKind::ParkedState => Knob::Store,
             // Without metering this arm is not compiled.
             ErrorKind::Budget if R::facts().meters => Knob::Budget,
             _ => Knob::Module,

@@ -44,11 +44,13 @@ pub enum Knob {
     Live,
     /// The most bytes that an instance may park.
     ParkBudget,
+    /// Where parked states survive a reset.
+    Store,
 }
 
 impl Knob {
     /// Every knob.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Arena,
         Self::Slots,
         Self::SlotStack,
@@ -67,6 +69,7 @@ impl Knob {
         Self::Stuck,
         Self::Live,
         Self::ParkBudget,
+        Self::Store,
     ];
 
     /// The option of `wramp run`, if the knob has one.
@@ -91,6 +94,7 @@ impl Knob {
             Self::Stuck => "--stuck-ms",
             Self::Live => "--live",
             Self::ParkBudget => "--park-bytes",
+            Self::Store => "--store",
         })
     }
 
@@ -105,7 +109,7 @@ impl Knob {
             Self::Step => "CONFIG_WRAMP_STEP",
             Self::Scenario => "CONFIG_WRAMP_SCENARIO_*",
             Self::Workload => "CONFIG_WRAMP_WORKLOAD_*",
-            Self::Module | Self::Export => return None,
+            Self::Module | Self::Export | Self::Store => return None,
             Self::Mode => "CONFIG_WRAMP_MODE_*",
             Self::Workers => "CONFIG_WRAMP_WORKERS",
             Self::Residents => "CONFIG_WRAMP_RESIDENTS",

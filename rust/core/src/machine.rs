@@ -9,6 +9,7 @@ use core::fmt;
 use crate::config::Knob;
 use crate::measure::{Bytes, Micros, Tally, Ticks};
 use crate::report::Record;
+use crate::state::Vault;
 
 /// The arena as it is now, exact to the byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,6 +182,11 @@ pub trait Machine: Sync {
 
     /// Wakes everybody who rests.
     fn rouse(&self) {}
+
+    /// Where parked states survive a reset, if they do.
+    fn vault(&self) -> Option<&dyn Vault> {
+        None
+    }
 
     /// Whether someone asked the run to end early (Ctrl-C).
     fn interrupted(&self) -> bool;

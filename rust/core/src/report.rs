@@ -789,6 +789,9 @@ records! {
         live: u32,
         /// Instances that ended with an error.
         ended: u32,
+        /// Instances that went on where they were parked before a reset. Absent where nothing
+        /// survives one.
+        restored: Option<u32>,
         /// Arena bytes that one more instance takes: its share of the store, and what its judge
         /// keeps.
         instance_bytes: Bytes,

@@ -77,6 +77,40 @@ impl From<Malformed> for Error {
     }
 }
 
+/// Where parked states survive a reset: a machine's flash, or a file.
+pub trait Vault: Sync {
+    /// Opens it for a module, for which `tag` stands, and for so many instances.
+    ///
+    /// # Errors
+    /// It cannot be read, or holds something else.
+    fn open(&self, tag: u32, instances: u32) -> Result<(), Error>;
+
+    /// Bytes that are kept of an instance. `None` if there is nothing.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn length(&self, instance: u32) -> Result<Option<usize>, Error>;
+
+    /// Reads some of these bytes, from that offset on.
+    ///
+    /// # Errors
+    /// There are fewer, or they cannot be read.
+    fn read(&self, instance: u32, offset: usize, into: &mut [u8]) -> Result<(), Error>;
+
+    /// Keeps `head` and then `length` bytes of `body` of an instance, in place of what it had. A
+    /// reset in between leaves either.
+    ///
+    /// # Errors
+    /// It is full, or cannot be written. It keeps what it had.
+    fn keep(
+        &self,
+        instance: u32,
+        head: &[u8],
+        body: &mut dyn Source,
+        length: usize,
+    ) -> Result<(), Error>;
+}
+
 /// Takes the bytes of a record, in order.
 pub trait Sink {
     /// Takes all of the bytes.

@@ -154,6 +154,7 @@ const KINDS: [Kind; 16] = [
         name: "park",
         keys: Park::KEYS,
         optional: &[
+            "restored",
             "dirty_mean_bytes",
             "dirty_max_bytes",
             "revivals_per_s",
@@ -342,10 +343,12 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
         "answer" => record!(Answer: workload first last),
         "mail" => record!(Mail: workload queue_bytes queue_most_bytes sent sent_per_second full
             received unread dropped delivery_p50_us delivery_p99_us delivery_max_us),
-        "park" => record!(Park: workload instances parked live ended instance_bytes judge_bytes
+        "park" => {
+            record!(Park: workload instances parked live ended restored instance_bytes judge_bytes
             budget_bytes parked_p50_bytes parked_p99_bytes parked_max_bytes dirty_mean_bytes
             dirty_max_bytes revivals revivals_per_s park_mean_us park_p50_us park_p99_us revive_mean_us
-            revive_p50_us revive_p99_us),
+            revive_p50_us revive_p99_us)
+        }
         kind => unreachable!("{kind}"),
     }
 }
@@ -951,6 +954,7 @@ fn golden_records() -> [Record<'static>; 16] {
             parked: 250,
             live: 4,
             ended: 1,
+            restored: Some(249),
             instance_bytes: Bytes(1030),
             judge_bytes: Bytes(4),
             budget_bytes: Bytes(959),

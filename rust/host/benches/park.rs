@@ -141,6 +141,12 @@ fn linear(report: &Report, steps: &[Step<'_>]) {
         step.and_then(|step| Some(step.uptime_ms? as f64 / f64::from(step.instances.max(1))))
             .unwrap_or(f64::NAN)
     };
+    for share in [4, 2, 1] {
+        let instances = peak / share;
+        let figure = format!("cpu: climb to {instances}");
+        let value = format!("{:.1} s", at(instances) * f64::from(instances) / 1e3);
+        report.row(&figure, &value, "-", "");
+    }
     let (early, late) = (at(peak / 4), at(peak));
     let value = format!("{early:.3} and {late:.3} ms");
     let figure = "cpu: climb by instance, to a quarter and all";

@@ -14,6 +14,8 @@ pub mod machine;
 pub mod place;
 pub mod run;
 pub mod slots;
+pub mod vault;
 
 pub use machine::Machine;
-pub use run::{HostOptions, Setup, SetupError, run, run_hosted};
+pub use run::{HostOptions, Setup, SetupError, run, run_hosted, run_kept};
+pub use vault::FileVault;

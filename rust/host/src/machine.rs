@@ -9,6 +9,7 @@ use wramp_core::config::Knob;
 use wramp_core::machine::{ArenaStats, CpuTime, Facts, Lock, Mark};
 use wramp_core::measure::{ALL_BUCKETS, Bytes, Counts, Micros, Ticks};
 use wramp_core::report::Record;
+use wramp_core::state::Vault;
 
 use crate::clock::{Clock, HZ};
 use crate::slots::{allowed_cpus, least_stack};
@@ -29,6 +30,7 @@ pub struct Machine<'a> {
     interrupted: &'a AtomicBool,
     gave_up: Mutex<Box<dyn FnMut(u32) + Send + 'a>>,
     voice: Option<Mutex<Voice<'a>>>,
+    vault: Option<&'a dyn Vault>,
     rest: Mutex<Rest>,
     bell: Condvar,
 }
@@ -62,9 +64,16 @@ impl<'a> Machine<'a> {
             interrupted,
             gave_up: Mutex::new(gave_up),
             voice: None,
+            vault: None,
             rest: Mutex::default(),
             bell: Condvar::new(),
         }
+    }
+
+    /// The same machine, on which parked states survive in `vault`.
+    #[must_use]
+    pub fn with_vault(self, vault: Option<&'a dyn Vault>) -> Self {
+        Self { vault, ..self }
     }
 
     /// The same machine, on which lines of guests go to `voice`.
@@ -236,6 +245,10 @@ impl wramp_core::machine::Machine for Machine<'_> {
         if rest.resting > 0 {
             self.bell.notify_all();
         }
+    }
+
+    fn vault(&self) -> Option<&dyn Vault> {
+        self.vault
     }
 
     fn interrupted(&self) -> bool {

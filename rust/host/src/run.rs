@@ -11,6 +11,7 @@ use wramp_bench::{
 };
 use wramp_core::config::{Config, Knob, Mode};
 use wramp_core::measure::Bytes;
+use wramp_core::state::Vault;
 use wramp_imports::Grants;
 
 use crate::arena::Region;
@@ -103,6 +104,19 @@ pub fn run_hosted<E: EngineKind>(
     guests: &[Guest<'_>],
     host: Option<HostOptions<'_>>,
 ) -> Result<Summary, SetupError> {
+    run_kept::<E>(setup, guests, host, None)
+}
+
+/// Does the same. What a park has parked survives in `vault`, if there is one.
+///
+/// # Errors
+/// See [`SetupError`].
+pub fn run_kept<E: EngineKind>(
+    setup: Setup<'_>,
+    guests: &[Guest<'_>],
+    host: Option<HostOptions<'_>>,
+    vault: Option<&dyn Vault>,
+) -> Result<Summary, SetupError> {
     let config = setup.config;
     let mut region = Region::new(config.arena).ok_or(SetupError::Arena)?;
     let arena = region.arena();
@@ -116,6 +130,7 @@ pub fn run_hosted<E: EngineKind>(
         }
     };
     let machine = Machine::new(&arena, setup.sink, setup.interrupted, Box::new(gave_up));
+    let machine = machine.with_vault(vault);
     let (grants, machine) = match host {
         Some(HostOptions { grants, queue_bytes, expected, voice }) => {
             (Some((grants, Bytes(queue_bytes), expected)), machine.with_voice(voice))

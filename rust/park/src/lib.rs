@@ -38,7 +38,7 @@ pub use cells::{Cells, Layout};
 pub use embedded_storage::nor_flash;
 pub use fixed::Fixed;
 pub use image::{Image, Segment, Segments};
-pub use log::{Log, LogError};
+pub use log::{Log, LogError, tag};
 pub use memory::{
     NUMBER, Reader, apply, changed, dirty, encode, max_encoded_len, memory_bytes, put_number,
     read_number, reset, take, undo,

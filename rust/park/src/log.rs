@@ -66,6 +66,21 @@ pub enum LogError<E> {
     Short,
 }
 
+impl<E: core::fmt::Debug> core::fmt::Display for LogError<E> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Flash(error) => write!(f, "the store cannot be read or written: {error:?}"),
+            Self::Geometry => f.write_str("the store has fewer than two pages"),
+            Self::Foreign => f.write_str("the store holds something else"),
+            Self::OtherModule(_) => f.write_str("the store holds states of another module"),
+            Self::TooMany(id) => write!(f, "the store has no place for instance {id}"),
+            Self::TooLong(bytes) => write!(f, "a state of {bytes} bytes is too long for the store"),
+            Self::Full => f.write_str("the store is full of states that count"),
+            Self::Unknown | Self::Short => f.write_str("the store lacks a part of a state"),
+        }
+    }
+}
+
 impl<E> From<E> for LogError<E> {
     fn from(error: E) -> Self {
         Self::Flash(error)
@@ -77,13 +92,13 @@ type Result<T, F> =
 
 /// A log of records in flash.
 #[derive(Debug)]
-pub struct Log<'i, F> {
+pub struct Log<I, F> {
     flash: F,
     tag: u32,
     page_bytes: u32,
     pages: u32,
     /// Where the latest entry of each instance begins.
-    index: &'i mut [u32],
+    index: I,
     /// The counters of the oldest page that counts and of the one that is written. A page lies
     /// at its counter modulo the number of pages.
     oldest: u32,
@@ -100,7 +115,7 @@ struct Entry {
     length: u32,
 }
 
-impl<'i, F: NorFlash> Log<'i, F> {
+impl<I: AsRef<[u32]> + AsMut<[u32]>, F: NorFlash> Log<I, F> {
     /// What an entry begins and ends at a multiple of.
     const ALIGN: u32 =
         if F::WRITE_SIZE > F::READ_SIZE { F::WRITE_SIZE as u32 } else { F::READ_SIZE as u32 };
@@ -115,7 +130,7 @@ impl<'i, F: NorFlash> Log<'i, F> {
     /// # Errors
     /// `Geometry`, `Foreign`, `OtherModule` and `TooMany`, before anything is written; what the
     /// flash says.
-    pub fn open(flash: F, page_bytes: u32, tag: u32, index: &'i mut [u32]) -> Result<Self, F> {
+    pub fn open(flash: F, page_bytes: u32, tag: u32, mut index: I) -> Result<Self, F> {
         let pages = u32::try_from(flash.capacity()).unwrap_or(u32::MAX) / page_bytes.max(1);
         let align = Self::ALIGN as usize;
         let fits = page_bytes as usize >= 4 * CHUNK
@@ -126,7 +141,7 @@ impl<'i, F: NorFlash> Log<'i, F> {
         if !fits {
             return Err(LogError::Geometry);
         }
-        index.fill(NONE);
+        index.as_mut().fill(NONE);
         let mut log =
             Self { flash, tag, page_bytes, pages, index, oldest: 1, newest: 0, at: 0, erases: 0 };
         log.find_pages()?;
@@ -183,7 +198,7 @@ impl<'i, F: NorFlash> Log<'i, F> {
         length: usize,
     ) -> Result<(), F> {
         let bytes = head.len() + length;
-        if instance as usize >= self.index.len() {
+        if instance as usize >= self.index.as_ref().len() {
             return Err(LogError::TooMany(instance));
         }
         if bytes > self.longest() {
@@ -201,8 +216,14 @@ impl<'i, F: NorFlash> Log<'i, F> {
         }
         let at = self.at;
         self.write(instance, head, body, length)?;
-        self.index[instance as usize] = at;
+        self.index.as_mut()[instance as usize] = at;
         Ok(())
+    }
+
+    /// Whether there is a record of that instance.
+    #[must_use]
+    pub fn has(&self, instance: u32) -> bool {
+        self.place(instance).is_some()
     }
 
     /// Pages that were erased since the log was opened.
@@ -230,7 +251,7 @@ impl<'i, F: NorFlash> Log<'i, F> {
     }
 
     fn place(&self, instance: u32) -> Option<u32> {
-        self.index.get(instance as usize).copied().filter(|&at| at != NONE)
+        self.index.as_ref().get(instance as usize).copied().filter(|&at| at != NONE)
     }
 
     /// Finds the newest page that counts, and the oldest.
@@ -286,7 +307,7 @@ impl<'i, F: NorFlash> Log<'i, F> {
                 if entry.instance == OLDEST {
                     continue;
                 }
-                match self.index.get_mut(entry.instance as usize) {
+                match self.index.as_mut().get_mut(entry.instance as usize) {
                     Some(place) => *place = entry.at,
                     None => return Err(LogError::TooMany(entry.instance)),
                 }
@@ -348,7 +369,7 @@ impl<'i, F: NorFlash> Log<'i, F> {
                 left -= now.len();
             }
             self.at = pen.lift(Self::ALIGN)?;
-            self.index[entry.instance as usize] = to;
+            self.index.as_mut()[entry.instance as usize] = to;
         }
         Ok(())
     }
@@ -512,6 +533,13 @@ impl<'f, F: NorFlash> Pen<'f, F> {
         }
         Ok(self.at)
     }
+}
+
+/// A number that stands for a module, of its bytes and of what else tells its states from others'.
+#[must_use]
+pub fn tag(parts: &[&[u8]]) -> u32 {
+    let bytes = parts.iter().flat_map(|part| part.iter());
+    !bytes.fold(NONE, |crc, &byte| crc32(crc, byte))
 }
 
 /// The words of a header, if its CRC is right.

@@ -157,8 +157,8 @@ fn record(id: u32, turn: u32) -> Vec<u8> {
     (0..length).map(|_| if next() % 5 == 0 { 0xFF } else { next() as u8 }).collect()
 }
 
-fn append<const WRITE: usize>(
-    log: &mut Log<'_, Model<WRITE>>,
+fn append<const N: usize, const WRITE: usize>(
+    log: &mut Log<&mut [u32; N], Model<WRITE>>,
     id: u32,
     bytes: &[u8],
 ) -> Result<(), LogError<Fault>> {
@@ -167,7 +167,10 @@ fn append<const WRITE: usize>(
     log.append(id, head, &mut body, length)
 }
 
-fn read<const WRITE: usize>(log: &mut Log<'_, Model<WRITE>>, id: u32) -> Option<Vec<u8>> {
+fn read<const N: usize, const WRITE: usize>(
+    log: &mut Log<&mut [u32; N], Model<WRITE>>,
+    id: u32,
+) -> Option<Vec<u8>> {
     let mut bytes = vec![0; log.length(id).unwrap()?];
     log.read(id, 0, &mut bytes).unwrap();
     Some(bytes)
@@ -332,7 +335,8 @@ fn the_log_of_another_module_and_of_more_instances_is_refused() {
     let flash = log.close();
     let opened = Log::open(flash.clone(), PAGE, TAG + 1, &mut index);
     assert_eq!(opened.err(), Some(LogError::OtherModule(TAG)));
-    let opened = Log::open(flash.clone(), PAGE, TAG, &mut index[..3]);
+    let mut few = [0; 3];
+    let opened = Log::open(flash.clone(), PAGE, TAG, &mut few);
     assert_eq!(opened.err(), Some(LogError::TooMany(3)));
     assert_eq!(read(&mut Log::open(flash, PAGE, TAG, &mut index).unwrap(), 3).unwrap(), b"state");
 }

@@ -3,6 +3,7 @@
 //! This file puts the host, the bench and an engine together.
 
 use std::fmt::Arguments;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,8 @@ use wramp_core::config::{Config, DEFAULT_BUDGET, Knob, Mode, Park, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::{OnHost, Record, Run, Word};
 use wramp_core::runtime::{Error, ErrorKind, StackKind};
+use wramp_core::state::Vault;
+use wramp_host::FileVault;
 use wramp_host::first_calls::{Asked, first_calls};
 use wramp_host::machine::Voice;
 use wramp_host::slots::least_stack;
@@ -24,7 +27,7 @@ use wramp_size::{Layout, sizes};
 
 use crate::engine::{EngineName, WithEngine};
 use crate::model::busy::{self, Busy};
-use crate::model::geometry::{Geometry, option};
+use crate::model::geometry::{Geometry, bytes, option};
 use crate::model::leave::Leave;
 use crate::model::log::Log;
 use crate::model::measured::Measured;
@@ -128,6 +131,13 @@ pub struct RunArgs {
     /// The geometry.
     #[command(flatten)]
     pub geometry: Geometry,
+    /// Where parked states survive the end of the run: a file that stands for a flash. A later
+    /// run of the same module goes on where its instances were parked
+    #[arg(long, value_name = "FILE")]
+    pub store: Option<PathBuf>,
+    /// Size of a new store
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4M", requires = "store")]
+    pub store_bytes: u32,
     /// What guests may have.
     #[command(flatten)]
     pub leave: Leave,
@@ -138,13 +148,14 @@ struct HostRun<'s, 'g> {
     setup: Setup<'s>,
     guests: &'s [Guest<'g>],
     host: Option<HostOptions<'s>>,
+    vault: Option<&'s dyn Vault>,
 }
 
 impl WithEngine for HostRun<'_, '_> {
     type Output = Result<Summary, SetupError>;
 
     fn with<E: EngineKind>(self) -> Self::Output {
-        wramp_host::run_hosted::<E>(self.setup, self.guests, self.host)
+        wramp_host::run_kept::<E>(self.setup, self.guests, self.host, self.vault)
     }
 }
 
@@ -169,8 +180,9 @@ fn run_on<'s>(
     setup: Setup<'s>,
     guests: &'s [Guest<'_>],
     host: Option<HostOptions<'s>>,
+    vault: Option<&'s dyn Vault>,
 ) -> Result<Summary, Problem> {
-    let ran = engine.choose(HostRun { setup, guests, host })?;
+    let ran = engine.choose(HostRun { setup, guests, host, vault })?;
     ran.map_err(|error| Problem::new(error.to_string()))
 }
 
@@ -241,6 +253,7 @@ pub fn execute(args: &RunArgs) -> Outcome {
     if args.save {
         results::check_writable()?;
     }
+    let vault = vault(args, &config, &guests)?;
 
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -261,7 +274,7 @@ pub fn execute(args: &RunArgs) -> Outcome {
             None => config,
         };
         let word = opinion.as_ref().map(Opinion::as_str);
-        let about = About { has_start, opinion: word, busy };
+        let about = About { has_start, opinion: word, busy, vault: vault.as_ref() };
         climb(args, config, &guests, host, about, &interrupted, waits)
     };
     let code = match (climb(config, larger.is_some())?, larger) {
@@ -275,6 +288,25 @@ pub fn execute(args: &RunArgs) -> Outcome {
     let differs =
         opinion.is_some_and(|opinion| matches!(opinion, Opinion::Asked(Verdict::Differ(_))));
     Ok(ExitCode::from(if differs && code == 0 { 1 } else { code }))
+}
+
+/// Opens the store, if one is asked for.
+fn vault(
+    args: &RunArgs,
+    config: &Config,
+    guests: &[Guest<'_>],
+) -> Result<Option<FileVault>, Problem> {
+    let Some(path) = &args.store else { return Ok(None) };
+    if !matches!(config.mode, Mode::Park(_)) {
+        return Err(Problem::new("--store keeps parked states: add --mode park"));
+    }
+    let [_] = guests else {
+        return Err(Problem::new(
+            "--store keeps the states of one module: name one --workload, or a --module",
+        ));
+    };
+    let opened = FileVault::open(path, args.store_bytes);
+    opened.map(Some).map_err(|error| Problem::new(format!("--store {}: {error}", path.display())))
 }
 
 /// What another engine says of a user's module.
@@ -396,6 +428,8 @@ struct About<'a> {
     opinion: Option<&'a str>,
     /// How busy this machine is with other things.
     busy: Busy,
+    /// What survives of parked states.
+    vault: Option<&'a FileVault>,
 }
 
 /// Makes the ramps and shows them. Returns the process's status, or nothing where the search for
@@ -406,7 +440,7 @@ fn climb(
     config: Config,
     guests: &[Guest<'_>],
     host: Option<Host<'_>>,
-    About { has_start, opinion, busy }: About<'_>,
+    About { has_start, opinion, busy, vault }: About<'_>,
     interrupted: &AtomicBool,
     waits: bool,
 ) -> Result<Option<u8>, Problem> {
@@ -444,7 +478,8 @@ fn climb(
         std::process::exit(i32::from(code))
     };
     let setup = Setup { config, sink, interrupted, gave_up: &gave_up };
-    let summary = run_on(args.engine, setup, guests, host)?;
+    let vault = vault.map(|vault| vault as &dyn Vault);
+    let summary = run_on(args.engine, setup, guests, host, vault)?;
     let mut shown = lock(&shown);
     if shown.waits && lacks_stack(&shown.text) && !interrupted.load(Relaxed) {
         return Ok(None);
@@ -669,7 +704,7 @@ fn spend(
     let gave_up = |status| std::process::exit(i32::try_from(status).unwrap_or(1));
     let setup = Setup { config: one, sink, interrupted, gave_up: &gave_up };
     let quiet = host.map(|host| host.options(Box::new(|_| {})));
-    run_on(args.engine, setup, first, quiet)?;
+    run_on(args.engine, setup, first, quiet, None)?;
     if lacks_stack(&text)
         && let Some(wasm_stack) = larger_stack(&one)
     {

@@ -85,6 +85,8 @@ pub fn charts(logs: &[Log]) -> Vec<Chart> {
     }
     for drawn in &all {
         charts.push(latency(drawn));
+        charts.push(parking(drawn));
+        charts.push(parked_bytes(drawn));
         charts.push(calls(drawn));
     }
     charts.extend(messages(&all));
@@ -227,6 +229,65 @@ fn latency(drawn: &Drawn<'_>) -> Chart {
         unit: Unit::Micros,
         bars: false,
         series,
+        ceilings: Vec::new(),
+    }
+}
+
+/// Figures of a park over its instances, each with a colour of its own and its strokes.
+fn park_series(drawn: &Drawn<'_>, figures: &[(&str, &str, usize, Stroke)]) -> Vec<Series> {
+    let points = |key: &str| {
+        let mut points: Vec<(f64, f64)> = Vec::new();
+        for park in drawn.ramp.parks.iter() {
+            let x = f64::from(park.get().instances);
+            let Some(y) = park.value(key).and_then(|text| text.parse().ok()) else { continue };
+            match points.last_mut() {
+                Some(last) if last.0 == x => last.1 = y,
+                _ => points.push((x, y)),
+            }
+        }
+        points
+    };
+    let series = figures.iter().map(|&(name, key, colour, stroke)| Series {
+        name: name.into(),
+        colour: drawn.colour + colour,
+        stroke,
+        points: points(key),
+    });
+    series.filter(|series| !series.points.is_empty()).collect()
+}
+
+/// What it takes to park an instance and to revive one. Empty where nothing is parked.
+fn parking(drawn: &Drawn<'_>) -> Chart {
+    const FIGURES: [(&str, &str, usize, Stroke); 4] = [
+        ("park p50", "park_p50_us", 0, Stroke::Solid),
+        ("park p99", "park_p99_us", 0, Stroke::Dashed),
+        ("revive p50", "revive_p50_us", 1, Stroke::Solid),
+        ("revive p99", "revive_p99_us", 1, Stroke::Dashed),
+    ];
+    Chart {
+        title: format!("{}: time to park and to revive one (log)", drawn.name),
+        across: "instances",
+        unit: Unit::Micros,
+        bars: false,
+        series: park_series(drawn, &FIGURES),
+        ceilings: Vec::new(),
+    }
+}
+
+/// How long the parked states are, and what a call makes dirty.
+fn parked_bytes(drawn: &Drawn<'_>) -> Chart {
+    const FIGURES: [(&str, &str, usize, Stroke); 4] = [
+        ("parked p50", "parked_p50_bytes", 0, Stroke::Solid),
+        ("parked p99", "parked_p99_bytes", 0, Stroke::Dashed),
+        ("parked max", "parked_max_bytes", 0, Stroke::Dotted),
+        ("dirty a call", "dirty_mean_bytes", 1, Stroke::Solid),
+    ];
+    Chart {
+        title: format!("{}: bytes of a parked state", drawn.name),
+        across: "instances",
+        unit: Unit::Count,
+        bars: false,
+        series: park_series(drawn, &FIGURES),
         ceilings: Vec::new(),
     }
 }

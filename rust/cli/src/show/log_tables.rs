@@ -81,6 +81,7 @@ const PARKS: &[Column] = &[
     column("parked", "parked", Count),
     column("live", "live", Count),
     column("ended", "ended", Count),
+    column("restored", "restored", Count),
     column("instance_bytes", "bytes each", Count),
     column("judge_bytes", "", Count),
     column("budget_bytes", "may park", Count),

@@ -81,6 +81,17 @@ pub(crate) fn run_with(
     interrupted: &AtomicBool,
     heard: impl Fn(&Record<'_>) + Send + Sync,
 ) -> Log {
+    run_kept(config, guests, interrupted, heard, None)
+}
+
+/// Does the same with a place where parked states survive.
+pub(crate) fn run_kept(
+    config: Config,
+    guests: &[Guest<'_>],
+    interrupted: &AtomicBool,
+    heard: impl Fn(&Record<'_>) + Send + Sync,
+    vault: Option<&dyn wramp_core::state::Vault>,
+) -> Log {
     let _turn = turn();
     let mut lines = Vec::new();
     let setup = Setup {
@@ -93,7 +104,7 @@ pub(crate) fn run_with(
         interrupted,
         gave_up: &never_gives_up,
     };
-    let summary = wramp_host::run::<Wamr>(setup, guests).unwrap();
+    let summary = wramp_host::run_kept::<Wamr>(setup, guests, None, vault).unwrap();
     let log = Log { lines, summary };
     log.check();
     log
