@@ -4,13 +4,16 @@
 //! nothing. So this starts the same instances on the same arena in the same order, on one
 //! thread, and gives all of them back.
 
-use wramp_bench::{EngineKind, Guest, Lineup};
-use wramp_core::config::Mode;
-use wramp_core::machine::ArenaStats;
-use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
+use std::sync::Mutex;
 
 use wramp_arena::Arena as _;
+use wramp_bench::{EngineKind, Guest, Lineup};
+use wramp_core::config::Mode;
+use wramp_core::host::{Desk, FunctionNumber, Host};
+use wramp_core::machine::ArenaStats;
+use wramp_core::measure::Bytes;
+use wramp_core::runtime::{Error, ErrorKind, Message, Parts, Runtime};
+use wramp_imports::{EMPTY, Grants, Line, Linked, NO_INSTANCE, World, call, function};
 
 use crate::arena::Region;
 
@@ -49,7 +52,8 @@ impl Placed {
 /// Starts at most `most` instances of the guests on an arena of that size, in the order of their
 /// [`Lineup`]. `stacks` are the interpreter stacks of each guest's instances.
 ///
-/// In a pool each worker has one interpreter stack, as in a run.
+/// In a pool each worker has one interpreter stack, as in a run. `grants` is what the guests may
+/// import. Without it they have no host.
 ///
 /// # Errors
 /// The engine does not start, or a module does not load. `OutOfMemory` where the arena is too
@@ -60,9 +64,13 @@ pub fn place<E: EngineKind>(
     stacks: &[Bytes],
     mode: Mode,
     most: u32,
+    grants: Option<&Grants<'_>>,
 ) -> Result<Placed, Error> {
     let no_region = || Error::new(ErrorKind::OutOfMemory, "this machine has no such region");
     let mut region = Region::new(arena).ok_or_else(no_region)?;
+    let desk_count = if grants.is_some() { most.min(MOST_DESKS) } else { 0 };
+    let deaf = Deaf { guests: (0..desk_count).map(|id| new_guest(id, grants)).collect() };
+    let desks: Vec<_> = (0..desk_count).map(|id| Desk { host: &deaf, id }).collect();
     let arena = region.arena();
     let free = || arena.stats().free;
     let all = free();
@@ -73,7 +81,12 @@ pub fn place<E: EngineKind>(
     let mut modules = Vec::new();
     for guest in guests {
         let before = free();
-        modules.push(engine.load(guest.module)?);
+        modules.push(match grants {
+            Some(grants) => {
+                engine.load_linked(guest.module, &Linked::new(guest.module.bytes(), grants))?
+            }
+            None => engine.load(guest.module)?,
+        });
         loaded.push(before.saturating_sub(free()));
     }
     let mut placed = Placed {
@@ -100,13 +113,18 @@ pub fn place<E: EngineKind>(
             engine.note(index);
         }
         let before = free();
-        let started = engine.instantiate(module, guest.export, guest.parameters, stack).and_then(
-            |instance| {
-                let stack =
-                    own_stack.then(|| engine.stack(module, &instance, stack)).transpose()?;
-                Ok((instance, stack))
-            },
-        );
+        let (export, parameters) = (guest.export, guest.parameters);
+        let instance = match (grants, desks.get(id as usize)) {
+            (None, _) => engine.instantiate(module, export, parameters, stack),
+            (Some(_), Some(desk)) => {
+                engine.instantiate_linked(module, export, parameters, stack, None, desk)
+            }
+            (Some(_), None) => Err(Error::new(ErrorKind::Engine, "more instances than desks")),
+        };
+        let started = instance.and_then(|instance| {
+            let stack = own_stack.then(|| engine.stack(module, &instance, stack)).transpose()?;
+            Ok((instance, stack))
+        });
         let (instance, stack_of_its_own) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -141,4 +159,62 @@ pub fn place<E: EngineKind>(
     placed.arena = arena.stats();
     drop((own, instances));
     Ok(placed)
+}
+
+/// The most instances that are placed with imports.
+const MOST_DESKS: u32 = 65_536;
+
+/// A host that hears and says nothing. Only a start function calls it, because nothing else runs.
+struct Deaf {
+    guests: Vec<Mutex<wramp_imports::Guest>>,
+}
+
+fn new_guest(id: u32, grants: Option<&Grants<'_>>) -> Mutex<wramp_imports::Guest> {
+    Mutex::new(wramp_imports::Guest::new(id, grants.map_or(0, |grants| grants.seed), 0))
+}
+
+impl Host for Deaf {
+    fn call(
+        &self,
+        id: u32,
+        number: FunctionNumber,
+        memory: &mut [u8],
+        values: &mut [u64],
+    ) -> Result<(), Message> {
+        let Some(function) = function(number) else {
+            return Err(Message::new("no such function of the host"));
+        };
+        call(&Caller { deaf: self, id }, function, memory, values)
+    }
+}
+
+/// An instance that calls.
+struct Caller<'d> {
+    deaf: &'d Deaf,
+    id: u32,
+}
+
+impl World for Caller<'_> {
+    fn now_us(&self) -> u64 {
+        0
+    }
+
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn with_guest<R>(&self, with: impl FnOnce(&mut wramp_imports::Guest) -> R) -> R {
+        let guest = &self.deaf.guests[self.id as usize];
+        with(&mut guest.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn say(&self, _dropped: u32, _line: &Line) {}
+
+    fn send(&self, _to: u32, _message: &[u8]) -> i32 {
+        NO_INSTANCE
+    }
+
+    fn receive(&self, _to: &mut [u8]) -> i32 {
+        EMPTY
+    }
 }
