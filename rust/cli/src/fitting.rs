@@ -11,7 +11,7 @@ use wramp_core::config::{Config, DENSE_WORKERS, Mode, Scenario};
 use wramp_core::measure::Bytes;
 use wramp_core::report::Record;
 use wramp_core::runtime::{Error, ErrorKind};
-use wramp_host::place::{Placed, place};
+use wramp_host::place::{Leave, Placed, place};
 use wramp_host::{HostOptions, Setup, SetupError};
 use wramp_imports::Grants;
 
@@ -101,15 +101,15 @@ struct Placing<'p> {
     stacks: &'p [Bytes],
     mode: Mode,
     most: u32,
-    grants: Option<&'p Grants<'p>>,
+    host: Option<Leave<'p>>,
 }
 
 impl WithEngine for Placing<'_> {
     type Output = Result<Placed, Error>;
 
     fn with<E: EngineKind>(self) -> Self::Output {
-        let Self { arena, guests, stacks, mode, most, grants } = self;
-        place::<E>(arena, guests, stacks, mode, most, grants)
+        let Self { arena, guests, stacks, mode, most, host } = self;
+        place::<E>(arena, guests, stacks, mode, most, host)
     }
 }
 
@@ -166,9 +166,10 @@ impl<'a> Spending<'a> {
         let saves = self.cache_saves();
         let stacks: Vec<_> =
             self.stacks.iter().map(|&stack| stack.saturating_sub(Bytes(saves))).collect();
-        let grants = host.as_ref().map(|host| &host.grants);
+        let host =
+            host.as_ref().map(|host| Leave { grants: &host.grants, queue_bytes: host.queue_bytes });
         let arena = Bytes(arena);
-        let placing = Placing { arena, guests, stacks: &stacks, mode, most: n, grants };
+        let placing = Placing { arena, guests, stacks: &stacks, mode, most: n, host };
         match engine.choose(placing)? {
             Ok(placed) => match placed.stopped {
                 Some((guest, error)) if error.kind != ErrorKind::OutOfMemory => {
@@ -344,6 +345,7 @@ pub fn run(
     let host = host.map(|Host { grants, queue_bytes }| HostOptions {
         grants,
         queue_bytes,
+        expected: None,
         voice: Box::new(|_| {}),
     });
     let summary = engine.choose(Trial { setup, guests, host })?;

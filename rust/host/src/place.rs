@@ -6,7 +6,7 @@
 
 use std::sync::Mutex;
 
-use wramp_arena::Arena as _;
+use wramp_arena::{Arena as _, Block};
 use wramp_bench::{EngineKind, Guest, Lineup};
 use wramp_core::config::Mode;
 use wramp_core::host::{Desk, FunctionNumber, Host};
@@ -16,6 +16,15 @@ use wramp_core::runtime::{Error, ErrorKind, Message, Parts, Runtime};
 use wramp_imports::{EMPTY, Grants, Line, Linked, NO_INSTANCE, World, call, function};
 
 use crate::arena::Region;
+
+/// What guests may have of their host.
+#[derive(Clone, Copy)]
+pub struct Leave<'h> {
+    /// What they may import.
+    pub grants: &'h Grants<'h>,
+    /// Bytes of each instance's queue, in the arena. 0 where no guest receives.
+    pub queue_bytes: u32,
+}
 
 /// What was placed.
 #[derive(Clone, Debug)]
@@ -52,8 +61,8 @@ impl Placed {
 /// Starts at most `most` instances of the guests on an arena of that size, in the order of their
 /// [`Lineup`]. `stacks` are the interpreter stacks of each guest's instances.
 ///
-/// In a pool each worker has one interpreter stack, as in a run. `grants` is what the guests may
-/// import. Without it they have no host.
+/// In a pool each worker has one interpreter stack, as in a run. `host` is what the guests may have
+/// of a host. Without it they have none.
 ///
 /// # Errors
 /// The engine does not start, or a module does not load. `OutOfMemory` where the arena is too
@@ -64,8 +73,10 @@ pub fn place<E: EngineKind>(
     stacks: &[Bytes],
     mode: Mode,
     most: u32,
-    grants: Option<&Grants<'_>>,
+    host: Option<Leave<'_>>,
 ) -> Result<Placed, Error> {
+    let grants = host.map(|leave| leave.grants);
+    let queue_bytes = host.map_or(0, |leave| leave.queue_bytes);
     let no_region = || Error::new(ErrorKind::OutOfMemory, "this machine has no such region");
     let mut region = Region::new(arena).ok_or_else(no_region)?;
     let desk_count = if grants.is_some() { most.min(MOST_DESKS) } else { 0 };
@@ -101,7 +112,7 @@ pub fn place<E: EngineKind>(
     };
     let lineup = Lineup::new(guests);
     let own_stack = mode.workers().is_none();
-    let (mut instances, mut own) = (Vec::new(), Vec::new());
+    let (mut instances, mut own, mut queues) = (Vec::new(), Vec::new(), Vec::new());
     for id in 0..most.min(lineup.end().unwrap_or(most)) {
         let index = lineup.guest(id);
         let (guest, module) = (&guests[index], &modules[index]);
@@ -122,6 +133,12 @@ pub fn place<E: EngineKind>(
             (Some(_), None) => Err(Error::new(ErrorKind::Engine, "more instances than desks")),
         };
         let started = instance.and_then(|instance| {
+            // A run gives each instance a queue once it has started, before it has a stack.
+            if queue_bytes > 0 {
+                let none =
+                    || Error::new(ErrorKind::OutOfMemory, "the arena has no room for a queue");
+                queues.push(Block::new(&arena, queue_bytes).ok_or_else(none)?);
+            }
             let stack = own_stack.then(|| engine.stack(module, &instance, stack)).transpose()?;
             Ok((instance, stack))
         });
@@ -157,7 +174,7 @@ pub fn place<E: EngineKind>(
         placed.instances[index] += 1;
     }
     placed.arena = arena.stats();
-    drop((own, instances));
+    drop((own, queues, instances));
     Ok(placed)
 }
 

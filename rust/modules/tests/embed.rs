@@ -63,7 +63,7 @@ fn a_number_makes_it_a_mix() {
 
 #[test]
 fn a_budget_needs_metering() {
-    let made = embed("a.wat=3:budget=5000 cpu=*:budget=70", "", &application(), None).unwrap();
+    let made = embed("a.wat=3:budget=5000 cpu=*:budget=70", "", None, &application()).unwrap();
     for words in ["NonZeroU32::new(5000)", "NonZeroU32::new(70)", "cfg!(CONFIG_WRAMP_METERING)"] {
         assert!(made.source.contains(words), "{words}: {}", made.source);
     }

@@ -378,8 +378,8 @@ fn remarks(asked: &Answer<'_>) -> Vec<String> {
     let mut all = Vec::new();
     if host.is_some() {
         all.push(
-            "the guests' rooms and queues lie beside the arena, and the catalogue does not know \
-             them: the arena's bytes are exact, and --reserve-bytes keeps RAM for the rest"
+            "the guests' rooms lie beside the arena, and the catalogue does not know them: the \
+             arena's bytes are exact, and --reserve-bytes keeps RAM for the rest"
                 .to_owned(),
         );
     }
