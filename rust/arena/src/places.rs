@@ -70,6 +70,14 @@ impl<'m, T> Places<'m, T> {
         }
     }
 
+    /// Takes the last value out.
+    pub fn pop(&mut self) -> Option<T> {
+        self.len = self.len.checked_sub(1)?;
+        // SAFETY: the place at the former `len - 1` held a value, and with `len` one less nothing
+        // reaches it again before another value is written to it.
+        Some(unsafe { self.places[self.len].assume_init_read() })
+    }
+
     /// Drops all values.
     pub fn clear(&mut self) {
         let values: *mut [T] = &raw mut **self;

@@ -115,7 +115,7 @@ impl<'t, 'm, M: Machine, R: Runtime> Trial<'t, 'm, M, R> {
     /// Tries stacks on an instance of its own, and drops the instance afterwards.
     fn fit_of(&self, module: &R::Module<'_>) -> Result<Fitted, Error> {
         let Self { scene, runtime, guest, .. } = self;
-        let (most, budget) = (scene.config.wasm_stack, scene.config.budget);
+        let (most, budget) = (scene.config.wasm_stack, scene.budget_of(guest));
         let (export, parameters) = (guest.export, guest.parameters);
         let mut instance = match self.hall.filter(|_| M::HOSTS) {
             Some(hall) => {

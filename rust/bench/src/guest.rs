@@ -1,5 +1,6 @@
 //! A guest: a module, its export, and how to judge its results.
 
+use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicU32, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use wramp_core::runtime::{Error, ModuleBytes, Parameters};
@@ -22,6 +23,8 @@ pub struct Guest<'a> {
     pub check: Check<'a>,
     /// How many instances of it a mix has. The other scenarios start as many as fit.
     pub count: Count,
+    /// Instructions that a call of it may take in a mix, in place of the run's own budget.
+    pub budget: Option<NonZeroU32>,
 }
 
 /// How to judge a result.
@@ -47,6 +50,7 @@ impl From<&'static Workload> for Guest<'_> {
             parameters: workload.parameters,
             check: Check::Reference { next: workload.reference, varies: workload.varies },
             count: Count::Most,
+            budget: None,
         }
     }
 }

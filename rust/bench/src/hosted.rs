@@ -12,6 +12,7 @@ use crate::guest::{Judge, seed_of};
 use crate::office::{Hall, Next, is_command, is_task};
 use crate::pool::{Pool, Resident};
 use crate::seat::Phase;
+use crate::starts::{self, Begun};
 use crate::threads::ThreadRamp;
 
 impl<M: Machine, R: Runtime> ThreadRamp<'_, '_, M, R> {
@@ -33,7 +34,7 @@ impl<M: Machine, R: Runtime> ThreadRamp<'_, '_, M, R> {
                 guest.export,
                 guest.parameters,
                 size,
-                self.scene.config.budget,
+                self.budget(slot),
                 desk,
             )
         };
@@ -43,13 +44,15 @@ impl<M: Machine, R: Runtime> ThreadRamp<'_, '_, M, R> {
             let stack = self.runtime.stack(module, &instance, size)?;
             Ok((instance, stack))
         };
+        let begun = Begun::now(self.scene.machine);
         let (instance, mut stack) = begin().inspect_err(|_: &Error| hall.rooms.vacate(id))?;
+        self.scene.note(starts::Phase::Instantiate, begun);
         let mut instance = Some(instance);
         let Some(first) = &instance else { return Ok(()) };
         if self.is_first(slot) {
             self.leave_parts(first, &stack, size);
         }
-        let budget = self.scene.config.budget;
+        let budget = self.budget(slot);
         let mut has_run = false;
         let lived = self.serve_hosted(slot, hall, |argument| {
             if has_run && is_command(guest.export) {
@@ -69,6 +72,10 @@ impl<M: Machine, R: Runtime> ThreadRamp<'_, '_, M, R> {
                 None => Err(Error::new(ErrorKind::OutOfMemory, "the instance did not start again")),
             }
         });
+        let begun = Begun::now(self.scene.machine);
+        drop(stack);
+        drop(instance);
+        self.scene.note(starts::Phase::Teardown, begun);
         hall.rooms.close(id);
         lived
     }
@@ -103,6 +110,9 @@ impl<M: Machine, R: Runtime> ThreadRamp<'_, '_, M, R> {
             }
             let next = hall.end_step(id, guest.export, &mut result);
             if let Some((took, _)) = times {
+                if calls == 1 {
+                    scene.starts.note(starts::Phase::FirstCall, took);
+                }
                 self.scale.record(&seat.tally, took);
             }
             let accepted = match is_task(guest.export) || hall.rooms.takes_anything() {
@@ -306,6 +316,9 @@ impl<'s, M: Machine, R: Runtime> Pool<'_, 's, '_, M, R> {
             }
         });
         let next = hall.end_step(id, guest.export, &mut result);
+        if resident.calls == 0 {
+            self.scene.starts.note(starts::Phase::FirstCall, took);
+        }
         self.calls.record(&self.serving[worker].tally, took);
         let task = is_task(guest.export);
         let turned = if task { woken } else { Some(now.saturating_sub(resident.ended)) };

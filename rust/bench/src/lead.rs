@@ -16,7 +16,9 @@ use wramp_core::ramp::{Action, Demand, Event, Limit, Outcome, Ramp, Shape, predi
 use wramp_core::report::{Part, Predict, Record, Step, Word};
 use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
 
+use crate::guest::Guest;
 use crate::run::Summary;
+use crate::starts::{Begun, Phase, Starts};
 
 /// The most modules side by side.
 pub const MAX_MODULES: usize = 8;
@@ -90,7 +92,7 @@ pub(crate) fn stuck_error() -> Error {
 }
 
 /// A machine, its knobs and the current ramp.
-pub(crate) struct Scene<'s, M> {
+pub(crate) struct Scene<'s, M: Machine> {
     pub(crate) machine: &'s M,
     pub(crate) config: &'s Config,
     /// The name of the ramp in the records.
@@ -107,6 +109,8 @@ pub(crate) struct Scene<'s, M> {
     pub(crate) meters: bool,
     /// The sums of the run before this ramp.
     pub(crate) so_far: Summary,
+    /// What the starts and ends of its instances take.
+    pub(crate) starts: &'s Starts<'s, M>,
 }
 
 impl<M: Machine> Scene<'_, M> {
@@ -176,6 +180,20 @@ impl<M: Machine> Scene<'_, M> {
             return (took, ended);
         }
         (took.with_wraps(ended.saturating_sub(known)), ended)
+    }
+
+    /// Instructions that a call of that guest may take.
+    pub(crate) fn budget_of(&self, guest: &Guest<'_>) -> Option<u32> {
+        match guest.budget {
+            Some(own) if M::MIXES => Some(own.get()),
+            _ => self.config.budget,
+        }
+    }
+
+    /// Notes what a part of a start or of an end has taken.
+    #[inline(never)] // Its locals must not lie on the stack below a call.
+    pub(crate) fn note(&self, phase: Phase, begun: Begun) {
+        self.starts.note(phase, begun.took(self.machine));
     }
 
     /// Waits for an answer from instances that share the CPU with others. It waits at most
@@ -572,6 +590,7 @@ pub(crate) fn report<M: Machine>(
         arena_largest_bytes: arena.largest,
         arena_blocks: arena.blocks,
         cost_bytes: account.cost.unwrap_or_default(),
+        start_us: scene.nanos(scene.starts.newest()),
         cpu_permille,
         uptime_ms: scene.shown(scene.millis()),
         dwell_us: scene.nanos(time),

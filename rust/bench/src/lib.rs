@@ -22,6 +22,7 @@ mod park;
 mod pool;
 mod run;
 mod seat;
+mod starts;
 mod sweep;
 mod threads;
 
@@ -34,4 +35,5 @@ pub use park::SEATS_A_WORKER;
 pub use pool::table_words;
 pub use run::{Memory, Summary, run, run_hosted};
 pub use seat::Seat;
+pub use starts::sample_words;
 pub use sweep::sweep;

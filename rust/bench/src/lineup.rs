@@ -1,5 +1,7 @@
 //! Which guest each instance of a ramp is of.
 
+use core::num::NonZeroU32;
+
 use crate::guest::Guest;
 
 /// How many instances of a guest a ramp starts.
@@ -12,7 +14,8 @@ pub enum Count {
     Exactly(u32),
 }
 
-/// One module of a mix, as a person writes it: `FILE[:EXPORT][=N|=*]`.
+/// One module of a mix, as a person writes it: `FILE[:EXPORT][=N|=*]`, and after a number
+/// `:budget=INSTRUCTIONS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item<'t> {
     /// A file, or the name of a built-in workload.
@@ -21,12 +24,20 @@ pub struct Item<'t> {
     pub export: Option<&'t str>,
     /// How many instances, if that is said.
     pub count: Option<Count>,
+    /// Instructions that a call may take, if that is said.
+    pub budget: Option<NonZeroU32>,
 }
 
 impl<'t> Item<'t> {
-    /// Reads an item. `None` if there is no module, or the number is neither 1 or more nor `*`.
+    /// Reads an item. `None` if there is no module, the number is neither 1 or more nor `*`, or
+    /// the budget is not 1 or more.
     #[must_use]
     pub fn parse(text: &'t str) -> Option<Self> {
+        // An export may be called `budget`, so a budget is what comes after a number.
+        let (text, budget) = match text.rsplit_once(":budget=") {
+            Some((item, budget)) if item.contains('=') => (item, Some(budget.parse().ok()?)),
+            _ => (text, None),
+        };
         let (rest, count) = match text.rsplit_once('=') {
             None => (text, None),
             Some((rest, "*")) => (rest, Some(Count::Most)),
@@ -41,7 +52,7 @@ impl<'t> Item<'t> {
             }
             _ => (rest, None),
         };
-        (!module.is_empty()).then_some(Self { module, export, count })
+        (!module.is_empty()).then_some(Self { module, export, count, budget })
     }
 }
 
@@ -152,6 +163,7 @@ mod tests {
             parameters: Parameters::None,
             check: Check::Agreement(&AGREEMENT),
             count,
+            budget: None,
         }
     }
 

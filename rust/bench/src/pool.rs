@@ -30,6 +30,7 @@ use crate::lead::{
 use crate::office::{Hall, is_task, queue_bytes};
 use crate::run::give_up;
 use crate::seat::{Phase, Seat};
+use crate::starts::{self, Begun};
 use crate::threads::{failed, start_error, wrong_result};
 
 /// An instance without a thread, in a worker's hands. What is kept of it between two calls is a
@@ -392,7 +393,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
     /// Reports every resident and gives them back. All workers have been joined, or will never
     /// give back what they hold.
     fn finish(&self, mut climbed: Climbed) -> Climbed {
-        self.queue.with(|queue| {
+        let climbed = self.queue.with(|queue| {
             climbed.fairness = queue.fairness();
             (climbed.errors, climbed.over_budget) = (queue.errors, queue.over_budget);
             let mut stuck = None;
@@ -429,9 +430,22 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
                     message: first.map(|(_, error)| Text::new(error.message.as_str())),
                 });
             }
-            queue.places.clear();
             climbed.with_stuck(stuck)
-        })
+        });
+        self.clear();
+        climbed
+    }
+
+    /// Gives all residents back, one at a time.
+    fn clear(&self) {
+        loop {
+            let Some(place) = self.queue.with(|queue| queue.places.pop()) else { return };
+            // One that a worker holds for ever is not given back.
+            let Some(instance) = place.instance else { continue };
+            let begun = Begun::now(self.scene.machine);
+            drop(instance);
+            self.scene.note(starts::Phase::Teardown, begun);
+        }
     }
 
     #[cold]
@@ -542,6 +556,7 @@ impl<'p, 's, 'm, M: Machine, R: Runtime> Pool<'p, 's, 'm, M, R> {
             self.turnarounds.record(&self.turning[worker].tally, turnaround);
         } else {
             resident.from_ms = self.scene.millis_at(now);
+            self.scene.starts.note(starts::Phase::FirstCall, took);
         }
         resident.ended = now;
         resident.calls = resident.calls.saturating_add(1);
@@ -654,6 +669,7 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
         if id == 0 {
             pool.runtime.note(0);
         }
+        let begun = Begun::now(pool.scene.machine);
         let instance = match pool.hall.filter(|_| M::HOSTS) {
             Some(hall) => pool.start_hosted(hall, id)?,
             None => pool.runtime.instantiate_within(
@@ -664,6 +680,7 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
                 pool.scene.config.budget,
             )?,
         };
+        pool.scene.note(starts::Phase::Instantiate, begun);
         if id == 0 {
             self.parts = pool.runtime.noted(&instance, None);
         }
@@ -746,6 +763,7 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, '_, 's, '_, M, R> {
         let pool = self.pool;
         let machine = pool.scene.machine;
         self.account.before(machine);
+        pool.scene.starts.begin();
         self.add(id)?;
         let demand = self.account.after(machine);
         if id == 0 {

@@ -2,6 +2,7 @@
 
 use core::fmt::Write as _;
 use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU32;
 
 use wramp_arena::Places;
 use wramp_core::config::{Config, Knob, Mode, Pin, Scenario};
@@ -23,6 +24,7 @@ use crate::lineup::Lineup;
 use crate::office::{Hall, Hosting, Office};
 use crate::pool::{Place, Pool, Queue};
 use crate::seat::Seat;
+use crate::starts::{Begun, Starts};
 use crate::threads::{Left, Modules, ThreadRamp};
 
 /// The result of a run. `exit` is the status of the process or of the firmware.
@@ -58,6 +60,8 @@ pub struct Memory<'m, T> {
     pub seats: &'m [Seat<T>],
     /// The table of a pool's residents. See [`table_words`](crate::table_words).
     pub table: &'m mut [MaybeUninit<u64>],
+    /// Times of starts, for percentiles. See [`sample_words`](crate::sample_words).
+    pub starts: &'m [AtomicU32],
 }
 
 /// Words of a message, formatted without allocating. A longer text is cut.
@@ -324,6 +328,13 @@ fn may_begin<M: Machine, R: Runtime>(
         let (name, version) = (engine.name, engine.version);
         return no(Knob::Budget, format_args!("this build of {name} {version} does not meter"));
     }
+    if M::MIXES && !engine.meters && guests.iter().any(|guest| guest.budget.is_some()) {
+        let (name, version) = (engine.name, engine.version);
+        return no(
+            Knob::Module,
+            format_args!("a module's budget: {name} {version} as built does not meter"),
+        );
+    }
     let Some(workers) = workers else { return true };
     if residents == 0 {
         return no(Knob::Mode, format_args!("this build has no places for residents"));
@@ -500,15 +511,16 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         }
         machine.arena_reset_low_water();
         let before = machine.arena().free;
+        let starts = Starts::new(self.memory.starts);
         // `HOSTS` is a constant, so a build without imports carries none of this code.
         let climbed = if M::HOSTS
             && let Some(mut hosting) = self.hosting.take()
         {
-            let climbed = self.host_and_climb(config, name, guests, &mut hosting);
+            let climbed = self.host_and_climb(config, name, guests, &mut hosting, &starts);
             self.hosting = Some(hosting);
             climbed
         } else {
-            self.load_and_climb(config, name, guests, None)
+            self.load_and_climb(config, name, guests, &starts, None)
         };
         let after = machine.arena().free;
         let leaked = i64::from(before.0) - i64::from(after.0);
@@ -522,6 +534,9 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         };
         self.summary.workloads += 1;
         self.summary.errors += climbed.errors;
+        if M::STARTS && self.clock_runs {
+            starts.report(machine, name);
+        }
         let meters = R::facts().meters;
         let overdraft = Overdraft::new(self.runtime.take_overdraft());
         end(machine, config, meters, name, &climbed, Some((after, leaked)), overdraft);
@@ -546,12 +561,13 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         name: &str,
         guests: &[Guest<'_>],
         hosting: &mut Hosting<'_>,
+        starts: &Starts<'_, M>,
     ) -> Result<Climbed, Error> {
         let grants = hosting.grants;
         let (office, memory) = Office::new(self.machine, self.began, hosting);
         let (desks, agenda) = office.desks(memory);
         let hall = Hall { rooms: &office, desks: &desks, grants: &grants };
-        let climbed = self.load_and_climb(config, name, guests, Some((hall, agenda)));
+        let climbed = self.load_and_climb(config, name, guests, starts, Some((hall, agenda)));
         office.report(name);
         climbed
     }
@@ -564,6 +580,7 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         config: &Config,
         name: &str,
         guests: &[Guest<'_>],
+        starts: &Starts<'_, M>,
         host: Option<(Hall<'_>, Agenda<'_>)>,
     ) -> Result<Climbed, Error> {
         let (hall, agenda) = if M::HOSTS { host.unzip() } else { (None, None) };
@@ -571,12 +588,6 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
         let mut modules: [Option<R::Module<'_>>; MAX_MODULES] = [const { None }; MAX_MODULES];
         if guests.len() > MAX_MODULES {
             return Err(Error::new(ErrorKind::Engine, "more modules than a ramp takes"));
-        }
-        let private = config.scenario == Scenario::Private;
-        if !private {
-            for (place, guest) in modules.iter_mut().zip(guests) {
-                *place = Some(load(self.machine, runtime, guest, hall)?);
-            }
         }
         let mut scene = Scene {
             machine: self.machine,
@@ -588,7 +599,14 @@ impl<M: Machine, S: Slots, R: Runtime> Bench<'_, M, S, R> {
             stacks: [config.wasm_stack; MAX_MODULES],
             meters: R::facts().meters,
             so_far: self.summary,
+            starts,
         };
+        let private = config.scenario == Scenario::Private;
+        if !private {
+            for (place, guest) in modules.iter_mut().zip(guests) {
+                *place = Some(load(&scene, runtime, guest, hall)?);
+            }
+        }
         if config.fit_wasm_stack {
             for (place, guest) in guests.iter().enumerate() {
                 match self.fit(&scene, modules[place].as_ref(), guest, hall) {
@@ -785,19 +803,23 @@ fn in_quiet<M: Machine, T>(hall: Option<Hall<'_>>, trial: impl FnOnce() -> T) ->
 
 #[inline(never)]
 fn load<'r, M: Machine, R: Runtime>(
-    machine: &M,
+    scene: &Scene<'_, M>,
     runtime: &'r R,
     guest: &Guest<'_>,
     hall: Option<Hall<'_>>,
 ) -> Result<R::Module<'r>, Error> {
+    let machine = scene.machine;
     let before = machine.arena().free;
+    let begun = Begun::now(machine);
     let module = load_module::<M, R>(runtime, guest, hall)?;
+    let took = begun.took(machine);
     let after = machine.arena().free;
-    machine.emit(&Record::from(Load {
+    scene.emit(Load {
         workload: Word(guest.name),
         module_bytes: Bytes(u32::try_from(guest.module.bytes().len()).unwrap_or(u32::MAX)),
         arena_bytes: before.saturating_sub(after),
         arena_free_bytes: after,
-    }));
+        load_us: scene.nanos(took),
+    });
     Ok(module)
 }

@@ -1,5 +1,7 @@
 //! One ramp with a thread per instance, on its own slot and interpreter stack.
 
+use core::num::NonZeroU32;
+
 use wramp_core::config::Scenario;
 use wramp_core::machine::{Lock, Machine};
 use wramp_core::measure::{Bytes, Micros, Nanos, Spread as _, Tally, fairness};
@@ -17,6 +19,7 @@ use crate::lineup::{Count, Lineup};
 use crate::office::{Hall, queue_bytes};
 use crate::run::{give_up, load_module};
 use crate::seat::{Phase, Seat};
+use crate::starts::{self, Begun};
 
 /// The modules of a ramp.
 pub(crate) enum Modules<'s, M> {
@@ -182,7 +185,9 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
     // instance's stack for its whole life.
     #[inline(never)]
     fn live_alone(&self, slot: usize) -> Result<(), Error> {
+        let begun = Begun::now(self.scene.machine);
         let own = load_module::<M, R>(self.runtime, self.guest(slot), self.hall)?;
+        self.scene.note(starts::Phase::Load, begun);
         self.inhabit(slot, &own)
     }
 
@@ -209,6 +214,11 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         }
     }
 
+    /// Instructions that a call of the instance in that slot may take.
+    pub(crate) fn budget(&self, slot: usize) -> Option<u32> {
+        self.scene.budget_of(self.guest(slot))
+    }
+
     /// The size of the interpreter stack of the instance in that slot.
     pub(crate) fn stack(&self, slot: usize) -> Bytes {
         self.scene.stacks[self.guest_of(slot) % MAX_MODULES]
@@ -224,7 +234,8 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
         }
         let guest = self.guest(slot);
         let size = self.stack(slot);
-        let budget = self.scene.config.budget;
+        let budget = self.budget(slot);
+        let begun = Begun::now(self.scene.machine);
         let mut instance = self.runtime.instantiate_within(
             module,
             guest.export,
@@ -233,11 +244,22 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
             budget,
         )?;
         let mut stack = self.runtime.stack(module, &instance, size)?;
+        self.scene.note(starts::Phase::Instantiate, begun);
         if self.is_first(slot) {
             self.leave_parts(&instance, &stack, size);
         }
-        let budget = self.scene.config.budget;
-        self.serve(slot, |argument| self.runtime.call(&mut stack, &mut instance, argument, budget))
+        let budget = self.budget(slot);
+        let call = |argument| self.runtime.call(&mut stack, &mut instance, argument, budget);
+        // A constant. To keep the result until the instance is gone takes room on each stack.
+        if !M::STARTS {
+            return self.serve(slot, call);
+        }
+        let lived = self.serve(slot, call);
+        let begun = Begun::now(self.scene.machine);
+        drop(stack);
+        drop(instance);
+        self.scene.note(starts::Phase::Teardown, begun);
+        lived
     }
 
     /// Calls until someone asks it to stop. `Err` if not even the first call could be made.
@@ -266,6 +288,9 @@ impl<'s, M: Machine, R: Runtime> ThreadRamp<'s, '_, M, R> {
                 && matches!(error.kind, ErrorKind::WasmStack | ErrorKind::NativeStack)
             {
                 return Err(*error); // No call can ever succeed in this geometry.
+            }
+            if calls == 1 {
+                scene.starts.note(starts::Phase::FirstCall, took);
             }
             self.scale.record(&seat.tally, took);
             if !judge.accepts(&guest.check, first, calls, &result) {
@@ -384,8 +409,11 @@ impl<'s, M: Machine, R: Runtime> Lead<'_, 's, '_, M, R> {
                 },
                 instances: u32::try_from(of_guest().count()).unwrap_or(u32::MAX),
                 cost_bytes: self.costs.get(index).copied().flatten(),
+                budget: guest.budget.map(NonZeroU32::get),
                 calls: sum(|seat| seat.tally.calls()),
                 errors: sum(|seat| seat.tally.errors() + u32::from(seat.over().is_none())),
+                over_budget: (scene.meters && scene.budget_of(guest).is_some())
+                    .then(|| sum(Seat::over_budget)),
                 latency_mean_us: times.mean,
                 latency_min_us: times.min,
                 latency_p50_us: times.p50,
@@ -469,6 +497,7 @@ impl<M: Machine, R: Runtime> Herd for Lead<'_, '_, '_, M, R> {
         let slot = id as usize;
         let seat = &self.ramp.seats[slot];
         self.account.before(scene.machine);
+        scene.starts.begin();
         seat.prepare();
         if M::HOSTS
             && let Some(seat) = self.ramp.waking_seats().get(slot)

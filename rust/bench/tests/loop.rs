@@ -10,7 +10,7 @@ use wramp_bench::{Agreement, Check, Count, Guest, MAX_MODULES, Summary};
 use wramp_core::config::{Config, Knob, Mode, Pin, Scenario};
 use wramp_core::measure::{Bytes, Nanos};
 use wramp_core::ramp::Limit;
-use wramp_core::report::{Done, End, Fault, Instance, Member, Record, Step};
+use wramp_core::report::{Done, End, Fault, Instance, Load, Member, Record, Start, Step};
 use wramp_core::runtime::{Error, ErrorKind};
 use wramp_core::slots::StartError;
 
@@ -47,6 +47,8 @@ macro_rules! kinds {
 
 impl Log {
     kinds!(
+        loads: Load,
+        starts: Start,
         steps: Step,
         instances: Instance,
         members: Member,
@@ -123,6 +125,35 @@ fn all_goes_well() {
         assert!(step.cpu_permille.is_some_and(|permille| permille.abs_diff(250) <= 1), "{log}");
     }
     assert!(log.instances().iter().all(|one| one.stack_used_bytes.is_none()), "absent, not 0");
+}
+
+/// Each instance starts once and is given back once, on threads and in a pool.
+#[test]
+fn each_start_and_each_end_is_timed_once() {
+    let pool = Config { mode: Mode::Pool { workers: 2 }, slots: 2, step: 8, ..CONFIG };
+    let private = Config { scenario: Scenario::Private, ..CONFIG };
+    for (config, phases) in [
+        (CONFIG, &["instantiate", "first-call", "teardown"][..]),
+        (pool, &["instantiate", "first-call", "teardown"]),
+        (private, &["load", "instantiate", "first-call", "teardown"]),
+    ] {
+        let log = run_on::<false, true>(config, Script::default(), &[GUEST]);
+        let starts = log.starts();
+        assert_eq!(starts.iter().map(|start| start.phase.0).collect::<Vec<_>>(), phases, "{log}");
+        for start in &starts {
+            assert_eq!(start.count, log.end().peak, "{log}");
+            let (p50, p99) = (start.p50_us.unwrap(), start.p99_us.unwrap());
+            assert!(p50 <= p99 && p99 <= start.max_us && start.mean_us <= start.max_us, "{log}");
+        }
+        // A call takes as long as it takes the instances in turn.
+        let first = starts.iter().find(|start| start.phase.0 == "first-call").unwrap();
+        assert!(first.max_us >= Nanos(TICKS_EACH), "{log}");
+        let newest = log.steps().last().and_then(|step| step.start_us).unwrap();
+        assert!(newest >= Nanos(TICKS_EACH), "{log}");
+        let loaded = if config.scenario == Scenario::Private { 0 } else { 1 };
+        assert_eq!(log.loads().len(), loaded);
+        assert!(log.loads().iter().all(|load| load.load_us.is_some()), "{log}");
+    }
 }
 
 #[test]

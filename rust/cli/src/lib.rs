@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand};
 
 pub mod cmd;
 pub mod engine;
+pub mod fitting;
 pub mod model;
 pub mod problem;
 pub mod show;

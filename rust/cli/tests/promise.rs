@@ -26,6 +26,7 @@ fn step(instances: u32, pool: bool, p99: Option<Nanos>) -> String {
         arena_largest_bytes: Bytes(0),
         arena_blocks: 0,
         cost_bytes: Bytes(0),
+        start_us: None,
         cpu_permille: None,
         uptime_ms: Some(0),
         dwell_us: Some(Nanos(1)),

@@ -97,6 +97,10 @@ pub trait Machine: Sync {
     /// Whether this build can park instances. A build that cannot carries no code for it.
     const PARKS: bool = false;
 
+    /// Whether this build times each part of a start and of an end. A build that does not only
+    /// knows how long each load and the newest start took.
+    const STARTS: bool = true;
+
     /// What does not change during a run.
     fn facts(&self) -> Facts<'_>;
 

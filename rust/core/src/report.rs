@@ -688,6 +688,8 @@ records! {
         arena_bytes: Bytes,
         /// Arena bytes free after that.
         arena_free_bytes: Bytes,
+        /// What the load took.
+        load_us: Option<Nanos>,
     }
     /// The interpreter stack that a workload was given.
     Fit<'a> = "fit" {
@@ -740,6 +742,9 @@ records! {
         arena_blocks: u32,
         /// Arena bytes that the newest instance took.
         cost_bytes: Bytes,
+        /// What the start of the newest instance took, to the return of its first call. Others
+        /// ran meanwhile.
+        start_us: Option<Nanos>,
         /// CPU time used in the dwell, of all cores together, where the machine accounts for it.
         cpu_permille: Option<u32>,
         /// Time since the run began. Absent where the clock stands still, as each time is.
@@ -862,6 +867,24 @@ records! {
         /// The engine's words for it.
         message: Option<Text<'a>>,
     }
+    /// What a part of the starts or of the ends of a ramp's instances took, after the ramp.
+    Start<'a> = "start" {
+        /// The ramp.
+        workload: Word<'a>,
+        /// `load` (where each instance has its own module), `instantiate`, `first-call` or
+        /// `teardown`.
+        phase: Word<'a>,
+        /// How often that happened.
+        count: u32,
+        /// The mean, from an exact sum.
+        mean_us: Nanos,
+        /// Half of the times were at most this long. Of many, a sample.
+        p50_us: Option<Nanos>,
+        /// 99 of a hundred of the times were at most this long. Of many, a sample.
+        p99_us: Option<Nanos>,
+        /// The longest.
+        max_us: Nanos,
+    }
     /// One module of a mix, after the ramp.
     Member<'a> = "member" {
         /// The ramp.
@@ -874,10 +897,14 @@ records! {
         instances: u32,
         /// Arena bytes of its first instance.
         cost_bytes: Option<Bytes>,
+        /// Instructions that a call of it may take, where that is its own budget.
+        budget: Option<u32>,
         /// Calls of its instances.
         calls: u64,
         /// Calls that failed or returned a wrong result.
         errors: u64,
+        /// Calls that a budget ended, where there is one.
+        over_budget: Option<u64>,
         /// The mean of its calls, from an exact sum.
         latency_mean_us: Option<Nanos>,
         /// Its shortest call.

@@ -6,14 +6,14 @@
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
     Answer, Done, End, FORMAT_VERSION, Fault, Fit, Instance, Load, Mail, Member, Park, Part, Plan,
-    Predict, Record, Run, Step, Worker, crc16,
+    Predict, Record, Run, Start, Step, Worker, crc16,
 };
 use wramp_core::runtime::ErrorKind;
 
 const RECORDS: &str = include_str!("../../../docs/records.md");
 const METHOD: &str = include_str!("../../../docs/method.md");
 
-const KINDS: [(&str, &[&str]); 16] = [
+const KINDS: [(&str, &[&str]); 17] = [
     ("run", Run::KEYS),
     ("load", Load::KEYS),
     ("fit", Fit::KEYS),
@@ -22,6 +22,7 @@ const KINDS: [(&str, &[&str]); 16] = [
     ("step", Step::KEYS),
     ("park", Park::KEYS),
     ("instance", Instance::KEYS),
+    ("start", Start::KEYS),
     ("member", Member::KEYS),
     ("worker", Worker::KEYS),
     ("mail", Mail::KEYS),

@@ -11,8 +11,8 @@ use wramp_core::measure::{Bytes, Nanos, Ratio};
 use wramp_core::ramp::Limit;
 use wramp_core::report::{
     Answer, Done, End, FORMAT_VERSION, Fault, Fit, Instance, Kinds, Load, Mail, Member, OnHost,
-    Only, Overdraft, PREFIX, Park, ParseError, Part, Plan, Predict, Record, RecordKind, Run, Step,
-    Text, Word, Worker, crc16,
+    Only, Overdraft, PREFIX, Park, ParseError, Part, Plan, Predict, Record, RecordKind, Run, Start,
+    Step, Text, Word, Worker, crc16,
 };
 
 const GOLDEN: &str = include_str!("golden/format-2.log");
@@ -38,7 +38,7 @@ impl Kind {
     }
 }
 
-const KINDS: [Kind; 16] = [
+const KINDS: [Kind; 17] = [
     Kind {
         name: "run",
         keys: Run::KEYS,
@@ -70,7 +70,7 @@ const KINDS: [Kind; 16] = [
             "slo_us",
         ],
     },
-    Kind { name: "load", keys: Load::KEYS, optional: &[] },
+    Kind { name: "load", keys: Load::KEYS, optional: &["load_us"] },
     Kind { name: "predict", keys: Predict::KEYS, optional: &[] },
     Kind { name: "part", keys: Part::KEYS, optional: &[] },
     Kind { name: "worker", keys: Worker::KEYS, optional: &["stack_used_bytes"] },
@@ -79,6 +79,7 @@ const KINDS: [Kind; 16] = [
         keys: Step::KEYS,
         optional: &[
             "running",
+            "start_us",
             "cpu_permille",
             "uptime_ms",
             "dwell_us",
@@ -131,12 +132,15 @@ const KINDS: [Kind; 16] = [
     Kind { name: "done", keys: Done::KEYS, optional: &["faults"] },
     Kind { name: "fit", keys: Fit::KEYS, optional: &[] },
     Kind { name: "plan", keys: Plan::KEYS, optional: &[] },
+    Kind { name: "start", keys: Start::KEYS, optional: &["p50_us", "p99_us"] },
     Kind {
         name: "member",
         keys: Member::KEYS,
         optional: &[
             "asked",
             "cost_bytes",
+            "budget",
+            "over_budget",
             "latency_mean_us",
             "latency_min_us",
             "latency_p50_us",
@@ -318,14 +322,14 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
                 other => other,
             }
         }
-        "load" => record!(Load: workload module_bytes arena_bytes arena_free_bytes),
+        "load" => record!(Load: workload module_bytes arena_bytes arena_free_bytes load_us),
         "predict" => {
             record!(Predict: workload peak limit cost_bytes need_bytes arena_free_bytes)
         }
         "part" => record!(Part: workload part bytes),
         "worker" => record!(Worker: workload slot calls stack_used_bytes),
         "step" => record!(Step: workload instances running arena_free_bytes arena_low_bytes
-            arena_largest_bytes arena_blocks cost_bytes cpu_permille uptime_ms dwell_us dwell_calls
+            arena_largest_bytes arena_blocks cost_bytes start_us cpu_permille uptime_ms dwell_us dwell_calls
             calls errors latency_mean_us latency_min_us latency_p50_us latency_p99_us latency_max_us turnaround_p50_us
             turnaround_p99_us turnaround_max_us
             wake_p50_us wake_p99_us wake_max_us),
@@ -338,8 +342,11 @@ fn cooked(kind: usize, from: &Ingredients) -> Record<'_> {
         "fit" => record!(Fit: workload needed_bytes wasm_stack_bytes),
         "plan" => record!(Plan: workload peak limit mode arena_bytes slots slot_stack_bytes
             wasm_stack_bytes cost_bytes need_bytes),
-        "member" => record!(Member: workload module asked instances cost_bytes calls errors
-            latency_mean_us latency_min_us latency_p50_us latency_p99_us latency_max_us),
+        "start" => record!(Start: workload phase count mean_us p50_us p99_us max_us),
+        "member" => {
+            record!(Member: workload module asked instances cost_bytes budget calls errors over_budget
+            latency_mean_us latency_min_us latency_p50_us latency_p99_us latency_max_us)
+        }
         "answer" => record!(Answer: workload first last),
         "mail" => record!(Mail: workload queue_bytes queue_most_bytes sent sent_per_second full
             received unread dropped delivery_p50_us delivery_p99_us delivery_max_us),
@@ -751,7 +758,7 @@ fn golden_pairs() -> impl Iterator<Item = (&'static str, Record<'static>)> {
 }
 
 /// What the golden log says, written by hand.
-fn golden_records() -> [Record<'static>; 16] {
+fn golden_records() -> [Record<'static>; 17] {
     [
         Run {
             format: 2,
@@ -808,6 +815,7 @@ fn golden_records() -> [Record<'static>; 16] {
             module_bytes: Bytes(187),
             arena_bytes: Bytes(2216),
             arena_free_bytes: Bytes(194_392),
+            load_us: Some(Nanos(1_204_080)),
         }
         .into(),
         Predict {
@@ -836,6 +844,7 @@ fn golden_records() -> [Record<'static>; 16] {
             arena_largest_bytes: Bytes(169_000),
             arena_blocks: 31,
             cost_bytes: Bytes(8208),
+            start_us: Some(Nanos(15_204_960)),
             cpu_permille: Some(873),
             uptime_ms: Some(4821),
             dwell_us: Some(Nanos(1_000_003_250)),
@@ -917,14 +926,26 @@ fn golden_records() -> [Record<'static>; 16] {
             need_bytes: Bytes(424),
         }
         .into(),
+        Start {
+            workload: Word("checksum"),
+            phase: Word("first-call"),
+            count: 23,
+            mean_us: Nanos(14_890_220),
+            p50_us: Some(Nanos(14_880_000)),
+            p99_us: Some(Nanos(15_040_000)),
+            max_us: Nanos(15_100_040),
+        }
+        .into(),
         Member {
             workload: Word("mix"),
             module: Word("a"),
             asked: Some(3),
             instances: 2,
             cost_bytes: Some(Bytes(6128)),
+            budget: Some(100_000),
             calls: 529,
             errors: 1,
+            over_budget: Some(1),
             latency_mean_us: Some(Nanos(928_381)),
             latency_min_us: Some(Nanos(926_280)),
             latency_p50_us: Some(Nanos(909_160)),
@@ -1017,7 +1038,9 @@ fn a_log_of_the_format_before_is_read() {
                 ..run
             }
             .into(),
+            Record::Load(load) => Load { load_us: None, ..load }.into(),
             Record::Step(step) => Step {
+                start_us: None,
                 latency_mean_us: None,
                 latency_min_us: None,
                 wake_p50_us: None,

@@ -183,6 +183,7 @@ const fn guest_of(workload: &'static Workload) -> Guest<'static> {
         parameters: workload.parameters,
         check: Check::Reference { next: workload.reference, varies: workload.varies },
         count: Count::Most,
+        budget: None,
     }
 }
 
@@ -207,6 +208,7 @@ const TRAP: Guest<'static> = Guest {
     parameters: Parameters::None,
     check: Check::Reference { next: nothing, varies: false },
     count: Count::Most,
+    budget: None,
 };
 
 /// A guest that does not return.

@@ -21,6 +21,7 @@ mod slots;
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU32;
 
 use wramp_arena::Arena as _;
 use wramp_bench::{Memory, Seat, Summary};
@@ -32,6 +33,10 @@ use slots::ZephyrSlots;
 
 /// What instances did. It is static, because the main thread's stack is small.
 static SEATS: [Seat<Tally>; config::SEATS] = [const { Seat::new() }; config::SEATS];
+
+/// Starts of a ramp in the sample for percentiles. It lies on the main thread's stack: room for
+/// all 24 slots of the published geometry.
+const STARTS: usize = if cfg!(CONFIG_WRAMP_STARTS) { 24 } else { 0 };
 
 /// Size of the table of a pool's residents, in 64-bit words.
 const TABLE_WORDS: usize = match config::RESIDENTS {
@@ -71,7 +76,8 @@ fn run() -> Option<Summary> {
     }
     // SAFETY: the slots were taken above, which succeeds once, so this is reached once.
     let table = unsafe { &mut *TABLE.0.get() };
-    let memory = Memory { seats: &SEATS, table };
+    let starts = [const { AtomicU32::new(0) }; wramp_bench::sample_words(STARTS)];
+    let memory = Memory { seats: &SEATS, table, starts: &starts };
     let guests = config::guests();
     #[cfg(CONFIG_WRAMP_IMPORTS)]
     {

@@ -80,6 +80,7 @@ impl Kinds for Made {
             RecordKind::Park => cfg!(CONFIG_WRAMP_MODE_PARK),
             RecordKind::Plan => false,
             RecordKind::Mail | RecordKind::Answer => cfg!(CONFIG_WRAMP_IMPORTS),
+            RecordKind::Start => cfg!(CONFIG_WRAMP_STARTS),
             RecordKind::Member => cfg!(CONFIG_WRAMP_OWN_MODULES),
             RecordKind::Worker => !cfg!(CONFIG_WRAMP_MODE_THREADS),
             RecordKind::Fit => cfg!(CONFIG_WRAMP_FIT_WASM_STACK),
@@ -97,6 +98,7 @@ impl wramp_core::machine::Machine for Machine {
     const POOLS: bool = cfg!(any(CONFIG_WRAMP_MODE_POOL, CONFIG_WRAMP_MODE_COOPERATIVE));
     const PARKS: bool = cfg!(CONFIG_WRAMP_MODE_PARK);
     const MIXES: bool = cfg!(CONFIG_WRAMP_OWN_MODULES);
+    const STARTS: bool = cfg!(CONFIG_WRAMP_STARTS);
 
     fn facts(&self) -> Facts<'_> {
         let (block_unit, block_header) = self.arena.block();

@@ -130,6 +130,7 @@ fn hosted(wasm: &[u8]) -> Duration {
         parameters: Parameters::None,
         check: Check::Agreement(&agreement),
         count: Count::Most,
+        budget: None,
     };
     let config = Config {
         slots: 1,

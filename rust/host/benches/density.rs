@@ -126,6 +126,7 @@ fn call(report: &mut Report) {
         parameters: Parameters::None,
         check: Check::Reference { next: |_| 7, varies: false },
         count: Count::Most,
+        budget: None,
     };
     let base = Config { slots: 1, settle_ms: 0, dwell_ms: 200, pause_ms: 0, ..Config::PUBLISHED };
     let pool = Config { mode: Mode::Pool { workers: 1 }, ..base };

@@ -4,15 +4,27 @@
 //! nothing. So this starts the same instances on the same arena in the same order, on one
 //! thread, and gives all of them back.
 
+use std::sync::Mutex;
+
+use wramp_arena::{Arena as _, Block};
 use wramp_bench::{EngineKind, Guest, Lineup};
 use wramp_core::config::Mode;
+use wramp_core::host::{Desk, FunctionNumber, Host};
 use wramp_core::machine::ArenaStats;
 use wramp_core::measure::Bytes;
-use wramp_core::runtime::{Error, ErrorKind, Parts, Runtime};
-
-use wramp_arena::Arena as _;
+use wramp_core::runtime::{Error, ErrorKind, Message, Parts, Runtime};
+use wramp_imports::{EMPTY, Grants, Line, Linked, NO_INSTANCE, World, call, function};
 
 use crate::arena::Region;
+
+/// What guests may have of their host.
+#[derive(Clone, Copy)]
+pub struct Leave<'h> {
+    /// What they may import.
+    pub grants: &'h Grants<'h>,
+    /// Bytes of each instance's queue, in the arena. 0 where no guest receives.
+    pub queue_bytes: u32,
+}
 
 /// What was placed.
 #[derive(Clone, Debug)]
@@ -49,7 +61,8 @@ impl Placed {
 /// Starts at most `most` instances of the guests on an arena of that size, in the order of their
 /// [`Lineup`]. `stacks` are the interpreter stacks of each guest's instances.
 ///
-/// In a pool each worker has one interpreter stack, as in a run.
+/// In a pool each worker has one interpreter stack, as in a run. `host` is what the guests may have
+/// of a host. Without it they have none.
 ///
 /// # Errors
 /// The engine does not start, or a module does not load. `OutOfMemory` where the arena is too
@@ -60,9 +73,15 @@ pub fn place<E: EngineKind>(
     stacks: &[Bytes],
     mode: Mode,
     most: u32,
+    host: Option<Leave<'_>>,
 ) -> Result<Placed, Error> {
+    let grants = host.map(|leave| leave.grants);
+    let queue_bytes = host.map_or(0, |leave| leave.queue_bytes);
     let no_region = || Error::new(ErrorKind::OutOfMemory, "this machine has no such region");
     let mut region = Region::new(arena).ok_or_else(no_region)?;
+    let desk_count = if grants.is_some() { most.min(MOST_DESKS) } else { 0 };
+    let deaf = Deaf { guests: (0..desk_count).map(|id| new_guest(id, grants)).collect() };
+    let desks: Vec<_> = (0..desk_count).map(|id| Desk { host: &deaf, id }).collect();
     let arena = region.arena();
     let free = || arena.stats().free;
     let all = free();
@@ -73,7 +92,12 @@ pub fn place<E: EngineKind>(
     let mut modules = Vec::new();
     for guest in guests {
         let before = free();
-        modules.push(engine.load(guest.module)?);
+        modules.push(match grants {
+            Some(grants) => {
+                engine.load_linked(guest.module, &Linked::new(guest.module.bytes(), grants))?
+            }
+            None => engine.load(guest.module)?,
+        });
         loaded.push(before.saturating_sub(free()));
     }
     let mut placed = Placed {
@@ -88,7 +112,7 @@ pub fn place<E: EngineKind>(
     };
     let lineup = Lineup::new(guests);
     let own_stack = mode.workers().is_none();
-    let (mut instances, mut own) = (Vec::new(), Vec::new());
+    let (mut instances, mut own, mut queues) = (Vec::new(), Vec::new(), Vec::new());
     for id in 0..most.min(lineup.end().unwrap_or(most)) {
         let index = lineup.guest(id);
         let (guest, module) = (&guests[index], &modules[index]);
@@ -100,13 +124,24 @@ pub fn place<E: EngineKind>(
             engine.note(index);
         }
         let before = free();
-        let started = engine.instantiate(module, guest.export, guest.parameters, stack).and_then(
-            |instance| {
-                let stack =
-                    own_stack.then(|| engine.stack(module, &instance, stack)).transpose()?;
-                Ok((instance, stack))
-            },
-        );
+        let (export, parameters) = (guest.export, guest.parameters);
+        let instance = match (grants, desks.get(id as usize)) {
+            (None, _) => engine.instantiate(module, export, parameters, stack),
+            (Some(_), Some(desk)) => {
+                engine.instantiate_linked(module, export, parameters, stack, None, desk)
+            }
+            (Some(_), None) => Err(Error::new(ErrorKind::Engine, "more instances than desks")),
+        };
+        let started = instance.and_then(|instance| {
+            // A run gives each instance a queue once it has started, before it has a stack.
+            if queue_bytes > 0 {
+                let none =
+                    || Error::new(ErrorKind::OutOfMemory, "the arena has no room for a queue");
+                queues.push(Block::new(&arena, queue_bytes).ok_or_else(none)?);
+            }
+            let stack = own_stack.then(|| engine.stack(module, &instance, stack)).transpose()?;
+            Ok((instance, stack))
+        });
         let (instance, stack_of_its_own) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -139,6 +174,64 @@ pub fn place<E: EngineKind>(
         placed.instances[index] += 1;
     }
     placed.arena = arena.stats();
-    drop((own, instances));
+    drop((own, queues, instances));
     Ok(placed)
+}
+
+/// The most instances that are placed with imports.
+const MOST_DESKS: u32 = 65_536;
+
+/// A host that hears and says nothing. Only a start function calls it, because nothing else runs.
+struct Deaf {
+    guests: Vec<Mutex<wramp_imports::Guest>>,
+}
+
+fn new_guest(id: u32, grants: Option<&Grants<'_>>) -> Mutex<wramp_imports::Guest> {
+    Mutex::new(wramp_imports::Guest::new(id, grants.map_or(0, |grants| grants.seed), 0))
+}
+
+impl Host for Deaf {
+    fn call(
+        &self,
+        id: u32,
+        number: FunctionNumber,
+        memory: &mut [u8],
+        values: &mut [u64],
+    ) -> Result<(), Message> {
+        let Some(function) = function(number) else {
+            return Err(Message::new("no such function of the host"));
+        };
+        call(&Caller { deaf: self, id }, function, memory, values)
+    }
+}
+
+/// An instance that calls.
+struct Caller<'d> {
+    deaf: &'d Deaf,
+    id: u32,
+}
+
+impl World for Caller<'_> {
+    fn now_us(&self) -> u64 {
+        0
+    }
+
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn with_guest<R>(&self, with: impl FnOnce(&mut wramp_imports::Guest) -> R) -> R {
+        let guest = &self.deaf.guests[self.id as usize];
+        with(&mut guest.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn say(&self, _dropped: u32, _line: &Line) {}
+
+    fn send(&self, _to: u32, _message: &[u8]) -> i32 {
+        NO_INSTANCE
+    }
+
+    fn receive(&self, _to: &mut [u8]) -> i32 {
+        EMPTY
+    }
 }

@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::mem::MaybeUninit;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::mpsc;
 
 use wramp_bench::{
-    EngineKind, Expected, Guest, Hosting, Memory, Seat, Summary, office_words, table_words,
+    EngineKind, Expected, Guest, Hosting, Memory, Seat, Summary, office_words, sample_words,
+    table_words,
 };
 use wramp_core::config::{Config, Knob, Mode};
 use wramp_core::measure::Bytes;
@@ -60,6 +61,9 @@ pub struct Setup<'a> {
     /// process.
     pub gave_up: &'a dyn Fn(u32) -> Infallible,
 }
+
+/// Starts of a ramp in the sample for percentiles.
+const MAX_SAMPLE: usize = 1024;
 
 /// Seats of each slot.
 fn seats_a_slot(config: &Config) -> usize {
@@ -152,8 +156,9 @@ pub fn run_kept<E: EngineKind>(
         Some(_) => vec![MaybeUninit::uninit(); table_words::<E::Engine<'static>>(MAX_RESIDENTS)],
         None => Vec::new(),
     };
+    let starts: Vec<_> = (0..sample_words(MAX_SAMPLE)).map(|_| AtomicU32::new(0)).collect();
     let mut controller = || {
-        let memory = Memory { seats: &seats, table: &mut table };
+        let memory = Memory { seats: &seats, table: &mut table, starts: &starts };
         let engine = engine.as_ref().map_err(|error| *error);
         let hosting = grants.map(|(grants, queue_bytes, expected)| Hosting {
             grants,

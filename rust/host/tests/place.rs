@@ -11,7 +11,7 @@ use wramp_host::place::{Placed, place};
 fn placed(config: &Config, guests: &[Guest<'_>], most: u32) -> Placed {
     let _turn = turn();
     let stacks = vec![config.wasm_stack; guests.len()];
-    place::<Wamr>(config.arena, guests, &stacks, config.mode, most).unwrap()
+    place::<Wamr>(config.arena, guests, &stacks, config.mode, most, None).unwrap()
 }
 
 /// SplitMix64: a mix is the same in every run of the test.

@@ -163,6 +163,7 @@ fn a_reference_that_lies_is_found_out() {
     let liar = Guest {
         check: Check::Reference { next: |_| 0x0bad, varies: false },
         count: Count::Most,
+        budget: None,
         ..Guest::from(honest)
     };
     let log = run(Config { slots: 3, ..QUICK }, &[liar]);

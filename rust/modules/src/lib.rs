@@ -80,6 +80,10 @@ const NEEDS_HOST: &str = "it has imports, or an export that only a host can call
                           _start, a result that is no i32), and this build has no host: set \
                           CONFIG_WRAMP_IMPORTS=y";
 
+/// Without metering nobody would see to a budget.
+const METERS: &str = "const _: () = assert!(cfg!(CONFIG_WRAMP_METERING), \"CONFIG_WRAMP_MODULE: a budget \
+                      takes CONFIG_WRAMP_METERING=y\");\n";
+
 /// Reads the modules that `items` names, separated by spaces: `FILE[:EXPORT][=N|=*]`.
 ///
 /// A relative name is relative to `application`. `export` serves the items that name none. `leave`
@@ -103,7 +107,10 @@ pub fn embed(
     let (mut needs_host, mut receives) = (expected.is_some(), false);
     let parse = |text| {
         Item::parse(text).ok_or_else(|| {
-            format!("CONFIG_WRAMP_MODULE: `{text}` is not FILE[:EXPORT][=N|=*], N being 1 or more")
+            format!(
+                "CONFIG_WRAMP_MODULE: `{text}` is not FILE[:EXPORT][=N|=*], N being 1 or more; \
+                     after a number, :budget=INSTRUCTIONS may follow"
+            )
         })
     };
     let items = items.split_whitespace().map(parse).collect::<Result<Vec<_>, _>>()?;
@@ -128,6 +135,10 @@ pub fn embed(
             Count::Most => "Count::Most".to_owned(),
             Count::Exactly(count) => format!("Count::Exactly({count})"),
         };
+        let budget = item.budget.map_or_else(
+            || "None".to_owned(),
+            |budget| format!("core::num::NonZeroU32::new({budget})"),
+        );
         let path = application.join(item.module);
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let name = stem.unwrap_or_else(|| "module".to_owned());
@@ -138,8 +149,11 @@ pub fn embed(
         // A built-in workload needs no file.
         if !path.exists() && wramp_bench::has_workload(item.module) {
             let module = item.module;
-            writeln!(guests, "    Guest {{ count: {count}, ..guest({module:?}) }},")
-                .map_err(|error| error.to_string())?;
+            writeln!(
+                guests,
+                "    Guest {{ count: {count}, budget: {budget}, ..guest({module:?}) }},"
+            )
+            .map_err(|error| error.to_string())?;
             continue;
         }
         let shown = path.display();
@@ -177,6 +191,7 @@ pub fn embed(
             &AGREEMENT
         }}),
         count: {count},
+        budget: {budget},
     }},
 "#
         )
@@ -184,10 +199,14 @@ pub fn embed(
         embedded.files.push(path);
         embedded.modules.push((file, wasm));
     }
+    let meters = match items.iter().any(|item| item.budget.is_some()) {
+        true => METERS,
+        false => "",
+    };
     let aligned = if embedded.modules.is_empty() { "" } else { ALIGNED };
     embedded.source = format!(
         "/// Whether the user's modules run side by side, in numbers.\nconst IS_MIX: bool = \
-         {is_mix};\n{aligned}/// The user's modules.\nstatic OWN: &[Guest<'static>] = &[\n{guests}];\n"
+         {is_mix};\n{meters}{aligned}/// The user's modules.\nstatic OWN: &[Guest<'static>] = &[\n{guests}];\n"
     );
     if leave.is_some() {
         let queue_bytes = if receives { given.queue_bytes } else { 0 };

@@ -52,10 +52,21 @@ fn modules_without_numbers_have_a_ramp_each() {
 fn a_number_makes_it_a_mix() {
     let made = embed("a.wat=3 tick.wat:tick cpu=*", "", None, &application()).unwrap();
     assert!(made.source.contains("IS_MIX: bool = true"), "{}", made.source);
-    for words in ["Count::Exactly(3)", "Count::Exactly(1)", "Count::Most, ..guest(\"cpu\")"] {
+    for words in
+        ["Count::Exactly(3)", "Count::Exactly(1)", "Count::Most, budget: None, ..guest(\"cpu\")"]
+    {
         assert!(made.source.contains(words), "{words}: {}", made.source);
     }
     assert_eq!(made.modules.len(), 2);
+    assert!(!made.source.contains("CONFIG_WRAMP_METERING"), "{}", made.source);
+}
+
+#[test]
+fn a_budget_needs_metering() {
+    let made = embed("a.wat=3:budget=5000 cpu=*:budget=70", "", None, &application()).unwrap();
+    for words in ["NonZeroU32::new(5000)", "NonZeroU32::new(70)", "cfg!(CONFIG_WRAMP_METERING)"] {
+        assert!(made.source.contains(words), "{words}: {}", made.source);
+    }
 }
 
 #[test]
@@ -85,6 +96,7 @@ fn what_stops_the_build_names_the_file_and_the_reason() {
         ),
         ("wide.wat", "", &["wide.wat", "CONFIG_WRAMP_IMPORTS=y"]),
         ("a.wat=0", "", &["`a.wat=0`"]),
+        ("a.wat=1:budget=0", "", &["`a.wat=1:budget=0`", "budget=INSTRUCTIONS"]),
         ("a.wat ./a.wat", "", &["two modules are called a"]),
     ] {
         let said = embed(items, export, None, &application).unwrap_err();

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use wramp_bench::{Check, Count, Guest, Memory, Seat, Summary, table_words};
+use wramp_bench::{Check, Count, Guest, Memory, Seat, Summary, sample_words, table_words};
 use wramp_core::config::{Config, Knob};
 use wramp_core::machine::{ArenaStats, CpuTime, Facts, Lock, Machine, Mark};
 use wramp_core::measure::{ALL_BUCKETS, Bytes, Counts, Micros, Ticks};
@@ -206,7 +206,8 @@ impl Fake {
         let seats: Vec<Seat<_>> = (0..2 * self.slots.max(1)).map(|_| Seat::new()).collect();
         let words = table_words::<FakeEngine<'static, METERS, SHARES>>(RESIDENTS);
         let mut table = vec![MaybeUninit::uninit(); words];
-        let memory = Memory { seats: &seats, table: &mut table };
+        let starts: Vec<_> = (0..sample_words(RESIDENTS)).map(|_| AtomicU32::new(0)).collect();
+        let memory = Memory { seats: &seats, table: &mut table, starts: &starts };
         let started = FakeEngine::<'_, METERS, SHARES>(self);
         let engine = engine.map(|()| &started);
         let mut slots = FakeSlots(self);
@@ -271,6 +272,7 @@ pub(crate) const GUEST: Guest<'static> = Guest {
         varies: true,
     },
     count: Count::Most,
+    budget: None,
 };
 
 /// An engine that meters or not, and that shares stacks or not.

@@ -6,25 +6,20 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use wramp_bench::{Check, Count, Guest, Lineup};
-use wramp_core::config::{Config, DENSE_WORKERS, Mode, Scenario};
+use wramp_core::config::{DENSE_WORKERS, Mode};
 use wramp_core::measure::Bytes;
-use wramp_core::report::Record;
-use wramp_core::runtime::{Error, ErrorKind, Runtime as _};
-use wramp_host::Setup;
-use wramp_host::place::{Placed, place};
-use wramp_imports::Grants;
-use wramp_wamr::Engine;
+use wramp_imports::{Capability, Grants, Stub};
 
-use crate::engine::Wamr;
+use crate::engine::EngineName;
+use crate::fitting::{
+    Answer, Fitted as Stacked, Host, Question, Spending, changes, other_interpreter, probe,
+};
 use crate::model::board::{Board, heap_overhead};
 use crate::model::file;
-use crate::model::fitted::{Fitted, FittedGuest, Question, Threads};
+use crate::model::fitted::{Fitted, FittedGuest, Question as Asked, Threads};
 use crate::model::geometry::{WasmStack, bytes, wasm_stack};
 use crate::model::mix::Item;
 use crate::model::own::Mixed;
@@ -72,6 +67,15 @@ pub struct FitArgs {
     /// Interpreter stack of an instance; `fit`: what its first call needs, and a margin
     #[arg(long, value_name = "BYTES|fit", value_parser = wasm_stack, default_value = "4096")]
     pub wasm_stack_bytes: WasmStack,
+    /// The interpreter
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub engine: EngineName,
+    /// What the guests may do: log, send, receive, clock_ms
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub allow: Vec<Capability>,
+    /// An import without a result that shall do nothing (repeat for several)
+    #[arg(long, value_name = "MODULE.NAME")]
+    pub stub: Vec<String>,
     /// RAM to keep free for the rest of the application
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "0")]
     pub reserve_bytes: u32,
@@ -106,221 +110,10 @@ pub enum FitFormat {
     Json,
 }
 
-/// The largest arena that the search for the least one tries.
-const MOST_ARENA: u32 = 256 << 20;
-/// The largest interpreter stack that a first call is given.
-const MOST_WASM_STACK: u32 = 65_536;
-/// What arenas are rounded to.
-const UNIT: u32 = 8;
-
-/// How the RAM of the board is spent.
-#[derive(Clone)]
-struct Spending<'a> {
-    /// What this is, for a person.
-    name: &'static str,
-    /// What it costs in time, or what it risks.
-    price: &'static str,
-    board: &'a Board,
-    guests: &'a [Guest<'a>],
-    /// The interpreter stack of each guest's instances.
-    stacks: Vec<Bytes>,
-    /// Whether these were fitted.
-    fitted: bool,
-    mode: Mode,
-    slot_stack: u32,
-    /// RAM for arena, slots and the table of residents.
-    room: i64,
-}
-
-/// RAM beside the arena for `n` instances.
-struct Beside {
-    slots: u32,
-    slot_bytes: u32,
-    table: u32,
-}
-
-impl Beside {
-    fn bytes(&self) -> i64 {
-        i64::from(self.slots) * i64::from(self.slot_bytes) + i64::from(self.table)
-    }
-}
-
-impl<'a> Spending<'a> {
-    fn new(board: &'a Board, args: &FitArgs, guests: &'a [Guest<'a>]) -> Result<Self, Problem> {
-        let mode = match args.mode {
-            FitMode::Threads => Mode::Threads,
-            FitMode::Pool => Mode::Pool { workers: args.workers.max(1) },
-        };
-        let mut this = Self {
-            name: "as asked",
-            price: "",
-            board,
-            guests,
-            stacks: Vec::new(),
-            fitted: false,
-            mode,
-            slot_stack: args.slot_stack_bytes,
-            room: 0,
-        };
-        this.room = this.room_in(mode)? - i64::from(args.reserve_bytes);
-        Ok(this)
-    }
-
-    /// RAM that the image leaves in that mode.
-    fn room_in(&self, mode: Mode) -> Result<i64, Problem> {
-        let Board { board, image, ram_bytes, .. } = self.board;
-        let unknown = |what: &str| {
-            Problem::new(format!(
-                "{board}: the catalogue has no image with {what}; `west wramp boards -b {board}` \
-                 adds it"
-            ))
-        };
-        let own = self.guests.iter().filter(|guest| matches!(guest.check, Check::Agreement(_)));
-        let own = self.board.own_modules_bytes(own.count(), mode == Mode::Threads);
-        let taken = match (mode, Engine::facts().interpreter) {
-            (Mode::Threads, "fast") => {
-                image.fast.as_ref().ok_or_else(|| unknown("the fast interpreter"))?.ram_bytes
-            }
-            (Mode::Threads, _) => image.ram_bytes,
-            _ => image.pool.as_ref().ok_or_else(|| unknown("a pool"))?.ram_bytes,
-        };
-        Ok(i64::from(*ram_bytes) - i64::from(taken) - i64::from(own))
-    }
-
-    fn beside(&self, n: u32) -> Beside {
-        let image = &self.board.image;
-        let own = |bytes: u32| bytes - image.slot_stack_bytes + self.slot_stack;
-        match (self.mode.workers(), &image.pool) {
-            (Some(workers), Some(pool)) => Beside {
-                slots: workers,
-                slot_bytes: own(pool.worker_bytes),
-                table: pool.resident_bytes.saturating_mul(n),
-            },
-            _ => Beside { slots: n, slot_bytes: own(image.slot_bytes), table: 0 },
-        }
-    }
-
-    /// The arena that is left with `n` instances.
-    fn arena(&self, n: u32) -> Option<u32> {
-        let left = u32::try_from(self.room - self.beside(n).bytes()).ok()?;
-        Some(left - left % UNIT)
-    }
-
-    /// Starts up to `n` instances on an arena of that size on the board.
-    fn place(&self, arena: u32, n: u32) -> Result<Option<Placed>, Problem> {
-        let overhead = heap_overhead(arena, self.board.pointer_bits);
-        let Some(arena) = arena.checked_sub(overhead).filter(|&arena| arena > 0) else {
-            return Ok(None);
-        };
-        match place::<Wamr>(Bytes(arena), self.guests, &self.stacks, self.mode, n) {
-            Ok(placed) => match placed.stopped {
-                Some((guest, error)) if error.kind != ErrorKind::OutOfMemory => {
-                    let name = self.guests.get(guest).map_or("?", |guest| guest.name);
-                    Err(Problem::new(format!("{name} does not start: {error}")))
-                }
-                _ => Ok(Some(placed)),
-            },
-            Err(Error { kind: ErrorKind::OutOfMemory, .. }) => Ok(None),
-            Err(error) => Err(Problem::new(error.to_string())),
-        }
-    }
-
-    fn holds(&self, arena: u32, n: u32) -> Result<Option<Placed>, Problem> {
-        let placed = self.place(arena, n)?;
-        Ok(placed.filter(|placed| placed.stopped.is_none() && placed.total() == n))
-    }
-
-    /// The least arena for `n` instances.
-    fn least_arena(&self, n: u32) -> Result<u32, Problem> {
-        let mut enough = 1024_u32;
-        while self.holds(enough, n)?.is_none() {
-            enough = enough.saturating_mul(2);
-            if enough > MOST_ARENA {
-                return Err(Problem::new(format!(
-                    "{n} instances need an arena above {} bytes, which no board here has",
-                    count(MOST_ARENA)
-                )));
-            }
-        }
-        let (mut too_small, mut enough) = (enough / 2 / UNIT, enough / UNIT);
-        while enough - too_small > 1 {
-            let middle = too_small.midpoint(enough);
-            match self.holds(middle * UNIT, n)? {
-                Some(_) => enough = middle,
-                None => too_small = middle,
-            }
-        }
-        Ok(enough * UNIT)
-    }
-
-    /// RAM that is over with `n` instances. Below 0, that much is missing.
-    fn spare(&self, n: u32) -> Result<i64, Problem> {
-        Ok(self.room - self.beside(n).bytes() - i64::from(self.least_arena(n)?))
-    }
-
-    fn fits(&self, n: u32) -> Result<bool, Problem> {
-        match self.arena(n) {
-            Some(arena) => Ok(self.holds(arena, n)?.is_some()),
-            None => Ok(false),
-        }
-    }
-
-    /// The answer: as many instances as fit, or what the least number of them lacks.
-    fn answer(self) -> Result<Answer<'a>, Problem> {
-        let lineup = Lineup::new(self.guests);
-        let open = u32::try_from(lineup.open()).unwrap_or(u32::MAX);
-        let least = lineup.fixed().saturating_add(open);
-        let mut n = least;
-        let yes = self.fits(n)?;
-        if yes && open > 0 {
-            // The memory that is left shrinks with each instance, so what does not fit once
-            // never fits again.
-            let mut too_many = n.saturating_mul(2).max(2);
-            while self.fits(too_many)? {
-                n = too_many;
-                too_many = too_many.saturating_mul(2);
-            }
-            while too_many - n > 1 {
-                let middle = n.midpoint(too_many);
-                if self.fits(middle)? {
-                    n = middle;
-                } else {
-                    too_many = middle;
-                }
-            }
-        }
-        let spare = self.spare(n)?;
-        let arena = match self.arena(n) {
-            Some(arena) if yes => arena,
-            _ => self.least_arena(n)?,
-        };
-        let placed = self.holds(arena, n)?.ok_or_else(|| {
-            Problem::new(format!("{n} instances do not fit an arena that held them"))
-        })?;
-        let next = (open > 0).then(|| lineup.guest(n));
-        Ok(Answer { spending: self, yes, n, spare, arena, placed, next })
-    }
-}
-
-/// What a way to spend the RAM comes to.
-struct Answer<'a> {
-    spending: Spending<'a>,
-    yes: bool,
-    /// All instances.
-    n: u32,
-    /// RAM left, or missing.
-    spare: i64,
-    /// The arena of a yes, or the one that a no would need.
-    arena: u32,
-    placed: Placed,
-    /// The guest of which one more does not fit.
-    next: Option<usize>,
-}
-
 impl Answer<'_> {
     /// `3 a, 1 b and 17 c`.
     fn listed(&self) -> String {
-        let names = self.spending.guests.iter().zip(&self.placed.instances);
+        let names = self.spending.asked.guests.iter().zip(&self.placed.instances);
         let words: Vec<_> =
             names.map(|(guest, n)| format!("{} {}", count(*n), guest.name)).collect();
         match words.split_last() {
@@ -330,14 +123,14 @@ impl Answer<'_> {
     }
 
     fn sentence(&self) -> String {
-        let Board { board, name, .. } = self.spending.board;
+        let Question { board: Board { board, name, .. }, guests, .. } = self.spending.asked;
         let (listed, bytes) = (self.listed(), count(self.spare.unsigned_abs()));
         if !self.yes {
             return format!("no: {listed} on {name} ({board}) lack {bytes} bytes of RAM");
         }
         let next = self.next.map_or(String::new(), |guest| {
             let one_more = ordinal(self.placed.instances[guest] + 1);
-            format!("; the {one_more} {} does not fit", self.spending.guests[guest].name)
+            format!("; the {one_more} {} does not fit", guests[guest].name)
         });
         let fit = if self.n == 1 { "fits" } else { "fit" };
         format!("yes: {listed} {fit} on {name} ({board}), with {bytes} bytes to spare{next}")
@@ -345,13 +138,13 @@ impl Answer<'_> {
 
     /// Where the RAM goes: names and bytes, which add up to the board's RAM.
     fn parts(&self) -> Vec<(String, i64)> {
-        let Spending { board, guests, .. } = &self.spending;
+        let Question { board, guests, mode, .. } = self.spending.asked;
         let beside = self.spending.beside(self.n);
         let room = self.spending.room;
         let placed = &self.placed;
         let mut parts = vec![("image".to_owned(), i64::from(board.ram_bytes) - room)];
         let slots = i64::from(beside.slots) * i64::from(beside.slot_bytes);
-        let threads = if self.spending.mode.workers().is_some() { "worker" } else { "slot" };
+        let threads = if mode.workers().is_some() { "worker" } else { "slot" };
         parts.push((plural(beside.slots, threads), slots));
         if beside.table > 0 {
             parts.push(("table of residents".to_owned(), beside.table.into()));
@@ -385,122 +178,9 @@ fn plural(n: u32, word: &str) -> String {
     format!("{} {word}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// What the first call of each guest needs, and that it runs at all: a short run on this machine.
-fn probe(guests: &[Guest<'_>]) -> Result<Vec<(Bytes, Bytes)>, Problem> {
-    let once: Vec<_> =
-        guests.iter().map(|guest| Guest { count: Count::Exactly(1), ..*guest }).collect();
-    let config = Config {
-        arena: Bytes(64 << 20),
-        slots: u32::try_from(once.len()).unwrap_or(1),
-        slot_stack: Bytes(65_536),
-        wasm_stack: Bytes(MOST_WASM_STACK),
-        fit_wasm_stack: true,
-        step: 64,
-        settle_ms: 0,
-        dwell_ms: 1,
-        scenario: Scenario::Mix,
-        ..Config::PUBLISHED
-    };
-    let lines = Mutex::new(Vec::new());
-    let keep = |record: &Record<'_>| {
-        let mut lines = lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        lines.push(record.to_string());
-    };
-    let interrupted = AtomicBool::new(false);
-    let gave_up = |_| {
-        eprintln!("wramp: a call has not returned, so nothing is known of this mix");
-        std::process::exit(2)
-    };
-    let setup =
-        Setup { config, sink: Box::new(keep), interrupted: &interrupted, gave_up: &gave_up };
-    let summary =
-        wramp_host::run::<Wamr>(setup, &once).map_err(|error| Problem::new(error.to_string()))?;
-    let lines = lines.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let records = || lines.iter().filter_map(|line| Record::parse(line).ok().flatten());
-    if summary.exit() != 0 {
-        let why = records().find_map(|record| match record {
-            Record::Fault(fault) => Some((fault.workload, fault.message)),
-            Record::Instance(one) if one.errors > 0 => Some((Some(one.workload), one.message?)),
-            Record::End(end) => Some((Some(end.workload), end.message?)),
-            _ => None,
-        });
-        return Err(Problem::new(match why {
-            Some((Some(name), why)) => {
-                format!("{} does not run on this machine: {}", name.readable(), why.readable())
-            }
-            Some((None, why)) => format!("the mix does not run: {}", why.readable()),
-            None => "the mix does not run on this machine".to_owned(),
-        }));
-    }
-    let fitted = |guest: &Guest<'_>| {
-        records().find_map(|record| match record {
-            Record::Fit(fit) if fit.workload.readable().to_string() == guest.name => {
-                Some((fit.needed_bytes, fit.wasm_stack_bytes))
-            }
-            _ => None,
-        })
-    };
-    let all: Option<Vec<_>> = guests.iter().map(fitted).collect();
-    all.ok_or_else(|| Problem::new("no interpreter stack was found for a module of the mix"))
-}
-
-/// The changes that might make room, each tried. The best come first.
-fn changes<'a>(asked: &Answer<'a>, fitted: &[(Bytes, Bytes)]) -> Result<Vec<Answer<'a>>, Problem> {
-    let now = &asked.spending;
-    let image = &now.board.image;
-    let fit = |spending: &Spending<'a>| Spending {
-        stacks: fitted.iter().map(|&(_, stack)| stack).collect(),
-        fitted: true,
-        ..spending.clone()
-    };
-    let mut tried = Vec::new();
-    if !now.fitted {
-        tried.push(Spending {
-            name: "interpreter stacks fitted to the calls",
-            price: "no time; a deeper call traps",
-            ..fit(now)
-        });
-    }
-    let least = image.slot_stack_least_bytes.filter(|&least| least < now.slot_stack);
-    if let Some(slot_stack) = least {
-        tried.push(Spending {
-            name: "the least slot stacks",
-            price: "no time; host functions have less stack",
-            slot_stack,
-            ..now.clone()
-        });
-        if !now.fitted {
-            tried.push(Spending {
-                name: "both stacks at their least",
-                price: "no time; as above",
-                slot_stack,
-                ..fit(now)
-            });
-        }
-    }
-    let alone = now.guests.len() == 1 && now.mode == Mode::Threads;
-    if alone && image.pool.is_some() {
-        let mode = Mode::Pool { workers: DENSE_WORKERS };
-        let reserve = now.room_in(now.mode)? - now.room;
-        let pool = Spending { mode, room: now.room_in(mode)? - reserve, ..fit(now) };
-        tried.push(Spending {
-            name: "a pool of 4 workers, fitted stacks",
-            price: "calls wait for a worker",
-            ..pool
-        });
-    }
-    let mut answers: Vec<_> = tried.into_iter().map(Spending::answer).collect::<Result<_, _>>()?;
-    answers.retain(|answer| {
-        (answer.n, answer.spare) > (asked.n, asked.spare) || (answer.yes && !asked.yes)
-    });
-    answers.sort_by_key(|answer| std::cmp::Reverse((answer.yes, answer.n, answer.spare)));
-    answers.truncate(3);
-    Ok(answers)
-}
-
 /// The overlay with which the firmware runs the mix.
-fn overlay(answer: &Answer<'_>, items: &[Item], export: Option<&str>) -> String {
-    let Spending { board, mode, slot_stack, stacks, fitted, .. } = &answer.spending;
+fn overlay(answer: &Answer<'_>, items: &[Item], export: Option<&str>) -> Result<String, Problem> {
+    let Spending { asked, stacks, fitted, .. } = &answer.spending;
     let words: Vec<_> = items
         .iter()
         .map(|item| {
@@ -515,13 +195,16 @@ fn overlay(answer: &Answer<'_>, items: &[Item], export: Option<&str>) -> String 
         format!("# {}", answer.sentence()),
         format!("CONFIG_WRAMP_MODULE=\"{}\"", words.join(" ")),
         format!("CONFIG_WRAMP_ARENA_SIZE={arena}"),
-        format!("CONFIG_WRAMP_SLOT_STACK_SIZE={slot_stack}"),
+        format!("CONFIG_WRAMP_SLOT_STACK_SIZE={}", asked.slot_stack),
         format!("CONFIG_WRAMP_WASM_STACK_SIZE={most}"),
     ];
     if *fitted {
         lines.push("CONFIG_WRAMP_FIT_WASM_STACK=y".to_owned());
     }
-    match mode.workers() {
+    if items.iter().any(|item| item.budget.is_some()) {
+        lines.push("CONFIG_WRAMP_METERING=y".to_owned());
+    }
+    match asked.mode.workers() {
         Some(workers) => lines.extend([
             "CONFIG_WRAMP_MODE_POOL=y".to_owned(),
             format!("CONFIG_WRAMP_SLOTS={workers}"),
@@ -530,15 +213,15 @@ fn overlay(answer: &Answer<'_>, items: &[Item], export: Option<&str>) -> String 
         ]),
         None => lines.push(format!("CONFIG_WRAMP_SLOTS={}", answer.n)),
     }
-    if Engine::facts().interpreter == "fast" {
+    if asked.engine.facts()?.interpreter == "fast" {
         lines.push("CONFIG_WRAMP_INTERPRETER_FAST=y".to_owned());
     }
-    lines.push(format!("# west wramp run -b {} FILE.conf", board.board));
-    lines.join("\n") + "\n"
+    lines.push(format!("# west wramp run -b {} FILE.conf", asked.board.board));
+    Ok(lines.join("\n") + "\n")
 }
 
 fn text(asked: &Answer<'_>, better: &[Answer<'_>]) -> String {
-    let board = asked.spending.board;
+    let board = asked.spending.asked.board;
     let ram = f64::from(board.ram_bytes);
     let mut text = format!(
         "{}\n\n{} bytes of RAM on {}{}: {}\n",
@@ -590,7 +273,7 @@ fn wrapped(sentence: &str, wide: usize) -> String {
 }
 
 fn object(answer: &Answer<'_>) -> serde_json::Value {
-    let instances: serde_json::Map<_, _> = (answer.spending.guests.iter())
+    let instances: serde_json::Map<_, _> = (answer.spending.asked.guests.iter())
         .zip(&answer.placed.instances)
         .map(|(guest, n)| (guest.name.to_owned(), json!(n)))
         .collect();
@@ -600,10 +283,10 @@ fn object(answer: &Answer<'_>) -> serde_json::Value {
         "spare_bytes": answer.spare,
         "instances": instances,
         "arena_bytes": answer.arena,
-        "heap_bytes": heap_overhead(answer.arena, answer.spending.board.pointer_bits),
+        "heap_bytes": heap_overhead(answer.arena, answer.spending.asked.board.pointer_bits),
         "arena_free_bytes": answer.placed.arena.free.0,
         "slots": answer.spending.beside(answer.n).slots,
-        "slot_stack_bytes": answer.spending.slot_stack,
+        "slot_stack_bytes": answer.spending.asked.slot_stack,
         "ram": answer.parts().into_iter().map(|(name, bytes)| (name, json!(bytes)))
             .collect::<serde_json::Map<_, _>>(),
     })
@@ -640,7 +323,7 @@ fn picture(path: &str, asked: &Answer<'_>, better: &[Answer<'_>]) -> Result<(), 
             (format!("{}: {}", answer.spending.name, answer.listed()), bytes)
         })
         .collect();
-    let board = asked.spending.board;
+    let board = asked.spending.asked.board;
     let title =
         format!("RAM of {} ({}), {} bytes", board.name, board.board, count(board.ram_bytes));
     let stacks = Stacks { title, parts: kinds, rows };
@@ -680,6 +363,40 @@ fn catalogue() -> Result<String, Problem> {
     Ok(text)
 }
 
+/// Queue of each instance that receives messages, as `wramp run` has it.
+const QUEUE_BYTES: u32 = 1048;
+
+/// The functions that shall do nothing.
+fn stubs(texts: &[String]) -> Result<Vec<Stub<'_>>, Problem> {
+    let wrong = |text: &str| Problem::new(format!("--stub {text}: as in --stub env.start_trigger"));
+    texts.iter().map(|text| Stub::parse(text).ok_or_else(|| wrong(text))).collect()
+}
+
+/// What the answer leaves open, a sentence each.
+fn remarks(asked: &Answer<'_>) -> Vec<String> {
+    let Question { board, engine, host, .. } = asked.spending.asked;
+    let mut all = Vec::new();
+    if host.is_some() {
+        all.push(
+            "the guests' rooms lie beside the arena, and the catalogue does not know them: the \
+             arena's bytes are exact, and --reserve-bytes keeps RAM for the rest"
+                .to_owned(),
+        );
+    }
+    if other_interpreter(engine).is_none() {
+        let (other, word) = match engine.facts().map(|facts| facts.interpreter) {
+            Ok("fast") => ("the classic interpreter", "classic"),
+            _ => ("the fast interpreter", "fast"),
+        };
+        all.push(format!(
+            "{other} was not tried, because this wramp was built without it: \
+             WRAMP_INTERPRETER={word} scripts/wramp fit ... --board {}",
+            board.board
+        ));
+    }
+    all
+}
+
 /// `wramp fit`.
 ///
 /// # Errors
@@ -697,7 +414,7 @@ pub fn execute(args: &FitArgs) -> Outcome {
 ///
 /// # Errors
 /// As [`execute`].
-pub fn ask(question: &Question<'_>) -> Result<Fitted, Problem> {
+pub fn ask(question: &Asked<'_>) -> Result<Fitted, Problem> {
     let (mode, workers) = match question.threads {
         Threads::Each => (FitMode::Threads, DENSE_WORKERS),
         Threads::Pool { workers } => (FitMode::Pool, workers),
@@ -711,17 +428,20 @@ pub fn ask(question: &Question<'_>) -> Result<Fitted, Problem> {
         workers,
         slot_stack_bytes: question.slot_stack_bytes,
         wasm_stack_bytes: question.wasm_stack_bytes,
+        engine: EngineName::default(),
+        allow: Vec::new(),
+        stub: Vec::new(),
         reserve_bytes: question.reserve_bytes,
         output: None,
         picture: None,
         format: FitFormat::Json,
     };
-    answered(&args, question.board, |asked, fitted, _| Ok(told(asked, fitted)))
+    answered(&args, question.board, |asked, fitted, _| told(asked, fitted))
 }
 
 /// The answer in the terms that other subcommands know.
-fn told(asked: &Answer<'_>, fitted: &[(Bytes, Bytes)]) -> Fitted {
-    let Spending { board, guests, stacks, .. } = &asked.spending;
+fn told(asked: &Answer<'_>, fitted: &[Stacked]) -> Result<Fitted, Problem> {
+    let Spending { asked: Question { board, guests, engine, .. }, stacks, .. } = &asked.spending;
     let placed = &asked.placed;
     let guest = |place: usize| {
         let cost = placed.costs[place].unwrap_or_default().0;
@@ -747,22 +467,22 @@ fn told(asked: &Answer<'_>, fitted: &[(Bytes, Bytes)]) -> Fitted {
             parts,
         }
     };
-    Fitted {
+    Ok(Fitted {
         fits: asked.yes,
         sentence: asked.sentence(),
         board: Board::clone(board),
-        interpreter: Engine::facts().interpreter,
+        interpreter: engine.facts()?.interpreter,
         spare_bytes: asked.spare,
         arena_bytes: asked.arena,
         guests: (0..guests.len()).map(guest).collect(),
-    }
+    })
 }
 
 /// Finds the answer and hands it on, with what the first call of each guest needs.
 fn answered<T>(
     args: &FitArgs,
     name: &str,
-    hand_on: impl FnOnce(&Answer<'_>, &[(Bytes, Bytes)], &[Item]) -> Result<T, Problem>,
+    hand_on: impl FnOnce(&Answer<'_>, &[Stacked], &[Item]) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
     let board = Board::find(name)?;
     if board.pointer_bits != usize::BITS {
@@ -775,15 +495,20 @@ fn answered<T>(
             board.pointer_bits
         )));
     }
-    let mixed = Mixed::read("fit", &args.mix, args.export.as_deref(), &Grants::NONE)?;
+    let stubs = stubs(&args.stub)?;
+    let grants = (args.allow.iter())
+        .fold(Grants::new(&stubs, 0), |grants, &capability| grants.allow(capability));
+    let mixed = Mixed::read("fit", &args.mix, args.export.as_deref(), &grants)?;
     let guests = mixed.guests();
     if args.mode == FitMode::Pool && guests.len() > 1 {
         return Err(Problem::new("--mode pool: the residents of a pool share one module"));
     }
-    let fitted = probe(&guests)?;
-    let mut spending = Spending::new(&board, args, &guests)?;
-    spending.fitted = args.wasm_stack_bytes == WasmStack::Fit;
-    spending.stacks = match args.wasm_stack_bytes {
+    let needs_host = mixed.own().any(|own| own.needs_host);
+    let queue_bytes = if mixed.own().any(|own| own.receives) { QUEUE_BYTES } else { 0 };
+    let host = needs_host.then_some(Host { grants, queue_bytes });
+    let fitted = probe(args.engine, &guests, host)?;
+    let fits = args.wasm_stack_bytes == WasmStack::Fit;
+    let stacks = match args.wasm_stack_bytes {
         WasmStack::Fit => fitted.iter().map(|&(_, stack)| stack).collect(),
         WasmStack::Bytes(each) => {
             let short = guests.iter().zip(&fitted).find(|(_, (needed, _))| needed.0 > each);
@@ -805,24 +530,40 @@ fn answered<T>(
             args.slot_stack_bytes, board.board
         )));
     }
-    let asked = spending.answer()?;
+    let mode = match args.mode {
+        FitMode::Threads => Mode::Threads,
+        FitMode::Pool => Mode::Pool { workers: args.workers.max(1) },
+    };
+    let question = Question {
+        board: &board,
+        engine: args.engine,
+        guests: &guests,
+        host,
+        mode,
+        slot_stack: args.slot_stack_bytes,
+        reserve: args.reserve_bytes,
+    };
+    let asked = Spending::new(question, stacks, fits)?.answer()?;
     hand_on(&asked, &fitted, mixed.items())
 }
 
 /// Prints the answer and writes what was asked for besides.
-fn show(args: &FitArgs, asked: &Answer<'_>, fitted: &[(Bytes, Bytes)], items: &[Item]) -> Outcome {
-    let better = changes(asked, fitted)?;
+fn show(args: &FitArgs, asked: &Answer<'_>, fitted: &[Stacked], items: &[Item]) -> Outcome {
+    let better = changes(asked, fitted, None)?;
+    for remark in remarks(asked) {
+        eprintln!("wramp: {remark}");
+    }
     match args.format {
         FitFormat::Text => print(&text(asked, &better))?,
         FitFormat::Json => {
             let mut all = object(asked);
-            all["board"] = json!(asked.spending.board.board);
+            all["board"] = json!(asked.spending.asked.board.board);
             all["changes"] = better.iter().map(object).collect();
             print(&format!("{all:#}\n"))?;
         }
     }
     if let Some(path) = &args.output {
-        let made = overlay(asked, items, args.export.as_deref());
+        let made = overlay(asked, items, args.export.as_deref())?;
         file::write(Path::new(path), made.as_bytes())?;
     }
     if let Some(path) = &args.picture {

@@ -104,7 +104,8 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t)]
     pub scenario: ScenarioName,
     /// Modules side by side, each in a number of its own: FILE:EXPORT=N, or =* for as many as
-    /// fit, separated by commas; a built-in workload's name is a FILE too
+    /// fit, separated by commas; a built-in workload's name is a FILE too; N:budget=INSTRUCTIONS
+    /// bounds its calls
     #[arg(
         long,
         value_name = "FILE=N,...",
@@ -599,6 +600,14 @@ fn config(args: &RunArgs) -> Result<Config, Problem> {
             "--budget-instructions: this engine does not count instructions: take \
              --engine tinywasm, or build WAMR with WRAMP_METERING=1",
         ));
+    }
+    if let Some(item) = args.mix.iter().find(|item| item.budget.is_some() && !meters) {
+        return Err(Problem::new(format!(
+            "--mix {}={}: this engine does not count instructions: take --engine tinywasm, or build \
+             WAMR with WRAMP_METERING=1",
+            item.module,
+            item.asked()
+        )));
     }
     if geometry.export.is_some() && geometry.module.is_none() && args.mix.is_empty() {
         return Err(Problem::new("--export belongs to --module or --mix"));

@@ -111,7 +111,11 @@ impl Board {
         CATALOGUE.iter().map(|&(file, text)| Ok((Self::parse(file, text)?.board, text))).collect()
     }
 
-    fn parse(file: &str, text: &str) -> Result<Self, Problem> {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// What is wrong in it.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Problem> {
         let lines = |error: toml::de::Error| Problem::new(format!("{file}: {}", error.message()));
         toml::from_str(text).map_err(lines)
     }

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wramp_core::measure::Nanos;
 use wramp_core::report::Word;
 
 use crate::model::kept::{Kept, StepKind};
@@ -210,6 +211,26 @@ fn figures(ramp: &RampLog, common: u32, each_instance: bool) -> Vec<(String, Fig
             add(&format!("calls_{place}_per_second"), Class::Calls, Some(&format!("{rate:.1}")));
         }
         add(&format!("cpu_{place}_permille"), Class::Cpu, step.value("cpu_permille"));
+    }
+    let loads = ramp.loads.iter().filter_map(|load| load.get().load_us);
+    if ramp.loads.iter().any(|load| load.get().load_us.is_some()) {
+        let load = loads.fold(Nanos(0), Nanos::saturating_add);
+        add("load_us", Class::Latency, Some(&format!("{:.3}", load.0 as f64 / 1000.0)));
+    }
+    if let Some(times) = ramp.start_times() {
+        let all = [("p50", times.p50), ("p99", times.p99), ("max", times.max)];
+        for (key, nanos) in all {
+            let class = if key == "p50" { Class::Latency } else { Class::Max };
+            let micros = format!("{}.{:03}", nanos / 1000, nanos % 1000);
+            add(&format!("start_{key}_us"), class, Some(&micros));
+        }
+    }
+    for start in &ramp.starts {
+        // One of a few starts is the 99th of a hundred, so it depends on what else the machine did.
+        for (key, class) in [("p50", Class::Latency), ("p99", Class::Max), ("max", Class::Max)] {
+            let name = format!("{}_{key}_us", start.get().phase.0.replace('-', "_"));
+            add(&name, class, start.value(&format!("{key}_us")));
+        }
     }
     if let Some(park) = ramp.parks.iter().last() {
         for (key, class) in [

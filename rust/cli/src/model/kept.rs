@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use wramp_core::report::{
-    Answer, End, Fault, Fit, Instance, Load, Mail, Member, Park, Part, Predict, Record, Run, Step,
-    Worker,
+    Answer, End, Fault, Fit, Instance, Load, Mail, Member, Park, Part, Predict, Record, Run, Start,
+    Step, Worker,
 };
 
 /// A kind of record, for [`Kept`].
@@ -49,6 +49,8 @@ kinds! {
     ParkKind = Park;
     /// `wramp instance`.
     InstanceKind = Instance;
+    /// `wramp start`.
+    StartKind = Start;
     /// `wramp member`.
     MemberKind = Member;
     /// `wramp worker`.

@@ -261,6 +261,7 @@ impl Log {
                 run.open(answer.workload.0).answer = Some(Kept::new(line));
                 line.len()
             }
+            Record::Start(start) => push_few(&mut run.ramp(start.workload.0).starts, line),
             Record::Worker(worker) => run.open(worker.workload.0).workers.push(line),
             Record::Fit(fit) => {
                 let pending = !run.pending.loads.is_empty();

@@ -63,6 +63,7 @@ impl OwnModule {
             parameters: self.parameters,
             check: Check::Agreement(agreement),
             count,
+            budget: None,
         }
     }
 }
@@ -132,10 +133,13 @@ impl Mixed {
             .iter()
             .zip(&self.own)
             .filter_map(|(item, own)| match own {
-                Some((own, agreement)) => Some(own.guest(agreement, item.count)),
+                Some((own, agreement)) => {
+                    Some(Guest { budget: item.budget, ..own.guest(agreement, item.count) })
+                }
                 None => {
                     let workload = wramp_workloads::find(&item.module)?;
-                    Some(Guest { count: item.count, ..Guest::from(workload) })
+                    let Item { count, budget, .. } = *item;
+                    Some(Guest { count, budget, ..Guest::from(workload) })
                 }
             })
             .collect()

@@ -4,7 +4,7 @@ use wramp_core::report::{Done, Word};
 
 use crate::model::kept::{
     AnswerKind, EndKind, FaultKind, FitKind, InstanceKind, Kept, LoadKind, MailKind, MemberKind,
-    ParkKind, PartKind, PredictKind, Rows, RunKind, StepKind, WorkerKind,
+    ParkKind, PartKind, PredictKind, Rows, RunKind, StartKind, StepKind, WorkerKind,
 };
 
 /// One workload's ramp, as its records describe it.
@@ -26,6 +26,8 @@ pub struct RampLog {
     pub instances: Rows<InstanceKind>,
     /// What parking did, a row a rung.
     pub parks: Rows<ParkKind>,
+    /// What the starts and ends of its instances took, a row a phase.
+    pub starts: Vec<Kept<StartKind>>,
     /// The modules of a mix.
     pub members: Vec<Kept<MemberKind>>,
     /// The workers of a pool.
@@ -51,6 +53,21 @@ pub struct CallTime<'r> {
     /// Logs of format 1 have no mean. Their median is the middle of a bucket that is 4 % wide,
     /// so it differs from the calls' real time by up to 2 %.
     pub is_median: bool,
+}
+
+/// What starts took, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartTimes {
+    /// How many there were.
+    pub count: usize,
+    /// The mean, rounded down.
+    pub mean: u64,
+    /// Half of them took at most this long.
+    pub p50: u64,
+    /// 99 of a hundred took at most this long.
+    pub p99: u64,
+    /// The longest.
+    pub max: u64,
 }
 
 impl RampLog {
@@ -115,6 +132,33 @@ impl RampLog {
         let shared = step.running.unwrap_or(step.instances) > 1;
         let shortest = if shared { of("latency_min_us", false) } else { None };
         shortest.or_else(|| of("latency_mean_us", false)).or_else(|| of("latency_p50_us", true))
+    }
+
+    /// What the starts of its instances took, to the return of the first call. `None` where a
+    /// step adds several instances, of which it tells the newest one's start alone.
+    #[must_use]
+    pub fn start_times(&self) -> Option<StartTimes> {
+        let mut times: Vec<u64> = Vec::new();
+        for step in self.steps.iter().map(|step| step.get()) {
+            // A ramp holds its last rung twice.
+            if step.instances as usize > times.len() {
+                times.push(step.start_us?.0);
+            }
+            if step.instances as usize != times.len() {
+                return None;
+            }
+        }
+        let count = times.len();
+        times.sort_unstable();
+        let at =
+            |percent: usize| times.get((count * percent).div_ceil(100).checked_sub(1)?).copied();
+        Some(StartTimes {
+            count,
+            mean: times.iter().sum::<u64>().checked_div(count as u64)?,
+            p50: at(50)?,
+            p99: at(99)?,
+            max: at(100)?,
+        })
     }
 
     /// Parts of an instance, module by module, in their order.

@@ -95,7 +95,7 @@ pub fn charts(logs: &[Log]) -> Vec<Chart> {
 }
 
 /// The arena and the CPU of several ramps. A title begins with `of`, which names their workload.
-fn shared(of: &str, all: &[&Drawn<'_>]) -> [Chart; 2] {
+fn shared(of: &str, all: &[&Drawn<'_>]) -> [Chart; 3] {
     let series = |drawn: &Drawn<'_>, points| Series {
         name: if of.is_empty() { drawn.name.clone() } else { drawn.letter.clone() },
         colour: drawn.colour,
@@ -152,7 +152,19 @@ fn shared(of: &str, all: &[&Drawn<'_>]) -> [Chart; 2] {
             .collect(),
         ceilings: Vec::new(),
     };
-    [arena, cpu]
+    let starts = Chart {
+        title: format!("{of}time to start the newest instance, to its first result"),
+        across: "instances",
+        unit: Unit::Micros,
+        bars: false,
+        series: all
+            .iter()
+            .map(|drawn| series(drawn, curve(drawn.ramp, "start_us", |micros| micros)))
+            .filter(|series| !series.points.is_empty())
+            .collect(),
+        ceilings: Vec::new(),
+    };
+    [arena, cpu, starts]
 }
 
 /// How many messages a ramp's guests sent a second, and how long these took.

@@ -57,6 +57,7 @@ const STEPS: &[Column] = &[
     column("arena_largest_bytes", "largest", Count),
     column("arena_blocks", "", Count),
     column("cost_bytes", "newest took", Count),
+    column("start_us", "started in us", Micros),
     column("cpu_permille", "CPU %", Permille),
     column("uptime_ms", "at ms", Count),
     column("dwell_us", "", Micros),
@@ -114,6 +115,15 @@ const MESSAGES: &[Column] = &[
     column("delivery_max_us", "max us", Micros),
 ];
 
+const STARTS: &[Column] = &[
+    column("phase", "phase", Name),
+    column("count", "times", Count),
+    column("mean_us", "mean us", Micros),
+    column("p50_us", "p50 us", Micros),
+    column("p99_us", "p99 us", Micros),
+    column("max_us", "max us", Micros),
+];
+
 const INSTANCES: &[Column] = &[
     column("id", "instance", Count),
     column("slot", "slot", Count),
@@ -152,6 +162,8 @@ pub enum LogTable {
     Parks,
     /// One row a ramp whose guests sent messages: how many, how fast, how long they took
     Messages,
+    /// What starts and ends take: load, instantiation, first call, teardown
+    Starts,
     /// One row an instance
     Instances,
     /// One row a worker of a pool
@@ -163,12 +175,13 @@ pub enum LogTable {
 }
 
 /// The tables that are shown where none is asked for, in their order.
-pub const ALL: [LogTable; 8] = [
+pub const ALL: [LogTable; 9] = [
     LogTable::Summary,
     LogTable::Slo,
     LogTable::Steps,
     LogTable::Parks,
     LogTable::Messages,
+    LogTable::Starts,
     LogTable::Instances,
     LogTable::Workers,
     LogTable::Parts,
@@ -183,6 +196,7 @@ impl LogTable {
             Self::Steps => ("steps", "Steps", STEPS),
             Self::Parks => ("parks", "Parking", PARKS),
             Self::Messages => ("messages", "Messages", MESSAGES),
+            Self::Starts => ("starts", "Starts and ends", STARTS),
             Self::Instances => ("instances", "Instances", INSTANCES),
             Self::Workers => ("workers", "Workers", WORKERS),
             Self::Parts => ("parts", "Parts of an instance", PARTS),
@@ -250,6 +264,7 @@ impl LogTable {
             Self::Steps => records(&ramp.steps, own, push),
             Self::Parks => records(&ramp.parks, own, push),
             Self::Messages => records(&ramp.mails, own, push),
+            Self::Starts => starts(ramp, push),
             Self::Instances => records(&ramp.instances, own, push),
             Self::Workers => records(&ramp.workers, own, push),
             Self::Costs => {}
@@ -278,6 +293,29 @@ fn records<K: Kind>(rows: &Rows<K>, own: &[Column], push: &mut Push<'_>) {
     for row in rows.iter() {
         push(row.value("workload").unwrap_or("?"), cells(row, own), false);
     }
+}
+
+/// The load of each module, and what the starts and ends of the instances took.
+fn starts(ramp: &RampLog, push: &mut Push<'_>) {
+    for load in &ramp.loads {
+        let Some(took) = load.value("load_us") else { continue };
+        let took = || Some(took.to_owned());
+        let row = vec![Some("load".into()), Some("1".into()), took(), took(), took(), took()];
+        push(load.value("workload").unwrap_or("?"), row, false);
+    }
+    if let Some(times) = ramp.start_times() {
+        let row = ["start".to_owned(), times.count.to_string()];
+        let figures = [times.mean, times.p50, times.p99, times.max];
+        push(&ramp.workload, row.into_iter().chain(figures.map(micros)).map(Some).collect(), false);
+    }
+    for row in &ramp.starts {
+        push(&ramp.workload, cells(row, STARTS), false);
+    }
+}
+
+/// Nanoseconds as a record has microseconds.
+fn micros(nanos: u64) -> String {
+    format!("{}.{:03}", nanos / 1000, nanos % 1000)
 }
 
 fn cells<K: Kind>(record: &Kept<K>, columns: &[Column]) -> Vec<Option<String>> {

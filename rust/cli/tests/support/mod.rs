@@ -155,6 +155,7 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
         module_bytes: Bytes(126),
         arena_bytes: Bytes(shape.module),
         arena_free_bytes: Bytes(loaded),
+        load_us: None,
     }));
     push(Record::from(Predict {
         workload,
@@ -186,6 +187,7 @@ pub(crate) fn ramp(shape: &Shape) -> Vec<String> {
             arena_largest_bytes: free(instances),
             arena_blocks: 4 + 7 * instances,
             cost_bytes: Bytes(shape.cost),
+            start_us: None,
             cpu_permille: Some(if instances == 1 { 843 } else { 1000 }),
             uptime_ms: Some(u64::from(instances) * 2300),
             dwell_us: Some(Nanos(1_000_000_000)),

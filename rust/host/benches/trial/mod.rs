@@ -138,7 +138,7 @@ impl Trial {
             Machine::new(&arena, sink, &interrupted, Box::new(|status| match gave_up(status) {}));
         let seats: Vec<Seat<_>> = (0..2 * slots.len()).map(|_| Seat::new()).collect();
         let mut table = vec![MaybeUninit::uninit(); table_words::<Engine<'static>>(residents)];
-        let memory = Memory { seats: &seats, table: &mut table };
+        let memory = Memory { seats: &seats, table: &mut table, starts: &[] };
         let engine = Engine::new(&arena);
         let engine = engine.as_ref().map_err(|error| *error);
         let exit = wramp_bench::run(&machine, &mut slots, engine, &config, guests, memory).exit();

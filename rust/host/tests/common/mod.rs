@@ -60,6 +60,7 @@ pub(crate) fn guest<'a>(wasm: &'a [u8], check: wramp_bench::Check<'a>) -> Guest<
         parameters: Parameters::None,
         check,
         count: Count::Most,
+        budget: None,
     }
 }
 
