@@ -296,7 +296,11 @@ fn board_page(results: &Results, boards: &[Board], board: &str) -> Body {
             } }
         }
     };
-    Body { title: board.to_owned(), lead: format!("{} logs", count(own.len())), text }
+    Body {
+        title: board.to_owned(),
+        lead: if own.len() == 1 { "1 log".into() } else { format!("{} logs", count(own.len())) },
+        text,
+    }
 }
 
 fn study_row(saved: &Saved) -> Markup {

@@ -11,6 +11,7 @@ use serde_json::{Map, Number, Value};
 use wramp_core::report::Word;
 
 use crate::show::number;
+use crate::show::terminal::wide;
 
 /// A column: its name for a program, its heading for a person, and how its values are written.
 #[derive(Clone, Debug)]
@@ -123,9 +124,16 @@ impl Table {
         (!self.marks.is_empty()).then_some(self.note)
     }
 
-    /// Aligned text, the title above.
+    /// Aligned text, the title above, for this terminal where stdout is one.
     #[must_use]
     pub fn text(&self) -> String {
+        self.text_within(wide())
+    }
+
+    /// The same. Where the lines are longer than `most`, the table goes on below with its other
+    /// columns, so that no line breaks. The names in front are repeated.
+    #[must_use]
+    pub fn text_within(&self, most: Option<usize>) -> String {
         let shown = self.shown();
         let mut lines = vec![shown.iter().map(|&c| self.columns[c].heading.to_string()).collect()];
         for row in 0..self.rows.len() {
@@ -134,24 +142,50 @@ impl Table {
         let widths: Vec<usize> = (0..shown.len())
             .map(|place| lines.iter().map(|line| line[place].chars().count()).max().unwrap_or(0))
             .collect();
-        let mut text = format!("{}\n", self.title);
-        for line in lines {
-            let mut out = String::new();
-            for ((place, cell), &width) in line.iter().enumerate().zip(&widths) {
-                let gap = if place == 0 { "  " } else { "   " };
-                if self.columns[shown[place]].style.is_left() {
-                    out.push_str(&format!("{gap}{cell:<width$}"));
-                } else {
-                    out.push_str(&format!("{gap}{cell:>width$}"));
-                }
+        let mut text = format!("{}\n", most.map_or(self.title.clone(), |m| broken(&self.title, m)));
+        for (number, block) in self.blocks(&shown, &widths, most).into_iter().enumerate() {
+            if number > 0 {
+                text.push('\n');
             }
-            text.push_str(out.trim_end());
-            text.push('\n');
+            for line in &lines {
+                let mut out = String::new();
+                for (index, &place) in block.iter().enumerate() {
+                    let gap = if index == 0 { "  " } else { "   " };
+                    let (cell, width) = (&line[place], widths[place]);
+                    if self.columns[shown[place]].style.is_left() {
+                        out.push_str(&format!("{gap}{cell:<width$}"));
+                    } else {
+                        out.push_str(&format!("{gap}{cell:>width$}"));
+                    }
+                }
+                text.push_str(out.trim_end());
+                text.push('\n');
+            }
         }
         if let Some(note) = self.footnote() {
             text += &format!("  * {note}\n");
         }
         text
+    }
+
+    /// Places of the shown columns, in blocks that are no wider than `most`.
+    fn blocks(&self, shown: &[usize], widths: &[usize], most: Option<usize>) -> Vec<Vec<usize>> {
+        let all: Vec<usize> = (0..shown.len()).collect();
+        let wide = |block: &[usize]| block.iter().map(|&place| widths[place] + 3).sum::<usize>();
+        let Some(most) = most.filter(|&most| wide(&all) > most + 1) else { return vec![all] };
+        let names = shown.iter().take_while(|&&c| self.columns[c].style.is_left()).count();
+        let (front, rest) = all.split_at(names.min(all.len().saturating_sub(1)));
+        let mut blocks: Vec<Vec<usize>> = vec![front.to_vec()];
+        for &place in rest {
+            let last = blocks.len() - 1;
+            let has_own = blocks[last].len() > front.len();
+            if has_own && wide(&blocks[last]) + widths[place] + 3 > most + 1 {
+                blocks.push(front.to_vec());
+            }
+            let last = blocks.len() - 1;
+            blocks[last].push(place);
+        }
+        blocks
     }
 
     /// Markdown, the title above in bold.
@@ -250,6 +284,21 @@ impl Table {
     }
 }
 
+/// A sentence in lines of at most so many characters, where its words allow that.
+fn broken(sentence: &str, most: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in sentence.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
 /// A cell that no spreadsheet runs as a formula. An apostrophe makes it text there. A number may
 /// begin with a minus sign, and a minus sign alone stands for an empty name.
 #[must_use]
@@ -271,5 +320,35 @@ fn json_value(style: CellStyle, text: Option<&str>) -> Value {
             .map(Number::from)
             .or_else(|| text.parse::<f64>().ok().and_then(Number::from_f64))
             .map_or_else(|| text.into(), Value::Number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table wider than a terminal goes on below, and each cell is still there once.
+    #[test]
+    fn no_line_is_wider_than_the_terminal_and_no_cell_is_lost() {
+        let heads = ["log", "peak", "predicted", "bytes each", "module bytes", "calls", "errors"];
+        let style = |place| if place == 0 { CellStyle::Plain } else { CellStyle::Number };
+        let columns =
+            heads.iter().enumerate().map(|(place, head)| column(head, head, style(place)));
+        let cell = |row: usize, place: usize| match place {
+            0 => Some(format!("log{row}")),
+            place => Some(format!("{}", 1_000_000 * row + 10_007 * place)),
+        };
+        let rows = (1..3).map(|row| (0..heads.len()).map(|place| cell(row, place)).collect());
+        let title = "Summary of a log whose name and machine make a title of two lines".into();
+        let table =
+            Table { title, columns: columns.collect(), rows: rows.collect(), ..Table::default() };
+        for most in [30, 40, 60, 80, 200] {
+            let text = table.text_within(Some(most));
+            assert!(text.lines().all(|line| line.chars().count() <= most), "{most}\n{text}");
+            for (row, place) in (0..2).flat_map(|row| (1..heads.len()).map(move |p| (row, p))) {
+                assert_eq!(text.matches(&table.cell(row, place)).count(), 1, "{most}\n{text}");
+            }
+        }
+        assert_eq!(table.text_within(Some(200)), table.text_within(None));
     }
 }

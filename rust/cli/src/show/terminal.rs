@@ -1,6 +1,6 @@
 //! What a subcommand writes to stdout, and a log's remarks on stderr.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use wramp_core::report::steers;
 
@@ -14,6 +14,14 @@ use crate::problem::Problem;
 pub fn print(text: &str) -> Result<(), Problem> {
     let mut out = io::stdout().lock();
     written(out.write_all(text.as_bytes()).and_then(|()| out.flush())).map(|_| ())
+}
+
+/// Columns of the terminal that stdout is, where it is one.
+#[must_use]
+pub fn wide() -> Option<usize> {
+    let is_terminal = io::stdout().is_terminal();
+    let size = is_terminal.then(terminal_size::terminal_size).flatten();
+    size.map(|(terminal_size::Width(columns), _)| usize::from(columns).max(20))
 }
 
 /// What a write to stdout came to: whether someone still reads it.
