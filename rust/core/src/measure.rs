@@ -421,6 +421,10 @@ impl Shared {
     }
 
     /// Replaces the sums. Only one thread calls it.
+    ///
+    /// It is rare, so it stands once in a firmware and not in each caller.
+    #[cold]
+    #[inline(never)]
     fn set(&self, sums: Sums) {
         self.write(self.writes.load(Relaxed) ^ 0b11, sums.to_words());
     }
