@@ -335,6 +335,11 @@ const fn wide(low: u32, high: u32) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
+/// A number as two words.
+fn put(low: &mut u32, high: &mut u32, value: u64) {
+    (*low, *high) = (value as u32, (value >> 32) as u32);
+}
+
 impl Sums {
     const NONE: Self =
         Self { calls: 0, sum: 0, min: u32::MAX, max: 0, dwell: 0, before: 0, dwell_max: 0 };
@@ -421,35 +426,38 @@ impl Shared {
     }
 
     /// Replaces the sums. Only one thread calls it.
-    ///
-    /// It is rare, so it stands once in a firmware and not in each caller.
-    #[cold]
-    #[inline(never)]
     fn set(&self, sums: Sums) {
         self.write(self.writes.load(Relaxed) ^ 0b11, sums.to_words());
     }
 
     /// Counts a call. Only one thread calls it.
+    ///
+    /// It works on the words, which takes less flash than to make [`Sums`] of them and back.
     fn count(&self, ticks: u64, dwell: u32) {
         let writes = self.writes.load(Relaxed);
-        let word = |word| self.word(writes, word).load(Relaxed);
-        let calls = word(0).saturating_add(1);
-        let sum = wide(word(1), word(2)).saturating_add(ticks);
-        let (min, old, longest) = (!word(3), word(6), wide(word(8), word(9)));
+        let mut words: [u32; WORDS] =
+            core::array::from_fn(|word| self.word(writes, word).load(Relaxed));
+        let [calls, sum, sum_high, min, max, max_high, now, before, longest, longest_high] =
+            &mut words;
+        let calls_before = *calls;
+        *calls = calls_before.saturating_add(1);
+        put(sum, sum_high, wide(*sum, *sum_high).saturating_add(ticks));
         let short = u32::try_from(ticks).unwrap_or(u32::MAX);
-        if old == dwell && ticks <= longest && short >= min {
-            return self.write(writes ^ 0b01, [calls, sum as u32, (sum >> 32) as u32]);
-        }
-        let (before, longest) = if old == dwell { (word(7), longest) } else { (word(0), 0) };
-        self.set(Sums {
-            calls,
-            sum,
-            min: min.min(short),
-            max: wide(word(4), word(5)).max(ticks),
-            dwell,
-            before,
-            dwell_max: longest.max(ticks),
-        });
+        let begins = *now != dwell;
+        let within = ticks <= wide(*longest, *longest_high) && short >= !*min;
+        let (copies, count) = if within && !begins {
+            (0b01, EACH_CALL)
+        } else {
+            if begins {
+                (*now, *before) = (dwell, calls_before);
+                put(longest, longest_high, 0);
+            }
+            *min = !short.min(!*min);
+            put(max, max_high, wide(*max, *max_high).max(ticks));
+            put(longest, longest_high, wide(*longest, *longest_high).max(ticks));
+            (0b11, WORDS)
+        };
+        self.write(writes ^ copies, words.into_iter().take(count));
     }
 
     /// Writes the first words, one by one as they come, to the copies that the lowest bits of
