@@ -19,7 +19,7 @@ pub struct Busy {
 /// How long the threads are busy. It is longer than a scheduler's slice.
 const SPELL: Duration = Duration::from_millis(60);
 
-/// Looks, which takes [`SPELL`].
+/// Looks, which takes `SPELL`.
 #[must_use]
 pub fn look() -> Busy {
     let cores = thread::available_parallelism().map_or(1, usize::from);
