@@ -50,12 +50,12 @@ fn the_published_geometry_has_the_published_peaks() {
             })
             .sum();
         // The order is load, predict, a step per rung with the last rung held again, one record
-        // per instance, and end. The prediction comes with the first instance, before its
+        // per instance, what starts and ends took, and end. The prediction comes with the first instance, before its
         // sample.
         let mut kinds = vec!["load", "predict"];
         kinds.extend(std::iter::repeat_n("step", peak as usize + 1));
         kinds.extend(std::iter::repeat_n("instance", peak as usize));
-        kinds.push("end");
+        kinds.extend(["start", "start", "start", "end"]);
         let without_parts = records.iter().filter(|record| !parts(record));
         assert_eq!(without_parts.map(Record::kind).collect::<Vec<_>>(), kinds, "{log}");
 
@@ -270,7 +270,7 @@ fn an_interrupt_ends_a_ramp_cleanly() {
     let began = std::time::Instant::now();
     let log = std::thread::scope(|scope| {
         scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(1_500));
             interrupted.store(true, SeqCst);
         });
         run_with(config, &built_in(&["cpu", "mem"]), &interrupted, |_| ())
